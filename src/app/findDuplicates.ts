@@ -1,0 +1,79 @@
+import { Effect } from "effect"
+import { type Batch, decodeBatch } from "../domain/log/batch.ts"
+import type { CorruptBatch, LogUnavailable, UnknownBatchVersion } from "../domain/log/errors.ts"
+import type { EventLog } from "../domain/log/EventLog.ts"
+import type { DedupeIndex } from "../domain/projection/DedupeIndex.ts"
+
+type ReadError = LogUnavailable | CorruptBatch | UnknownBatchVersion
+
+/** Reads a batch of one partition by sequence. */
+export type BatchReader = (sequence: number) => Effect.Effect<Batch, ReadError>
+
+/** Batches kept open: when a file is imported twice, the first copies are asked for in order. */
+const OPEN_BATCHES_MAX = 8
+
+/** Reads batches by sequence, the last few from memory. */
+export const makeBatchReader = (log: EventLog["Service"], partition: number): BatchReader => {
+  const open = new Map<number, Batch>()
+  return Effect.fnUntraced(function* (sequence: number) {
+    const known = open.get(sequence)
+    if (known !== undefined) return known
+    const record = yield* log.at(partition, sequence)
+    const batch = yield* Effect.fromResult(decodeBatch(record?.bytes ?? new Uint8Array()))
+    if (open.size >= OPEN_BATCHES_MAX) open.delete(open.keys().next().value!)
+    open.set(sequence, batch)
+    return batch
+  })
+}
+
+/** Which events of a batch are repeats, and how many of those say something else than the copy that counts. */
+export interface Duplicates {
+  readonly places: ReadonlySet<number>
+  readonly conflicts: number
+}
+
+/**
+ * Finds the events of a batch whose id has been counted within the horizon, in the batch itself or before it. The index
+ * only suggests; the ids are compared in the log.
+ */
+export const findDuplicates = Effect.fnUntraced(function* (
+  index: DedupeIndex,
+  readBatch: BatchReader,
+  batch: Batch,
+  logTime: number,
+) {
+  const places = new Set<number>()
+  let conflicts = 0
+  const firstPlaces = new Map<string, number>()
+  for (let place = 0; place < batch.count; place++) {
+    const id = batch.ids[place]!
+    const repeat = (first: Batch, firstPlace: number) => {
+      places.add(place)
+      if (!saysTheSame(first, firstPlace, batch, place)) conflicts++
+    }
+    const here = firstPlaces.get(id)
+    if (here !== undefined) {
+      repeat(batch, here)
+      continue
+    }
+    for (const candidate of index.candidates(id, logTime)) {
+      const first = yield* readBatch(candidate.sequence)
+      if (first.ids[candidate.place] === id) {
+        repeat(first, candidate.place)
+        break
+      }
+    }
+    if (!places.has(place)) firstPlaces.set(id, place)
+  }
+  return { places, conflicts } satisfies Duplicates
+})
+
+/** Whether two events agree in everything but when they were sent and received. */
+const saysTheSame = (a: Batch, i: number, b: Batch, j: number): boolean =>
+  a.names[a.nameIndex(i)] === b.names[b.nameIndex(j)] &&
+  a.kind(i) === b.kind(j) &&
+  a.users[a.userIndex(i)] === b.users[b.userIndex(j)] &&
+  a.anonymous[a.anonymousIndex(i)] === b.anonymous[b.anonymousIndex(j)] &&
+  a.sessions[a.sessionIndex(i)] === b.sessions[b.sessionIndex(j)] &&
+  a.times[i] === b.times[j] &&
+  a.bodyText(i) === b.bodyText(j)

@@ -1,0 +1,298 @@
+import { hash } from "node:crypto"
+import { Result } from "effect"
+import { EVENT_KINDS, EVENT_WARNINGS, type Event, type EventKind, type EventWarning } from "../event/Event.ts"
+import type { JsonObject } from "../event/json.ts"
+import { CorruptBatch, UnknownBatchVersion } from "./errors.ts"
+
+/**
+ * The batch: one log record that packs many events in columns (DESIGN §3; docs/reference/batch-format.md).
+ *
+ *     {"v":1,"sum":"<32 hex>",<header fields and hot columns>}\n
+ *     <body of event 0 as JSON>\n
+ *     <body of event 1 as JSON>\n …
+ *
+ * The checksum is the first 128 bits of SHA-256 over every byte after its closing `",`. Columns are small integers
+ * into dictionaries of strings, times are differences; a column that is the same number for all events is that number
+ * alone. Bodies stay text until somebody asks.
+ *
+ * A storage contract: what this file writes must decode for ever. A change of shape is a new version number, a decoder
+ * beside this one, and a golden file.
+ */
+const VERSION = 1
+
+const PREFIX = `{"v":${VERSION},"sum":"`
+const SUM_LENGTH = 32
+const CHECKED_FROM = PREFIX.length + SUM_LENGTH + 2
+
+/** Most events a batch holds: their place in it must fit into 12 bits of the event key. */
+export const BATCH_EVENTS_MAX = 4096
+
+/** Who wrote a batch, and where it stands among the writer's batches in this partition. */
+export interface BatchOrigin {
+  /** Unique to one writing process. */
+  readonly writer: string
+  /** 1, 2, 3, … without a hole, per writer and partition. */
+  readonly number: number
+  /** Checksum of the writer's batch before this one in the partition; `""` for its first. */
+  readonly previous: string
+  readonly partition: number
+  /** When it was packed, by the writer's clock, in ms: the log time that the dedupe horizon is measured in. */
+  readonly loggedAt: number
+}
+
+/** A batch ready to append. */
+export interface PackedBatch {
+  /** Its id, unique in the log: writer, partition and number. */
+  readonly id: string
+  /** Proof of its contents; the writer's next batch names it as `previous`. */
+  readonly sum: string
+  readonly origin: BatchOrigin
+  readonly count: number
+  readonly bytes: Uint8Array
+}
+
+/** The id of a batch. */
+export const batchIdOf = (origin: Pick<BatchOrigin, "writer" | "partition" | "number">): string =>
+  `${origin.writer}.${origin.partition}.${origin.number}`
+
+type Column = number | ReadonlyArray<number>
+
+interface Header {
+  readonly v: number
+  readonly sum: string
+  readonly writer: string
+  readonly number: number
+  readonly previous: string
+  readonly partition: number
+  readonly loggedAt: number
+  readonly count: number
+  readonly ids: ReadonlyArray<string>
+  readonly kind: Column
+  readonly names: ReadonlyArray<string>
+  readonly name: Column
+  readonly users: ReadonlyArray<string>
+  readonly user: Column
+  readonly anonymous: ReadonlyArray<string>
+  readonly anonym: Column
+  readonly sessions: ReadonlyArray<string>
+  readonly session: Column
+  /** Time of the first event, then differences from each event to the next. */
+  readonly time: ReadonlyArray<number>
+  /** Instants as differences from the event's time; `null` where there is none. */
+  readonly timestamp: number | null | ReadonlyArray<number | null>
+  readonly sentAt: number | null | ReadonlyArray<number | null>
+  readonly receivedAt: number | null | ReadonlyArray<number | null>
+  /** Place of the event → its warnings, as numbers into EVENT_WARNINGS. */
+  readonly warnings: Readonly<Record<string, ReadonlyArray<number>>>
+}
+
+/** Packs 1…{@link BATCH_EVENTS_MAX} events into one record. */
+export const encodeBatch = (origin: BatchOrigin, events: ReadonlyArray<Event>): PackedBatch => {
+  if (events.length === 0 || events.length > BATCH_EVENTS_MAX) {
+    throw new RangeError(`a batch holds 1…${BATCH_EVENTS_MAX} events, not ${events.length}`)
+  }
+  const names = new Dictionary()
+  const users = new Dictionary()
+  const anonymous = new Dictionary()
+  const sessions = new Dictionary()
+  const warnings: Record<string, ReadonlyArray<number>> = {}
+  let bodies = ""
+  let before = 0
+  const time: Array<number> = []
+  for (let i = 0; i < events.length; i++) {
+    const event = events[i]!
+    time.push(event.time - before)
+    before = event.time
+    if (event.warnings.length > 0) warnings[i] = event.warnings.map((warning) => EVENT_WARNINGS.indexOf(warning))
+    bodies += `${JSON.stringify(event.body)}\n`
+  }
+  const columns: Omit<Header, "v" | "sum"> = {
+    ...origin,
+    count: events.length,
+    ids: events.map((event) => event.id),
+    kind: column(events.map((event) => EVENT_KINDS.indexOf(event.kind))),
+    name: column(events.map((event) => names.add(event.name))),
+    names: names.values,
+    user: column(events.map((event) => users.addOptional(event.userId))),
+    users: users.values,
+    anonym: column(events.map((event) => anonymous.addOptional(event.anonymousId))),
+    anonymous: anonymous.values,
+    session: column(events.map((event) => sessions.addOptional(event.sessionId))),
+    sessions: sessions.values,
+    time,
+    timestamp: column(events.map((event) => difference(event.timestamp, event.time))),
+    sentAt: column(events.map((event) => difference(event.sentAt, event.time))),
+    receivedAt: column(events.map((event) => difference(event.receivedAt, event.time))),
+    warnings,
+  }
+  const checked = Buffer.from(`${JSON.stringify(columns).slice(1)}\n${bodies}`)
+  const sum = checksum(checked)
+  const bytes = Buffer.concat([Buffer.from(`${PREFIX}${sum}",`), checked])
+  return { id: batchIdOf(origin), sum, origin, count: events.length, bytes }
+}
+
+/**
+ * Opens a record. Checks the version, then every byte against the checksum, so that damage is an error and never a
+ * wrong event; bodies are parsed only when asked for.
+ */
+export const decodeBatch = (bytes: Uint8Array): Result.Result<Batch, CorruptBatch | UnknownBatchVersion> => {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const start = /^\{"v":(\d{1,9}),/.exec(buffer.toString("latin1", 0, 16))
+  if (start === null) return corrupt("it does not begin with a version number", bytes.byteLength)
+  if (Number(start[1]) !== VERSION) {
+    return Result.fail(new UnknownBatchVersion({ found: Number(start[1]), known: VERSION }))
+  }
+  const sum = buffer.toString("latin1", PREFIX.length, PREFIX.length + SUM_LENGTH)
+  if (sum !== checksum(buffer.subarray(CHECKED_FROM))) {
+    return corrupt("its checksum does not match its bytes", bytes.byteLength)
+  }
+  const headerEnd = buffer.indexOf(10)
+  // What matches the checksum was written by encodeBatch, so this is a guard against our own mistakes.
+  try {
+    const header = JSON.parse(buffer.toString("utf8", 0, headerEnd)) as Header
+    return Result.succeed(new Batch(header, sum, buffer.subarray(headerEnd + 1)))
+  } catch (cause) {
+    return corrupt(`its header can't be read (${String(cause)})`, bytes.byteLength)
+  }
+}
+
+/** An opened batch: columns by the event's place in it (0…`count`−1). */
+export class Batch {
+  readonly id: string
+  readonly sum: string
+  readonly origin: BatchOrigin
+  readonly count: number
+  readonly ids: ReadonlyArray<string>
+  /** Dictionary of the event names; `nameIndex` points into it. */
+  readonly names: ReadonlyArray<string>
+  readonly users: ReadonlyArray<string>
+  readonly anonymous: ReadonlyArray<string>
+  readonly sessions: ReadonlyArray<string>
+  /** Event times, ms. */
+  readonly times: Float64Array
+  readonly #header: Header
+  readonly #bodyBytes: Buffer
+  #bodyLines: ReadonlyArray<string> | undefined
+
+  constructor(header: Header, sum: string, bodyBytes: Buffer) {
+    const { writer, number, previous, partition, loggedAt } = header
+    this.origin = { writer, number, previous, partition, loggedAt }
+    this.id = batchIdOf(this.origin)
+    this.sum = sum
+    this.count = header.count
+    this.ids = header.ids
+    this.names = header.names
+    this.users = header.users
+    this.anonymous = header.anonymous
+    this.sessions = header.sessions
+    this.times = new Float64Array(header.count)
+    let time = 0
+    for (let i = 0; i < header.count; i++) {
+      time += header.time[i]!
+      this.times[i] = time
+    }
+    this.#header = header
+    this.#bodyBytes = bodyBytes
+  }
+
+  kind(i: number): EventKind {
+    return EVENT_KINDS[at(this.#header.kind, i)]!
+  }
+
+  nameIndex(i: number): number {
+    return at(this.#header.name, i)
+  }
+
+  /** Place of the user id in `users`, or −1. */
+  userIndex(i: number): number {
+    return at(this.#header.user, i)
+  }
+
+  /** Place of the anonymous id in `anonymous`, or −1. */
+  anonymousIndex(i: number): number {
+    return at(this.#header.anonym, i)
+  }
+
+  /** Place of the session id in `sessions`, or −1. */
+  sessionIndex(i: number): number {
+    return at(this.#header.session, i)
+  }
+
+  receivedAt(i: number): number | null {
+    return instant(this.#header.receivedAt, i, this.times[i]!)
+  }
+
+  warnings(i: number): ReadonlyArray<EventWarning> {
+    return this.#header.warnings[i]?.map((warning) => EVENT_WARNINGS[warning]!) ?? []
+  }
+
+  /** The cold part of an event as the JSON text that was written. */
+  bodyText(i: number): string {
+    this.#bodyLines ??= this.#bodyBytes.toString("utf8").split("\n")
+    return this.#bodyLines[i]!
+  }
+
+  /** The cold part of an event, parsed anew at every call. */
+  body(i: number): JsonObject {
+    return JSON.parse(this.bodyText(i)) as JsonObject
+  }
+
+  event(i: number): Event {
+    const time = this.times[i]!
+    return {
+      id: this.ids[i]!,
+      kind: this.kind(i),
+      name: this.names[this.nameIndex(i)]!,
+      userId: this.users[this.userIndex(i)] ?? null,
+      anonymousId: this.anonymous[this.anonymousIndex(i)] ?? null,
+      sessionId: this.sessions[this.sessionIndex(i)] ?? null,
+      time,
+      timestamp: instant(this.#header.timestamp, i, time),
+      sentAt: instant(this.#header.sentAt, i, time),
+      receivedAt: this.receivedAt(i),
+      warnings: this.warnings(i),
+      body: this.body(i),
+    }
+  }
+
+  events(): ReadonlyArray<Event> {
+    return Array.from({ length: this.count }, (_, i) => this.event(i))
+  }
+}
+
+class Dictionary {
+  readonly values: Array<string> = []
+  readonly #places = new Map<string, number>()
+
+  add(value: string): number {
+    let place = this.#places.get(value)
+    if (place === undefined) {
+      place = this.values.push(value) - 1
+      this.#places.set(value, place)
+    }
+    return place
+  }
+
+  addOptional(value: string | null): number {
+    return value === null ? -1 : this.add(value)
+  }
+}
+
+const column = <A extends number | null>(values: ReadonlyArray<A>): A | ReadonlyArray<A> => {
+  const first = values[0]!
+  return values.every((value) => value === first) ? first : values
+}
+
+const at = (values: Column, i: number): number => (typeof values === "number" ? values : values[i]!)
+
+const difference = (value: number | null, time: number): number | null => (value === null ? null : value - time)
+
+const instant = (values: number | null | ReadonlyArray<number | null>, i: number, time: number): number | null => {
+  const value = values === null || typeof values === "number" ? values : values[i]!
+  return value === null ? null : value + time
+}
+
+const checksum = (bytes: Uint8Array): string => hash("sha256", bytes, "hex").slice(0, SUM_LENGTH)
+
+const corrupt = (problem: string, size: number): Result.Result<never, CorruptBatch> =>
+  Result.fail(new CorruptBatch({ problem, size }))

@@ -1,0 +1,58 @@
+import { Data } from "effect"
+import { formatPosition, type Position } from "./position.ts"
+
+/** A record whose bytes are not what a writer wrote. */
+export class CorruptBatch extends Data.TaggedError("CorruptBatch")<{
+  readonly problem: string
+  /** Bytes found. */
+  readonly size: number
+}> {
+  override get message(): string {
+    return `A log record of ${this.size} bytes can't be read: ${this.problem}. The log is damaged here or a stranger wrote to it; restore it from a copy.`
+  }
+}
+
+/** A record in a format that a newer Tidemark wrote. */
+export class UnknownBatchVersion extends Data.TaggedError("UnknownBatchVersion")<{
+  readonly found: number
+  readonly known: number
+}> {
+  override get message(): string {
+    return `A log record has format ${this.found}, and this version of Tidemark reads up to format ${this.known}. Upgrade Tidemark.`
+  }
+}
+
+/** The log is not whole: something that was appended is gone, changed, or stands where it can't. */
+export class LogDamaged extends Data.TaggedError("LogDamaged")<{
+  readonly partition: number
+  /** Where the reader stopped. */
+  readonly sequence: number
+  readonly problem: string
+}> {
+  override get message(): string {
+    return `The log is damaged at ${this.partition}/${this.sequence}: ${this.problem}. Nothing after this place was read. Restore the log from a copy, then run "tidemark rebuild".`
+  }
+}
+
+/** The log does not hold what a saved position says; the histories have parted. */
+export class PositionDiverged extends Data.TaggedError("PositionDiverged")<{
+  readonly saved: Position
+  /** What stands there now. */
+  readonly found: string
+}> {
+  override get message(): string {
+    return `The read model stands at ${formatPosition(this.saved)} (batch ${this.saved.batchId} of log ${this.saved.incarnation}), but the log has ${this.found} there: it was restored or replaced. Nothing was read. "tidemark rebuild" makes the read model anew from the log as it is.`
+  }
+}
+
+/** The log could not be read or written: the disk, the file, or the server refused. */
+export class LogUnavailable extends Data.TaggedError("LogUnavailable")<{
+  readonly attempted: string
+  readonly reason: string
+  /** Whether trying again later may help. */
+  readonly retryable: boolean
+}> {
+  override get message(): string {
+    return `Could not ${this.attempted}: ${this.reason}.`
+  }
+}

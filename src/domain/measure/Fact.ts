@@ -1,0 +1,143 @@
+import { type Day, firstDayOfMonth, type Month, monthOfDay } from "../time/calendar.ts"
+import type { TimeZone } from "../time/TimeZone.ts"
+import { EMPTY_POINTS, joinPoints, type Points, sortPoints, splitPoints } from "./points.ts"
+
+/**
+ * What one measure remembers of one distinct id: for each value of its breakdown and each local month, the days on
+ * which something was observed (a 31-bit mask, bit 0 = the 1st) and, where the measure or the distinct id needs them,
+ * the moments themselves.
+ *
+ * An element of a join-semilattice: {@link joinFacts} is union on both, hence associative, commutative and idempotent.
+ * Everything that projection promises follows from that.
+ */
+export type Fact = ReadonlyMap<FactKey, FactRow>
+
+/** One value and one month of a fact, as {@link factKey} spells it; also one row of the facts table. */
+export type FactKey = string
+
+export interface FactRow {
+  /** Value of the breakdown; `""` for a measure without. */
+  readonly value: string
+  readonly month: Month
+  readonly mask: number
+  /** Empty where only days are remembered. */
+  readonly points: Points
+}
+
+/** The key of a row: month, then value. */
+export const factKey = (value: string, month: Month): FactKey => `${month}|${value}`
+
+export const EMPTY_FACT: Fact = new Map()
+
+const joinRows = (a: FactRow, b: FactRow): FactRow => ({
+  value: a.value,
+  month: a.month,
+  mask: a.mask | b.mask,
+  points: joinPoints(a.points, b.points),
+})
+
+/** The union of two facts. Associative, commutative, idempotent. */
+export const joinFacts = (a: Fact, b: Fact): Fact => {
+  if (a.size === 0) return b
+  if (b.size === 0) return a
+  const joined = new Map(a)
+  for (const [key, row] of b) {
+    const known = joined.get(key)
+    joined.set(key, known === undefined ? row : joinRows(known, row))
+  }
+  return joined
+}
+
+/**
+ * Cuts a device's fact at an instant: what was observed before it, and from it on. Exact, since facts of devices keep
+ * their moments. Joining the two parts gives back the whole.
+ */
+export const splitFact = (fact: Fact, instant: number, zone: TimeZone): readonly [before: Fact, from: Fact] => {
+  const before = new Map<FactKey, FactRow>()
+  const from = new Map<FactKey, FactRow>()
+  for (const [key, row] of fact) {
+    const [early, late] = splitPoints(row.points, instant)
+    if (early.times.length > 0) before.set(key, { ...row, points: early, mask: maskOf(early, row.month, zone) })
+    if (late.times.length > 0) from.set(key, { ...row, points: late, mask: maskOf(late, row.month, zone) })
+  }
+  return [before, from]
+}
+
+const maskOf = (points: Points, month: Month, zone: TimeZone): number => {
+  const first = firstDayOfMonth(month)
+  return points.times.reduce((mask, time) => mask | (1 << (zone.dayOf(time) - first)), 0)
+}
+
+/** The days of a mask, ascending. */
+export const daysOfMask = (month: Month, mask: number): ReadonlyArray<Day> => {
+  const days: Array<Day> = []
+  const first = firstDayOfMonth(month)
+  for (let rest = mask; rest !== 0; rest &= rest - 1) days.push(first + 31 - Math.clz32(rest & -rest))
+  return days
+}
+
+/** All points of a fact in order, whatever their month. */
+export const pointsOf = (fact: Fact): Points => {
+  if (fact.size === 1) return fact.values().next().value!.points
+  const rows = [...fact.values()].sort((a, b) => a.month - b.month)
+  const times: Array<number> = []
+  const keys: Array<number> = []
+  const labels: Array<string> = []
+  for (const { points } of rows) {
+    for (let i = 0; i < points.times.length; i++) {
+      times.push(points.times[i]!)
+      keys.push(points.keys[i]!)
+      labels.push(points.labels[i]!)
+    }
+  }
+  return sortPoints({ times, keys, labels })
+}
+
+interface RowDraft {
+  readonly value: string
+  readonly month: Month
+  mask: number
+  points: { times: Array<number>; keys: Array<number>; labels: Array<string> } | null
+}
+
+/** Collects observations of one distinct id into a fact: the join of all of them, made in one go. */
+export class FactBuilder {
+  readonly #byValue = new Map<string, Map<Month, RowDraft>>()
+
+  /** Notes one observation. `key` and `label` are kept only where `keepsPoint`. */
+  add(value: string, day: Day, time: number, key: number, label: string, keepsPoint: boolean): void {
+    const month = monthOfDay(day)
+    let byMonth = this.#byValue.get(value)
+    if (byMonth === undefined) {
+      byMonth = new Map()
+      this.#byValue.set(value, byMonth)
+    }
+    let row = byMonth.get(month)
+    if (row === undefined) {
+      row = { value, month, mask: 0, points: null }
+      byMonth.set(month, row)
+    }
+    row.mask |= 1 << (day - firstDayOfMonth(month))
+    if (keepsPoint) {
+      row.points ??= { times: [], keys: [], labels: [] }
+      row.points.times.push(time)
+      row.points.keys.push(key)
+      row.points.labels.push(label)
+    }
+  }
+
+  build(): Fact {
+    const fact = new Map<FactKey, FactRow>()
+    for (const [value, byMonth] of this.#byValue) {
+      for (const [month, row] of byMonth) {
+        fact.set(factKey(value, month), {
+          value,
+          month,
+          mask: row.mask,
+          points: row.points === null ? EMPTY_POINTS : sortPoints(row.points),
+        })
+      }
+    }
+    return fact
+  }
+}

@@ -1,0 +1,266 @@
+import type { FunnelFormula, MetricDefinition } from "../metric/definition.ts"
+import { compileFilter, type ObservedEvent } from "../metric/filter.ts"
+import { parseDuration } from "../time/duration.ts"
+import type { TimeZone } from "../time/TimeZone.ts"
+import type { EventKind } from "../event/Event.ts"
+import { pointsOf } from "./Fact.ts"
+import type { Measure } from "./Measure.ts"
+import { matchSteps } from "./matchSteps.ts"
+import type { Points } from "./points.ts"
+
+/** The rules of a funnel, defaults filled in. Steps count from 0 here. */
+export interface FunnelRules {
+  readonly steps: number
+  /** `Infinity` for no limit. */
+  readonly windowMillis: number
+  readonly graceMillis: number
+  readonly firstEntryOnly: boolean
+  readonly exclusions: ReadonlyArray<{ readonly fromStep: number; readonly toStep: number }>
+  readonly removesPerson: boolean
+}
+
+const DEFAULT_WINDOW_MILLIS = 14 * 86_400_000
+
+export const funnelRules = (formula: FunnelFormula): FunnelRules => ({
+  steps: formula.steps.length,
+  windowMillis:
+    formula.window === "none"
+      ? Number.POSITIVE_INFINITY
+      : formula.window === undefined
+        ? DEFAULT_WINDOW_MILLIS
+        : parseDuration(formula.window)!,
+  graceMillis: formula.grace === undefined ? 0 : parseDuration(formula.grace)!,
+  firstEntryOnly: formula.reentry === "first-entry-only",
+  exclusions: (formula.exclusions ?? []).map(({ fromStep, toStep }) => ({
+    fromStep: fromStep - 1,
+    toStep: toStep - 1,
+  })),
+  removesPerson: formula.exclusionPolicy === "remove-person",
+})
+
+/** One run through the funnel: when each step was reached, from the entry on (ms). */
+export interface Attempt {
+  readonly reached: ReadonlyArray<number>
+}
+
+/** Events of one person at one instant: for each, the steps that it satisfies. */
+interface Instant {
+  readonly time: number
+  readonly events: ReadonlyArray<ReadonlyArray<number>>
+}
+
+/**
+ * One person's hits, indexed for attempts: an attempt jumps from step to step by binary search and looks only at
+ * instants where a step happened, so that every entry can be tried even for persons with very many events.
+ */
+export class FunnelHistory {
+  readonly #rules: FunnelRules
+  readonly #instants: ReadonlyArray<Instant>
+  /** For each step, the instants (by place) that hold it, ascending. */
+  readonly #instantsOfStep: ReadonlyArray<ReadonlyArray<number>>
+  /** For each exclusion, its times, ascending. */
+  readonly #exclusionTimes: ReadonlyArray<ReadonlyArray<number>>
+
+  constructor(points: Points, rules: FunnelRules) {
+    const instants: Array<{ time: number; events: Array<ReadonlyArray<number>> }> = []
+    const instantsOfStep: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
+    const exclusionTimes: Array<Array<number>> = rules.exclusions.map(() => [])
+    for (let i = 0; i < points.times.length; i++) {
+      const time = points.times[i]!
+      const { steps, exclusions } = readHit(points.labels[i]!)
+      for (const exclusion of exclusions) exclusionTimes[exclusion]!.push(time)
+      if (steps.length === 0) continue
+      let instant = instants[instants.length - 1]
+      if (instant === undefined || instant.time !== time) {
+        instant = { time, events: [] }
+        instants.push(instant)
+      }
+      instant.events.push(steps)
+      for (const step of steps) {
+        const places = instantsOfStep[step]!
+        if (places[places.length - 1] !== instants.length - 1) places.push(instants.length - 1)
+      }
+    }
+    this.#rules = rules
+    this.#instants = instants
+    this.#instantsOfStep = instantsOfStep
+    this.#exclusionTimes = exclusionTimes
+  }
+
+  /** Instants of entry (ms), ascending. */
+  get entries(): ReadonlyArray<number> {
+    return this.#instantsOfStep[0]!.map((place) => this.#instants[place]!.time)
+  }
+
+  /**
+   * The attempt that counts among the entries from `start` to before `end` (ms), or `null` when the person counts in
+   * no step: the one that gets furthest, the earliest of those (SEMANTICS, Funnels).
+   */
+  best(start: number, end: number): Attempt | null {
+    const places = this.#instantsOfStep[0]!
+    const first = lowerBound(places, (place) => this.#instants[place]!.time >= start)
+    let best: Attempt | null = null
+    let completedButSpoiled = false
+    for (let n = first; n < places.length && this.#instants[places[n]!]!.time < end; n++) {
+      const attempt = this.#attempt(places[n]!)
+      const kept = this.#stepsBeforeSpoiling(attempt)
+      if (kept < attempt.reached.length && this.#rules.removesPerson) {
+        completedButSpoiled ||= attempt.reached.length === this.#rules.steps
+      } else if (best === null || kept > best.reached.length) {
+        best = { reached: attempt.reached.slice(0, kept) }
+      }
+      if (this.#rules.firstEntryOnly || best?.reached.length === this.#rules.steps) break
+    }
+    return completedButSpoiled && best?.reached.length !== this.#rules.steps ? null : best
+  }
+
+  #attempt(entry: number): Attempt {
+    return this.#rules.graceMillis > 0 ? this.#attemptWithGrace(entry) : this.#attemptInOrder(entry)
+  }
+
+  #attemptInOrder(entry: number): Attempt {
+    const { steps, windowMillis } = this.#rules
+    const reached: Array<number> = []
+    const latest = this.#instants[entry]!.time + windowMillis
+    let place: number | undefined = entry
+    while (place !== undefined && this.#instants[place]!.time <= latest) {
+      const { time, events } = this.#instants[place]!
+      // Everything at one instant may be taken in whichever order converts.
+      const further = events.length === 1 ? 1 : matchSteps(events, reached.length, steps)
+      for (let n = 0; n < further; n++) reached.push(time)
+      if (reached.length === steps) break
+      const places = this.#instantsOfStep[reached.length]!
+      const after: number = place
+      place = places[lowerBound(places, (candidate) => candidate > after)]
+    }
+    return { reached }
+  }
+
+  /**
+   * With grace an event may be a little older than the one of the step before, so each step takes the earliest event
+   * not used yet; of several at one instant, the one that fits the fewest steps.
+   */
+  #attemptWithGrace(entry: number): Attempt {
+    const { steps, windowMillis, graceMillis } = this.#rules
+    const start = this.#instants[entry]!.time
+    const used = new Set<ReadonlyArray<number>>()
+    const reached: Array<number> = []
+    for (let step = 0; step < steps; step++) {
+      const before = reached[step - 1] ?? start
+      const from = step === 0 ? start : Math.max(before, start) - graceMillis
+      const until = step === 0 ? start : start + windowMillis
+      const places = this.#instantsOfStep[step]!
+      let taken: { readonly time: number; readonly event: ReadonlyArray<number> } | undefined
+      for (let n = lowerBound(places, (place) => this.#instants[place]!.time >= from); n < places.length; n++) {
+        const { time, events } = this.#instants[places[n]!]!
+        if (time > until) break
+        const free = events.filter((event) => event.includes(step) && !used.has(event))
+        if (free.length === 0) continue
+        free.sort((a, b) => a.length - b.length || a.join().localeCompare(b.join(), "en"))
+        taken = { time, event: free[0]! }
+        break
+      }
+      if (taken === undefined) break
+      used.add(taken.event)
+      reached.push(Math.max(before, taken.time))
+    }
+    return { reached }
+  }
+
+  /** How many steps an attempt keeps: all, or those up to the first exclusion strictly between two of them. */
+  #stepsBeforeSpoiling({ reached }: Attempt): number {
+    const end = reached[0]! + this.#rules.windowMillis
+    let kept = reached.length
+    for (const [n, { fromStep, toStep }] of this.#rules.exclusions.entries()) {
+      const times = this.#exclusionTimes[n]!
+      for (let step = fromStep; step < toStep && step < kept; step++) {
+        const next = reached[step + 1]
+        const at = times[lowerBound(times, (time) => time > reached[step]!)]
+        if (at !== undefined && (next === undefined ? at <= end : at < next)) kept = step + 1
+      }
+    }
+    return kept
+  }
+}
+
+/** First place in an ascending list for which `holds`; the length when there is none. */
+const lowerBound = (values: ReadonlyArray<number>, holds: (value: number) => boolean): number => {
+  let low = 0
+  let high = values.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (holds(values[middle]!)) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+interface Hit {
+  readonly steps: ReadonlyArray<number>
+  readonly exclusions: ReadonlyArray<number>
+}
+
+/** Labels are lists such as `0,2` (steps) and `0,2;1` (steps; exclusions). Always a fresh list of steps: it stands for one event. */
+const readHit = (label: string): Hit => {
+  const [steps = "", exclusions = ""] = label.split(";")
+  return { steps: readNumbers(steps), exclusions: readNumbers(exclusions) }
+}
+
+const readNumbers = (text: string): ReadonlyArray<number> => (text === "" ? [] : text.split(",").map(Number))
+
+/**
+ * Persons that reached each step, by local day of their entry: `users` and, from the second step on,
+ * `from_previous_ms` (sum), item = step number from 1.
+ */
+export const funnel = (definition: MetricDefinition, formula: FunnelFormula, zone: TimeZone): Measure => {
+  const rules = funnelRules(formula)
+  const matcher = funnelMatcher(formula)
+  return {
+    definition,
+    concerns: matcher.concerns,
+    keepsPoints: true,
+    observe: (event) => {
+      const label = matcher.label(event)
+      return label === null ? null : { value: "", label }
+    },
+    contribute: (fact, emit) => {
+      const history = new FunnelHistory(pointsOf(fact), rules)
+      let until = Number.NEGATIVE_INFINITY
+      for (const entry of history.entries) {
+        if (entry < until) continue
+        const day = zone.dayOf(entry)
+        until = zone.startOfDay(day + 1)
+        const attempt = history.best(entry, until)
+        attempt?.reached.forEach((time, step) => {
+          emit(day, String(step + 1), "users", 1)
+          if (step > 0) emit(day, String(step + 1), "from_previous_ms", time - attempt.reached[step - 1]!)
+        })
+      }
+    },
+    tally: null,
+  }
+}
+
+/** Says which steps and exclusions of a funnel an event satisfies. */
+const funnelMatcher = (formula: FunnelFormula) => {
+  const compile = ({ event, where }: { readonly event: string; readonly where?: FunnelFormula["steps"][0]["where"] }) =>
+    compileFilter({ ...(event === "*" ? {} : { events: [event] }), ...(where === undefined ? {} : { where }) })
+  const steps = formula.steps.map(compile)
+  const exclusions = (formula.exclusions ?? []).map(compile)
+  const all = [...steps, ...exclusions]
+  const satisfied = (filters: typeof steps, event: ObservedEvent): string => {
+    const places: Array<number> = []
+    filters.forEach((filter, n) => {
+      if (filter.named(event.name, event.kind) && filter.holds(event)) places.push(n)
+    })
+    return places.join()
+  }
+  return {
+    concerns: (name: string, kind: EventKind): boolean => all.some((filter) => filter.named(name, kind)),
+    label: (event: ObservedEvent): string | null => {
+      const hit = satisfied(steps, event)
+      const excluded = exclusions.length === 0 ? "" : satisfied(exclusions, event)
+      return excluded === "" ? (hit === "" ? null : hit) : `${hit};${excluded}`
+    },
+  }
+}

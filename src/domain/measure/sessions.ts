@@ -1,0 +1,138 @@
+import type { Formula, MetricDefinition } from "../metric/definition.ts"
+import { compileFilter, pageOf } from "../metric/filter.ts"
+import { compareIds } from "../identity/distinctId.ts"
+import { parseDuration } from "../time/duration.ts"
+import type { TimeZone } from "../time/TimeZone.ts"
+import { pointsOf } from "./Fact.ts"
+import type { Measure } from "./Measure.ts"
+import type { Points } from "./points.ts"
+
+/** One session of one person. Instants in ms. */
+export interface Session {
+  readonly start: number
+  readonly end: number
+  readonly events: number
+  readonly entryPage: string | undefined
+  readonly exitPage: string | undefined
+}
+
+export interface SessionRules {
+  /** The longest pause within a session, ms; a longer one cuts. */
+  readonly gapMillis: number
+  /** Whether a gap also cuts events that share a client session id. */
+  readonly gapCutsClientSessions: boolean
+  readonly midnightCut: boolean
+}
+
+/** 30 minutes, the convention of the field since Google Analytics. */
+export const DEFAULT_GAP_MILLIS = 30 * 60_000
+
+/** The rules of a sessions formula, defaults filled in. */
+export const sessionRules = (formula: Extract<Formula, { kind: "sessions" }>): SessionRules => ({
+  gapMillis: formula.gap === undefined ? DEFAULT_GAP_MILLIS : parseDuration(formula.gap)!,
+  gapCutsClientSessions: formula.grouping === "both",
+  midnightCut: formula.midnightCut ?? false,
+})
+
+/**
+ * Cuts one person's activity into sessions (SEMANTICS, Sessions). Events with a client session id group by it; the
+ * others by pauses among themselves.
+ */
+export const cutSessions = (points: Points, rules: SessionRules, zone: TimeZone): ReadonlyArray<Session> => {
+  const byClient = new Map<string | null, Array<number>>()
+  const notes = points.labels.map(readNote)
+  for (let i = 0; i < notes.length; i++) {
+    const group = byClient.get(notes[i]!.session)
+    if (group === undefined) byClient.set(notes[i]!.session, [i])
+    else group.push(i)
+  }
+  const sessions: Array<Session> = []
+  for (const [client, members] of byClient) {
+    const gapCuts = client === null || rules.gapCutsClientSessions
+    let start = 0
+    for (let n = 1; n <= members.length; n++) {
+      if (n < members.length) {
+        const before = points.times[members[n - 1]!]!
+        const time = points.times[members[n]!]!
+        const cut =
+          (gapCuts && time - before > rules.gapMillis) || (rules.midnightCut && zone.dayOf(before) !== zone.dayOf(time))
+        if (!cut) continue
+      }
+      sessions.push(describe(points, notes, members.slice(start, n)))
+      start = n
+    }
+  }
+  return sessions
+}
+
+const describe = (points: Points, notes: ReadonlyArray<Note>, members: ReadonlyArray<number>): Session => {
+  let entry: number | undefined
+  let exit: number | undefined
+  const page = (i: number): string => notes[i]!.page!
+  for (const i of members) {
+    if (notes[i]!.page === null) continue
+    const time = points.times[i]!
+    // At one instant the smaller page was entered first and the greater left last: some rule, the same in any order.
+    if (entry === undefined || (time === points.times[entry]! && compareIds(page(i), page(entry)) < 0)) entry = i
+    if (exit === undefined || time > points.times[exit]! || compareIds(page(i), page(exit)) > 0) exit = i
+  }
+  return {
+    start: points.times[members[0]!]!,
+    end: points.times[members[members.length - 1]!]!,
+    events: members.length,
+    entryPage: entry === undefined ? undefined : page(entry),
+    exitPage: exit === undefined ? undefined : page(exit),
+  }
+}
+
+interface Note {
+  readonly session: string | null
+  readonly page: string | null
+}
+
+const NO_NOTE: Note = { session: null, page: null }
+
+const writeNote = (session: string | null, page: string | undefined): string =>
+  session === null && page === undefined ? "" : JSON.stringify([session, page ?? null])
+
+const readNote = (label: string): Note => {
+  if (label === "") return NO_NOTE
+  const [session, page] = JSON.parse(label) as [string | null, string | null]
+  return { session, page }
+}
+
+/**
+ * Sessions per local day of their start: `sessions`, `persons`, `duration_ms`, `bounces` (one event), `events`; how
+ * many lasted how long (`duration`, item = ms) for medians; `entries` and `exits` by page.
+ */
+export const sessions = (
+  definition: MetricDefinition,
+  formula: Extract<Formula, { kind: "sessions" }>,
+  zone: TimeZone,
+): Measure => {
+  const filter = compileFilter(definition.filter ?? {})
+  const rules = sessionRules(formula)
+  return {
+    definition,
+    concerns: filter.named,
+    keepsPoints: true,
+    observe: (event) => (filter.holds(event) ? { value: "", label: writeNote(event.sessionId, pageOf(event)) } : null),
+    contribute: (fact, emit) => {
+      const days = new Set<number>()
+      for (const session of cutSessions(pointsOf(fact), rules, zone)) {
+        const day = zone.dayOf(session.start)
+        if (!days.has(day)) emit(day, "", "persons", 1)
+        days.add(day)
+        const duration = session.end - session.start
+        emit(day, "", "sessions", 1)
+        emit(day, "", "duration_ms", duration)
+        emit(day, String(duration), "duration", 1)
+        emit(day, "", "events", session.events)
+        if (session.events === 1) emit(day, "", "bounces", 1)
+        if (session.entryPage !== undefined) emit(day, session.entryPage, "entries", 1)
+        if (session.exitPage !== undefined) emit(day, session.exitPage, "exits", 1)
+      }
+    },
+    tally: null,
+  }
+}

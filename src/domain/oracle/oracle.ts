@@ -1,0 +1,117 @@
+import type { EventFilter, FunnelFormula, MetricDefinition } from "../metric/definition.ts"
+import type { Settings } from "../settings.ts"
+import type { CellKey } from "./Cells.ts"
+import { activeUserCells, eventCountCells, propertySumCells } from "./counting.ts"
+import { dedupe, type OracleInput } from "./dedupe.ts"
+import { passes } from "./filter.ts"
+import { countingAttempts, funnelCells } from "./funnel.ts"
+import { LocalCalendar } from "./LocalCalendar.ts"
+import { people, type People } from "./people.ts"
+import { sessionCells } from "./sessions.ts"
+
+/**
+ * The naive oracle: recomputes every number from the whole set of events by the simplest possible code. It shares
+ * nothing with the engine but types, so that `tidemark verify` and the property tests can judge the engine by it
+ * (DESIGN §8, §12). Where it and the engine differ, SEMANTICS decides which is wrong.
+ */
+
+export type { CellKey } from "./Cells.ts"
+export type { OracleInput } from "./dedupe.ts"
+
+export type OracleSettings = Settings
+
+export interface OracleResult {
+  /** By metric name. Cells of 0 are absent; a string is an exact decimal. */
+  readonly cells: ReadonlyMap<string, ReadonlyMap<CellKey, number | string>>
+  /** Distinct id (`u:…`, `a:…`, `a:…#older`) → its person's canonical distinct id. */
+  readonly personOf: ReadonlyMap<string, string>
+  readonly duplicates: number
+  readonly conflicts: number
+}
+
+/** Local days `YYYY-MM-DD`, both included. */
+export interface OracleRange {
+  readonly from: string
+  readonly to: string
+}
+
+export interface OracleFunnelResult {
+  /** Persons who reached step 1, 2, … */
+  readonly users: ReadonlyArray<number>
+  /** For step 2, 3, …: how long each of its persons took from the step before, ascending. */
+  readonly fromPreviousMillis: ReadonlyArray<ReadonlyArray<number>>
+}
+
+/** Every cell of every metric, and who is who. */
+export const oracle = (
+  input: ReadonlyArray<OracleInput>,
+  settings: OracleSettings,
+  metrics: ReadonlyArray<MetricDefinition>,
+): OracleResult => {
+  const { events, duplicates, conflicts } = dedupe(input, settings.dedupeHorizonMillis)
+  const everyone = people(events, settings.mergeWindowMillis)
+  const calendar = new LocalCalendar(settings.timeZone)
+
+  const cellsOf = (metric: MetricDefinition): ReadonlyMap<CellKey, number | string> => {
+    const { formula } = metric
+    switch (formula.kind) {
+      case "active-users":
+        return activeUserCells(everyone, metric, calendar)
+      case "event-count":
+        return eventCountCells(events, metric, calendar)
+      case "property-sum":
+        return propertySumCells(events, metric, formula, calendar)
+      case "funnel":
+        return funnelCells(everyone.events, formula, calendar)
+      case "sessions":
+        return sessionCells(everyone.events, metric, formula, calendar)
+    }
+  }
+
+  const cells = new Map(metrics.map((metric) => [metric.name, cellsOf(metric)]))
+  return { cells, personOf: everyone.personOf, duplicates, conflicts }
+}
+
+/**
+ * A funnel over a range (SEMANTICS, Funnels: "`range` limits entries; later steps may lie after its end"; "a person
+ * counts once in a range"). `null` is all time.
+ */
+export const oracleFunnel = (
+  input: ReadonlyArray<OracleInput>,
+  settings: OracleSettings,
+  formula: FunnelFormula,
+  range: OracleRange | null,
+): OracleFunnelResult => {
+  const calendar = new LocalCalendar(settings.timeZone)
+  const users = formula.steps.map(() => 0)
+  const fromPreviousMillis = formula.steps.slice(1).map((): Array<number> => [])
+  for (const events of peopleOf(input, settings).events) {
+    const attempts = countingAttempts(events, formula, (entry) => (isWithin(calendar, entry, range) ? "range" : null))
+    const reached = attempts.get("range") ?? []
+    for (const [index, time] of reached.entries()) {
+      users[index]!++
+      if (index > 0) fromPreviousMillis[index - 1]!.push(time - reached[index - 1]!)
+    }
+  }
+  for (const times of fromPreviousMillis) times.sort((left, right) => left - right)
+  return { users, fromPreviousMillis }
+}
+
+/** Distinct persons with a qualifying event in a range; `null` is all time. */
+export const oracleActiveUsers = (
+  input: ReadonlyArray<OracleInput>,
+  settings: OracleSettings,
+  filter: EventFilter | undefined,
+  range: OracleRange | null,
+): number => {
+  const calendar = new LocalCalendar(settings.timeZone)
+  return peopleOf(input, settings).events.filter((events) =>
+    events.some((event) => passes(event, filter) && isWithin(calendar, event.time, range)),
+  ).length
+}
+
+const peopleOf = (input: ReadonlyArray<OracleInput>, settings: OracleSettings): People =>
+  people(dedupe(input, settings.dedupeHorizonMillis).events, settings.mergeWindowMillis)
+
+const isWithin = (calendar: LocalCalendar, instant: number, range: OracleRange | null): boolean =>
+  range === null || (range.from <= calendar.dayOf(instant) && calendar.dayOf(instant) <= range.to)

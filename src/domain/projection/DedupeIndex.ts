@@ -1,0 +1,148 @@
+import { type Fingerprint, fingerprint } from "./fingerprint.ts"
+
+/** What is kept of one batch so that later repeats of its events are known: stored in the read model, in one row. */
+export interface DedupeEntry {
+  readonly sequence: number
+  /** Log time, ms. */
+  readonly loggedAt: number
+  /** Two 32-bit halves per event, in order; 0,0 where the event was itself a duplicate. */
+  readonly fingerprints: Uint32Array
+}
+
+/** A counted event that may be the first copy of a later one. */
+export interface Candidate {
+  readonly sequence: number
+  readonly place: number
+}
+
+/**
+ * The event ids counted within the horizon of one partition: which earlier events may have the same id. It holds
+ * fingerprints, 8 bytes an event and 12 more in the table, and answers with places in the log; the caller compares the
+ * ids themselves there. Which copy counts is thereby decided by the log alone.
+ */
+export class DedupeIndex {
+  readonly #horizonMillis: number | null
+  #entries: Array<DedupeEntry> = []
+  /** Events before each entry of `#entries`. */
+  #firstOrdinals: Array<number> = []
+  #events = 0
+  // Open addressing with linear probing; `#ordinals` holds 1 + the event's ordinal, 0 = empty.
+  #lows = new Uint32Array(1024)
+  #highs = new Uint32Array(1024)
+  #ordinals = new Uint32Array(1024)
+  #used = 0
+  readonly #scratch: Fingerprint = { low: 0, high: 0 }
+
+  constructor(horizonMillis: number | null) {
+    this.#horizonMillis = horizonMillis
+  }
+
+  /** The earliest log time (ms) that still counts for an event logged at `loggedAt`. */
+  horizonAt(loggedAt: number): number {
+    return this.#horizonMillis === null ? Number.NEGATIVE_INFINITY : loggedAt - this.#horizonMillis
+  }
+
+  /** Counted events within the horizon whose id may be this one. Nearly always none. */
+  candidates(id: string, loggedAt: number): ReadonlyArray<Candidate> {
+    fingerprint(id, this.#scratch)
+    const { low, high } = this.#scratch
+    const mask = this.#ordinals.length - 1
+    let found: Array<Candidate> | undefined
+    for (let slot = low & mask; this.#ordinals[slot] !== 0; slot = (slot + 1) & mask) {
+      if (this.#lows[slot] !== low || this.#highs[slot] !== high) continue
+      const ordinal = this.#ordinals[slot]! - 1
+      const n = this.#entryOf(ordinal)
+      const entry = this.#entries[n]!
+      if (entry.loggedAt < this.horizonAt(loggedAt)) continue
+      found ??= []
+      found.push({ sequence: entry.sequence, place: ordinal - this.#firstOrdinals[n]! })
+    }
+    return found ?? NONE
+  }
+
+  /** The entry for a batch: fingerprints of the ids for which `counts`. */
+  static entry(
+    sequence: number,
+    loggedAt: number,
+    ids: ReadonlyArray<string>,
+    counts: (place: number) => boolean,
+  ): DedupeEntry {
+    const fingerprints = new Uint32Array(ids.length * 2)
+    const scratch: Fingerprint = { low: 0, high: 0 }
+    for (let i = 0; i < ids.length; i++) {
+      if (!counts(i)) continue
+      fingerprint(ids[i]!, scratch)
+      fingerprints[2 * i] = scratch.low
+      fingerprints[2 * i + 1] = scratch.high
+    }
+    return { sequence, loggedAt, fingerprints }
+  }
+
+  add(entry: DedupeEntry): void {
+    const events = entry.fingerprints.length / 2
+    this.#entries.push(entry)
+    this.#firstOrdinals.push(this.#events)
+    this.#reserve(this.#used + events)
+    this.#insert(entry, this.#events)
+    this.#events += events
+  }
+
+  /** Forgets batches logged before an instant (ms), once that frees at least half of the table. */
+  forgetBefore(instant: number): void {
+    const kept = this.#entries.filter((entry) => entry.loggedAt >= instant)
+    const events = kept.reduce((sum, entry) => sum + entry.fingerprints.length / 2, 0)
+    if (events * 2 > this.#events || kept.length === this.#entries.length) return
+    this.#entries = []
+    this.#firstOrdinals = []
+    this.#events = 0
+    this.#allocate(1024)
+    for (const entry of kept) this.add(entry)
+  }
+
+  #insert(entry: DedupeEntry, firstOrdinal: number): void {
+    const mask = this.#ordinals.length - 1
+    const { fingerprints } = entry
+    for (let i = 0; i < fingerprints.length / 2; i++) {
+      const low = fingerprints[2 * i]!
+      const high = fingerprints[2 * i + 1]!
+      if (low === 0 && high === 0) continue
+      let slot = low & mask
+      while (this.#ordinals[slot] !== 0) slot = (slot + 1) & mask
+      this.#lows[slot] = low
+      this.#highs[slot] = high
+      this.#ordinals[slot] = firstOrdinal + i + 1
+      this.#used++
+    }
+  }
+
+  #reserve(events: number): void {
+    if (events * 5 <= this.#ordinals.length * 3) return
+    let size = this.#ordinals.length
+    while (events * 5 > size * 3) size *= 2
+    this.#allocate(size)
+    this.#entries.forEach((entry, n) => {
+      if (n < this.#entries.length - 1) this.#insert(entry, this.#firstOrdinals[n]!)
+    })
+  }
+
+  #allocate(size: number): void {
+    this.#lows = new Uint32Array(size)
+    this.#highs = new Uint32Array(size)
+    this.#ordinals = new Uint32Array(size)
+    this.#used = 0
+  }
+
+  /** Place in `#entries` of the batch that holds an ordinal. */
+  #entryOf(ordinal: number): number {
+    let low = 0
+    let high = this.#firstOrdinals.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1
+      if (this.#firstOrdinals[middle]! <= ordinal) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+}
+
+const NONE: ReadonlyArray<Candidate> = []

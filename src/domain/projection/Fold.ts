@@ -1,0 +1,158 @@
+import { EVENT_KINDS, type EventKind } from "../event/Event.ts"
+import { anonymousDistinctId, type DistinctId, isAnonymous, userDistinctId } from "../identity/distinctId.ts"
+import {
+  type AliasStatement,
+  aliasStatementOf,
+  joinLinks,
+  joinStatements,
+  type Link,
+  linkOf,
+  pairKey,
+} from "../identity/links.ts"
+import type { Batch } from "../log/batch.ts"
+import { FactBuilder } from "../measure/Fact.ts"
+import type { Measure } from "../measure/Measure.ts"
+import { eventKey } from "../measure/points.ts"
+import type { TimeZone } from "../time/TimeZone.ts"
+import { BatchCursor } from "./BatchCursor.ts"
+import { CellSums } from "./CellSums.ts"
+
+/** An event that a measure could not fold; everything else of it counts. */
+export interface FoldFailure {
+  readonly partition: number
+  readonly sequence: number
+  readonly place: number
+  readonly metric: string
+  readonly cause: string
+}
+
+/** How many events went where; the balance accepted = projected + duplicates holds at every commit. */
+export interface FoldCounts {
+  projected: number
+  duplicates: number
+  conflicts: number
+  personless: number
+}
+
+/** What is known of one distinct id from the batches folded so far. */
+export interface Gathered {
+  readonly distinctId: DistinctId
+  link: Link | null
+  /** Per measure, in the order of the measures given. */
+  readonly facts: Array<FactBuilder | undefined>
+}
+
+/**
+ * Folds batches into facts, links, statements and tallies: the pure first half of a projector's step. It knows no
+ * database: what the batches say is gathered per distinct id and joined with what was known in `completeStep`.
+ */
+export class Fold {
+  readonly measures: ReadonlyArray<Measure>
+  readonly gathered = new Map<DistinctId, Gathered>()
+  readonly statements = new Map<string, AliasStatement>()
+  readonly tallies: ReadonlyArray<CellSums>
+  /** Per local day: `accepted`, `late`, `duplicates`, `personless`. */
+  readonly intake = new CellSums()
+  readonly failures: Array<FoldFailure> = []
+  readonly counts: FoldCounts = { projected: 0, duplicates: 0, conflicts: 0, personless: 0 }
+  readonly #zone: TimeZone
+
+  constructor(measures: ReadonlyArray<Measure>, zone: TimeZone) {
+    this.measures = measures
+    this.tallies = measures.map(() => new CellSums())
+    this.#zone = zone
+  }
+
+  /** Takes in one batch, without the places that `duplicates` names. */
+  add(partition: number, sequence: number, batch: Batch, duplicates: ReadonlySet<number>): void {
+    const cursor = new BatchCursor(batch)
+    const plans = new Map<number, ReadonlyArray<number>>()
+    const ofUser: Array<Gathered | undefined> = []
+    const ofAnonymous: Array<Gathered | undefined> = []
+    for (let place = 0; place < batch.count; place++) {
+      cursor.moveTo(place)
+      const time = batch.times[place]!
+      const day = this.#zone.dayOf(time)
+      if (duplicates.has(place)) {
+        this.counts.duplicates++
+        this.intake.add(day, "", "duplicates", 1)
+        continue
+      }
+      this.counts.projected++
+      this.intake.add(day, "", "accepted", 1)
+      const receivedAt = batch.receivedAt(place)
+      if (receivedAt !== null && this.#zone.dayOf(receivedAt) > day) this.intake.add(day, "", "late", 1)
+
+      const user = batch.userIndex(place)
+      const anonymous = batch.anonymousIndex(place)
+      const owner =
+        user >= 0
+          ? (ofUser[user] ??= this.#gather(userDistinctId(batch.users[user]!)))
+          : anonymous >= 0
+            ? (ofAnonymous[anonymous] ??= this.#gather(anonymousDistinctId(batch.anonymous[anonymous]!)))
+            : null
+      if (owner === null) {
+        this.counts.personless++
+        this.intake.add(day, "", "personless", 1)
+      }
+      const kind = batch.kind(place)
+      if (user >= 0 && anonymous >= 0) {
+        const device = (ofAnonymous[anonymous] ??= this.#gather(anonymousDistinctId(batch.anonymous[anonymous]!)))
+        device.link = joinLinks(device.link, linkOf(cursor))
+      }
+      if (kind === "alias" || kind === "unalias") this.#state(aliasStatementOf(cursor))
+
+      const name = batch.nameIndex(place)
+      const planKey = name * EVENT_KINDS.length + EVENT_KINDS.indexOf(kind)
+      let plan = plans.get(planKey)
+      if (plan === undefined) {
+        plan = this.#plan(batch.names[name]!, kind)
+        plans.set(planKey, plan)
+      }
+      for (const m of plan) {
+        const measure = this.measures[m]!
+        try {
+          if (owner !== null) {
+            const observation = measure.observe(cursor)
+            if (observation !== null) {
+              const builder = (owner.facts[m] ??= new FactBuilder())
+              const keepsPoint = measure.keepsPoints || user < 0
+              const key = keepsPoint ? eventKey(partition, sequence, place) : 0
+              builder.add(observation.value, day, time, key, observation.label, keepsPoint)
+            }
+          }
+          const tally = this.tallies[m]!
+          measure.tally?.(cursor, day, tally.add, tally.addDecimal)
+        } catch (cause) {
+          const metric = measure.definition.name
+          this.failures.push({ partition, sequence, place, metric, cause: String(cause) })
+        }
+      }
+    }
+  }
+
+  #gather(distinctId: DistinctId): Gathered {
+    let gathered = this.gathered.get(distinctId)
+    if (gathered === undefined) {
+      gathered = { distinctId, link: null, facts: [] }
+      this.gathered.set(distinctId, gathered)
+    }
+    return gathered
+  }
+
+  #state(statement: AliasStatement | null): void {
+    if (statement === null) return
+    this.#gather(userDistinctId(statement.first))
+    this.#gather(userDistinctId(statement.second))
+    const key = pairKey(statement)
+    const known = this.statements.get(key)
+    this.statements.set(key, known === undefined ? statement : joinStatements(known, statement))
+  }
+
+  #plan(name: string, kind: EventKind): ReadonlyArray<number> {
+    return this.measures.flatMap((measure, m) => (measure.concerns(name, kind) ? [m] : []))
+  }
+}
+
+/** Whether the facts of a distinct id keep their moments for every measure: a device's may have to be cut in time. */
+export const keepsMoments = (distinctId: DistinctId): boolean => isAnonymous(distinctId)

@@ -1,0 +1,25 @@
+import { Data } from "effect"
+import { formatPosition, type Position } from "../log/position.ts"
+
+/** Somebody else has moved the checkpoint: this step was not committed, and must not be. */
+export class CheckpointConflict extends Data.TaggedError("CheckpointConflict")<{
+  readonly group: string
+  readonly partition: number
+  readonly expected: Position | null
+}> {
+  override get message(): string {
+    const place = this.expected === null ? "the beginning" : formatPosition(this.expected)
+    return `The checkpoint of group ${this.group}, partition ${this.partition} is no longer at ${place}: another projector has gone on. Nothing was written.`
+  }
+}
+
+/** The read model could not be read or written. */
+export class ReadModelUnavailable extends Data.TaggedError("ReadModelUnavailable")<{
+  readonly attempted: string
+  readonly reason: string
+  readonly retryable: boolean
+}> {
+  override get message(): string {
+    return `Could not ${this.attempted}: ${this.reason}.`
+  }
+}

@@ -1,0 +1,97 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { PGlite } from "@electric-sql/pglite"
+import { Effect, Layer, Semaphore, Stream } from "effect"
+import { SqlClient } from "effect/sql"
+import type { Connection } from "effect/sql/SqlConnection"
+import { Reactivity } from "effect/reactivity"
+import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
+import { makePostgresCompiler } from "../sql/postgresCompiler.ts"
+import { StoreUnavailable } from "./errors.ts"
+import { reasonOf } from "./StoreLock.ts"
+
+/**
+ * Settings of the Postgres inside: small buffers and write-ahead log, because everything shares one process and the
+ * operating system's cache does the rest.
+ */
+const SERVER_SETTINGS = ["shared_buffers=16MB", "wal_buffers=1MB", "min_wal_size=32MB", "max_wal_size=64MB"]
+
+/**
+ * Postgres inside this process (PGlite), its files below `directory`, as effect/sql's `SqlClient`. It has one
+ * connection: statements and transactions wait for each other.
+ */
+export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient, StoreUnavailable> =>
+  Layer.effect(
+    SqlClient.SqlClient,
+    Effect.gen(function* () {
+      const database = yield* Effect.acquireRelease(
+        Effect.tryPromise({
+          try: () => open(directory),
+          catch: (cause) =>
+            new StoreUnavailable({
+              directory,
+              reason: `its read model does not start (${reasonOf(cause)}). It holds nothing that the log does not: delete ${directory} and run "tidemark project"`,
+            }),
+        }),
+        (database) => Effect.promise(() => database.close()),
+      )
+      const turn = yield* Semaphore.make(1)
+      const connection = makeConnection(database)
+      return yield* SqlClient.make({
+        acquirer: Effect.succeed(connection),
+        borrower: (use) => turn.withPermit(use(connection)),
+        transactionAcquirer: Effect.as(
+          Effect.acquireRelease(turn.take(1), () => turn.release(1)),
+          connection,
+        ),
+        compiler: makePostgresCompiler(),
+        driver: "pglite",
+        spanAttributes: [["db.system.name", "postgresql"]],
+        releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
+      })
+    }),
+  ).pipe(Layer.provide(Reactivity.layer))
+
+const open = async (directory: string): Promise<PGlite> => {
+  const create = () =>
+    PGlite.create({
+      dataDir: directory,
+      startParams: [...PGlite.defaultStartParams, ...SERVER_SETTINGS.flatMap((setting) => ["-c", setting])],
+    })
+  // A process killed while it made the files leaves half of them, without the marker; nothing is lost with those, since
+  // everything that will be in them comes from the log.
+  const marker = join(directory, "tidemark-complete")
+  if (existsSync(directory) && !existsSync(marker)) rmSync(directory, { recursive: true, force: true })
+  const database = await create()
+  if (!existsSync(marker)) writeFileSync(marker, "")
+  await database.exec("CREATE SCHEMA IF NOT EXISTS tidemark; SET search_path TO tidemark; SET timezone TO 'UTC'")
+  return database
+}
+
+const makeConnection = (database: PGlite): Connection => {
+  const query = (sql: string, params: ReadonlyArray<unknown>, rowMode: "object" | "array") =>
+    Effect.tryPromise({
+      try: () => database.query(sql, [...params], { rowMode }),
+      catch: (cause) => classifyPostgresError(cause),
+    })
+  const rows = (sql: string, params: ReadonlyArray<unknown>) =>
+    Effect.map(query(sql, params, "object"), (result) => result.rows as ReadonlyArray<Record<string, unknown>>)
+  const values = (sql: string, params: ReadonlyArray<unknown>) =>
+    Effect.map(query(sql, params, "array"), (result) => result.rows as ReadonlyArray<ReadonlyArray<unknown>>)
+  return {
+    execute: (sql, params, transform) =>
+      Effect.map(rows(sql, params), (found) => (transform === undefined ? found : transform(found))),
+    executeRaw: (sql, params) => query(sql, params, "object"),
+    executeValues: values,
+    executeValuesUnprepared: values,
+    executeUnprepared: (sql, params, transform) =>
+      Effect.map(rows(sql, params), (found) => (transform === undefined ? found : transform(found))),
+    // PGlite hands over a result whole; nothing here reads results too large to hold.
+    executeStream: (sql, params, transform) =>
+      Stream.unwrap(
+        Effect.map(rows(sql, params), (found) =>
+          Stream.fromIterable(transform === undefined ? found : transform(found)),
+        ),
+      ),
+  }
+}

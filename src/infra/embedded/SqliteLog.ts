@@ -1,0 +1,203 @@
+import { randomUUID } from "node:crypto"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
+import { Effect, Option, type Scope, Stream } from "effect"
+import type { PackedBatch } from "../../domain/log/batch.ts"
+import { LogUnavailable } from "../../domain/log/errors.ts"
+import { EventLog, type LogRecord, type PartitionStatus } from "../../domain/log/EventLog.ts"
+import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
+import type { Position } from "../../domain/log/position.ts"
+import { StoreNewer, StoreUnavailable } from "./errors.ts"
+import { reasonOf } from "./StoreLock.ts"
+
+/** Version of the tables below. */
+const FORMAT = 1
+
+/** Bytes of records read at once: enough to keep a fold busy, little enough to hold. */
+const PAGE_BYTES = 4 * 1024 * 1024
+
+/** What opening the log file gives: the port, and the file for what else lives in it. */
+export interface SqliteLog {
+  readonly log: EventLog["Service"]
+  readonly database: DatabaseSync
+}
+
+/**
+ * The embedded log: one SQLite file in WAL mode. Every append is one transaction, synced to the disk before it returns
+ * (`synchronous = FULL`). Records are stored compressed, which is this adapter's business alone: readers see the bytes
+ * that were appended.
+ */
+export const openSqliteLog = (
+  directory: string,
+  options: { readonly partitions: number },
+): Effect.Effect<SqliteLog, StoreUnavailable | StoreNewer, Scope.Scope> =>
+  Effect.gen(function* () {
+    const database = yield* Effect.acquireRelease(
+      Effect.try({
+        try: () => open(join(directory, "log.db"), options.partitions),
+        catch: (cause) => new StoreUnavailable({ directory, reason: reasonOf(cause) }),
+      }),
+      (database) => Effect.sync(() => database.close()),
+    )
+    const format = Number(readMeta(database, "format"))
+    if (format > FORMAT) return yield* new StoreNewer({ directory, found: format, known: FORMAT })
+    return { log: makeLog(database), database }
+  })
+
+const open = (path: string, partitions: number): DatabaseSync => {
+  if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX) {
+    throw new RangeError(`a log has 1 to ${PARTITIONS_MAX} partitions, not ${partitions}`)
+  }
+  const database = new DatabaseSync(path)
+  try {
+    database.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS records (
+        partition INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        batch_id TEXT NOT NULL UNIQUE,
+        size INTEGER NOT NULL,
+        zstd BLOB NOT NULL,
+        PRIMARY KEY (partition, sequence)
+      );
+      CREATE TABLE IF NOT EXISTS quarantine (
+        id INTEGER PRIMARY KEY,
+        source TEXT NOT NULL,
+        line INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        raw TEXT NOT NULL,
+        context TEXT NOT NULL,
+        quarantined_at INTEGER NOT NULL,
+        UNIQUE (source, line, raw)
+      );
+    `)
+    const insert = database.prepare("INSERT OR IGNORE INTO meta VALUES (?, ?)")
+    insert.run("format", String(FORMAT))
+    insert.run("incarnation", randomUUID())
+    insert.run("partitions", String(partitions))
+    return database
+  } catch (cause) {
+    database.close()
+    throw cause
+  }
+}
+
+const readMeta = (database: DatabaseSync, key: string): string =>
+  String(database.prepare("SELECT value FROM meta WHERE key = ?").get(key)!["value"])
+
+const makeLog = (database: DatabaseSync): EventLog["Service"] => {
+  const incarnation = readMeta(database, "incarnation")
+  const partitions = Number(readMeta(database, "partitions"))
+  const known = database.prepare("SELECT partition, sequence FROM records WHERE batch_id = ?")
+  const last = database.prepare("SELECT coalesce(max(sequence), 0) AS sequence FROM records WHERE partition = ?")
+  const insert = database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?)")
+  const at = database.prepare("SELECT batch_id, zstd FROM records WHERE partition = ? AND sequence = ?")
+  const page = database.prepare(
+    "SELECT sequence, batch_id, size, zstd FROM records WHERE partition = ? AND sequence > ? AND sequence <= ? ORDER BY sequence",
+  )
+  const summary = database.prepare(
+    "SELECT partition, count(*) AS records, sum(length(zstd)) AS bytes, max(sequence) AS last FROM records GROUP BY partition ORDER BY partition",
+  )
+
+  const lastSequence = (partition: number): number => Number(last.get(partition)!["sequence"])
+
+  const appendAll = (batches: ReadonlyArray<PackedBatch>): ReadonlyArray<Position> => {
+    // Compressed before the transaction begins, so that the file is locked only to write.
+    const rows = batches.map((batch) => ({ batch, zstd: zstdCompressSync(batch.bytes) }))
+    database.exec("BEGIN IMMEDIATE")
+    try {
+      const positions = rows.map(({ batch, zstd }) => {
+        const held = known.get(batch.id)
+        const partition = batch.origin.partition
+        const sequence = held === undefined ? lastSequence(partition) + 1 : Number(held["sequence"])
+        if (held === undefined) insert.run(partition, sequence, batch.id, batch.bytes.length, zstd)
+        return { incarnation, partition, sequence, batchId: batch.id }
+      })
+      database.exec("COMMIT")
+      return positions
+    } catch (cause) {
+      // A full disk may have rolled back already, and then there is nothing left to roll back.
+      if (database.isTransaction) database.exec("ROLLBACK")
+      throw cause
+    }
+  }
+
+  const record = (partition: number, row: Record<string, unknown>, sequence: number): LogRecord => ({
+    position: { incarnation, partition, sequence, batchId: String(row["batch_id"]) },
+    bytes: decompress(row["zstd"] as Uint8Array),
+  })
+
+  const readPage = (partition: number, after: number, end: number): ReadonlyArray<LogRecord> => {
+    const records: Array<LogRecord> = []
+    let size = 0
+    for (const row of page.iterate(partition, after, end)) {
+      records.push(record(partition, row, Number(row["sequence"])))
+      size += Number(row["size"])
+      if (size >= PAGE_BYTES) break
+    }
+    return records
+  }
+
+  return EventLog.of({
+    incarnation,
+    partitions,
+    append: (batches) => attempt("append to the log", () => appendAll(batches)),
+    read: (partition, after) =>
+      Stream.unwrap(
+        Effect.map(
+          attempt("read the log", () => lastSequence(partition)),
+          (end) =>
+            Stream.paginate(after, (from) =>
+              Effect.map(
+                attempt("read the log", () => readPage(partition, from, end)),
+                (records) => {
+                  const next = records[records.length - 1]?.position.sequence
+                  return [records, next === undefined ? Option.none() : Option.some(next)] as const
+                },
+              ),
+            ),
+        ),
+      ),
+    at: (partition, sequence) =>
+      attempt("read the log", () => {
+        const row = at.get(partition, sequence)
+        return row === undefined ? null : record(partition, row, sequence)
+      }),
+    status: attempt("read the log", () =>
+      summary.all().map((row): PartitionStatus => {
+        const partition = Number(row["partition"])
+        const sequence = Number(row["last"])
+        return {
+          partition,
+          records: Number(row["records"]),
+          bytes: Number(row["bytes"]),
+          last: {
+            incarnation,
+            partition,
+            sequence,
+            batchId: String(at.get(partition, sequence)!["batch_id"]),
+          },
+        }
+      }),
+    ),
+  })
+}
+
+/** Bytes that no longer decompress are handed on as they are: the batch's own checksum then says that they are damaged. */
+const decompress = (zstd: Uint8Array): Uint8Array => {
+  try {
+    return zstdDecompressSync(zstd)
+  } catch {
+    return zstd
+  }
+}
+
+const attempt = <A>(attempted: string, run: () => A): Effect.Effect<A, LogUnavailable> =>
+  Effect.try({
+    try: run,
+    catch: (cause) => new LogUnavailable({ attempted, reason: reasonOf(cause), retryable: false }),
+  })

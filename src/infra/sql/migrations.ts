@@ -1,0 +1,150 @@
+import { Effect, Layer } from "effect"
+import { Migrator, SqlClient } from "effect/sql"
+import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+
+/** Tables and views of the read model; documented for their readers in docs/reference/tables.md. */
+const createTables = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE settings (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), settings json NOT NULL)`
+  yield* sql`CREATE TABLE measures (
+    id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    metric text NOT NULL,
+    version integer NOT NULL,
+    state text NOT NULL,
+    definition json NOT NULL,
+    UNIQUE (metric, version)
+  )`
+  yield* sql`CREATE TABLE checkpoints (
+    projector_group text NOT NULL,
+    partition integer NOT NULL,
+    incarnation text NOT NULL,
+    sequence bigint NOT NULL,
+    batch_id text NOT NULL,
+    chain json NOT NULL,
+    log_time bigint NOT NULL,
+    projected bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    conflicts bigint NOT NULL,
+    personless bigint NOT NULL,
+    PRIMARY KEY (projector_group, partition)
+  )`
+  yield* sql`CREATE TABLE distinct_ids (
+    key integer PRIMARY KEY,
+    distinct_id text NOT NULL,
+    older boolean NOT NULL,
+    person integer NOT NULL,
+    link_time bigint,
+    link_user text,
+    UNIQUE (distinct_id, older)
+  )`
+  yield* sql`CREATE INDEX distinct_ids_person ON distinct_ids (person)`
+  yield* sql`CREATE TABLE aliases (
+    first_user text NOT NULL,
+    second_user text NOT NULL,
+    time bigint NOT NULL,
+    joined boolean NOT NULL,
+    PRIMARY KEY (first_user, second_user)
+  )`
+  yield* sql`CREATE INDEX aliases_second_user ON aliases (second_user)`
+  yield* sql`CREATE TABLE facts (
+    measure integer NOT NULL,
+    key integer NOT NULL,
+    month integer NOT NULL,
+    value text NOT NULL,
+    mask integer NOT NULL,
+    points bytea,
+    PRIMARY KEY (measure, key, month, value)
+  )`
+  yield* sql`CREATE TABLE cells (
+    measure integer NOT NULL,
+    day date NOT NULL,
+    stat text NOT NULL,
+    item text NOT NULL,
+    amount numeric NOT NULL,
+    revised_at timestamptz,
+    revision_cause text,
+    PRIMARY KEY (measure, day, stat, item)
+  )`
+  yield* sql`CREATE TABLE dedupe (
+    partition integer NOT NULL,
+    sequence bigint NOT NULL,
+    logged_at bigint NOT NULL,
+    fingerprints bytea NOT NULL,
+    PRIMARY KEY (partition, sequence)
+  )`
+  yield* sql`CREATE TABLE duplicates (
+    partition integer NOT NULL,
+    sequence bigint NOT NULL,
+    places text NOT NULL,
+    PRIMARY KEY (partition, sequence)
+  )`
+  yield* sql`CREATE TABLE quarantine (
+    partition integer NOT NULL,
+    sequence bigint NOT NULL,
+    place integer NOT NULL,
+    metric text NOT NULL,
+    cause text NOT NULL,
+    PRIMARY KEY (partition, sequence, place, metric)
+  )`
+  yield* sql`CREATE VIEW live_cells AS
+    SELECT m.metric, m.version, m.definition, c.day, c.stat, c.item, c.amount, c.revised_at, c.revision_cause
+    FROM cells c JOIN measures m ON m.id = c.measure WHERE m.state = 'live'`
+  yield* sql`CREATE VIEW daily_active_users AS
+    SELECT day, coalesce(sum(amount) FILTER (WHERE stat = 'users'), 0)::bigint AS users,
+      coalesce(sum(amount) FILTER (WHERE stat = 'events'), 0)::bigint AS events
+    FROM live_cells WHERE metric = 'active_users' GROUP BY day`
+  yield* sql`CREATE VIEW daily_event_counts AS
+    SELECT day, item AS event, coalesce(sum(amount) FILTER (WHERE stat = 'users'), 0)::bigint AS users,
+      coalesce(sum(amount) FILTER (WHERE stat = 'events'), 0)::bigint AS events
+    FROM live_cells WHERE metric = 'active_users_by_event' GROUP BY day, item`
+  yield* sql`CREATE VIEW feature_adoption AS
+    SELECT day, item AS feature, coalesce(sum(amount) FILTER (WHERE stat = 'users'), 0)::bigint AS users,
+      coalesce(sum(amount) FILTER (WHERE stat = 'events'), 0)::bigint AS uses
+    FROM live_cells WHERE metric = 'feature_adoption' GROUP BY day, item`
+  yield* sql`CREATE VIEW funnel_steps AS
+    SELECT metric AS funnel, version, day AS entry_day, item::integer AS step,
+      coalesce(sum(amount) FILTER (WHERE stat = 'users'), 0)::bigint AS users,
+      coalesce(sum(amount) FILTER (WHERE stat = 'from_previous_ms'), 0)::bigint AS from_previous_ms
+    FROM live_cells WHERE definition #>> '{formula,kind}' = 'funnel' GROUP BY metric, version, day, item`
+  yield* sql`CREATE VIEW sessions_daily AS
+    SELECT day, coalesce(sum(amount) FILTER (WHERE stat = 'sessions'), 0)::bigint AS sessions,
+      coalesce(sum(amount) FILTER (WHERE stat = 'persons'), 0)::bigint AS persons,
+      coalesce(sum(amount) FILTER (WHERE stat = 'events'), 0)::bigint AS events,
+      coalesce(sum(amount) FILTER (WHERE stat = 'bounces'), 0)::bigint AS bounces,
+      coalesce(sum(amount) FILTER (WHERE stat = 'duration_ms'), 0)::bigint AS duration_ms
+    FROM live_cells WHERE metric = 'sessions' AND item = '' GROUP BY day`
+})
+
+const MIGRATIONS = { "0001_create_tables": createTables }
+
+/** The newest schema version that this code knows. */
+export const SCHEMA_VERSION = Object.keys(MIGRATIONS).length
+
+const TABLE = "migrations"
+
+/** Brings the schema up to date; refuses one that a newer version made. Safe at every start, also of many processes. */
+export const migrate = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* Migrator.make({})({ loader: Migrator.fromRecord(MIGRATIONS), table: TABLE })
+  const [newest] = yield* sql<{ readonly id: number }>`SELECT max(migration_id) AS id FROM ${sql(TABLE)}`
+  if (Number(newest?.id) > SCHEMA_VERSION) {
+    return yield* new ReadModelUnavailable({
+      attempted: "open the read model",
+      reason: `its schema has version ${newest?.id} and this version of Tidemark knows up to ${SCHEMA_VERSION}; upgrade Tidemark`,
+      retryable: false,
+    })
+  }
+}).pipe(
+  Effect.catchTag(["SqlError", "MigrationError"], (error) =>
+    Effect.fail(
+      new ReadModelUnavailable({
+        attempted: "bring the read model's schema up to date",
+        reason: String(error.message),
+        retryable: false,
+      }),
+    ),
+  ),
+)
+
+/** The schema as a layer to build on. */
+export const layerMigrations = Layer.effectDiscard(migrate)
