@@ -85,7 +85,12 @@ const activeUsers = (history: ReadonlyArray<Told>, asked?: Asked) => cellsOf(his
 const personsOf = (history: ReadonlyArray<Told>, settings: Partial<Settings> = {}): Record<string, string> =>
   Object.fromEntries(oracle(logged(history.map(event)), { ...DEFAULT_SETTINGS, ...settings }, []).personOf)
 
-const alias = (at: string, previousId: string, user: string): Told => ({ at, user, kind: "alias", body: { previousId } })
+const alias = (at: string, previousId: string, user: string): Told => ({
+  at,
+  user,
+  kind: "alias",
+  body: { previousId },
+})
 const unalias = (at: string, previousId: string, user: string): Told => ({
   at,
   user,
@@ -149,7 +154,12 @@ describe("identity", () => {
   })
 
   it("tells a user id and a device id of one spelling apart", () => {
-    expect(activeUsers([{ at: "12:00", user: "42" }, { at: "12:00", device: "42" }])["2024-01-10||users"]).toBe(2)
+    expect(
+      activeUsers([
+        { at: "12:00", user: "42" },
+        { at: "12:00", device: "42" },
+      ])["2024-01-10||users"],
+    ).toBe(2)
   })
 
   it("joins users by alias, transitively, under the smallest id; the alias makes nobody active", () => {
@@ -375,12 +385,21 @@ describe("filters and breakdowns", () => {
     expect(isSet("properties.plan")).toBeUndefined()
     expect(isSet("properties.constructor.name")).toBeUndefined()
     expect(
-      cellsOf([{ at: "12:00", properties: { list: ["a"] } }], { kind: "event-count" }, { breakdown: "properties.list.0" }),
+      cellsOf(
+        [{ at: "12:00", properties: { list: ["a"] } }],
+        { kind: "event-count" },
+        { breakdown: "properties.list.0" },
+      ),
     ).toEqual({})
   })
 
   it("counts a person under every value they had, and events without the value nowhere", () => {
-    const used = (user: string, feature: JsonObject): Told => ({ at: "12:00", user, name: "feature_used", properties: feature })
+    const used = (user: string, feature: JsonObject): Told => ({
+      at: "12:00",
+      user,
+      name: "feature_used",
+      properties: feature,
+    })
     const history = [
       used("ann", { feature_name: "export" }),
       used("ann", { feature_name: "export" }),
@@ -410,7 +429,10 @@ describe("sums", () => {
   const SUM = { kind: "property-sum", property: "properties.amount" } as const
 
   it("adds decimals exactly", () => {
-    expect(cellsOf([paid(0.1), paid(0.2), paid(-1)], SUM)).toEqual({ "2024-01-10||sum": "-0.7", "2024-01-10||count": 3 })
+    expect(cellsOf([paid(0.1), paid(0.2), paid(-1)], SUM)).toEqual({
+      "2024-01-10||sum": "-0.7",
+      "2024-01-10||count": 3,
+    })
     expect(cellsOf([paid(1e21), paid(1e-7), paid(0.5)], SUM)["2024-01-10||sum"]).toBe("1000000000000000000000.5000001")
     expect(cellsOf([paid(1.5), paid(0.5), paid(8)], SUM)["2024-01-10||sum"]).toBe("10")
     expect(cellsOf([paid(1.25e-9), paid(-0.5)], SUM)["2024-01-10||sum"]).toBe("-0.49999999875")
@@ -755,7 +777,8 @@ describe("active users of a range", () => {
       ].map(event),
     )
     const berlin = { ...DEFAULT_SETTINGS, timeZone: "Europe/Berlin" }
-    const count = (from: string, to: string, filter?: EventFilter) => oracleActiveUsers(input, berlin, filter, { from, to })
+    const count = (from: string, to: string, filter?: EventFilter) =>
+      oracleActiveUsers(input, berlin, filter, { from, to })
     expect(count("2024-01-11", "2024-01-12")).toBe(1)
     expect(count("2024-01-10", "2024-01-12")).toBe(2)
     expect(count("2024-01-10", "2024-01-13")).toBe(3)

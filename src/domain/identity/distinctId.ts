@@ -64,15 +64,12 @@ export const isRefusedId = (id: string): boolean => {
 export const compareIds = (a: string, b: string): number => {
   const length = Math.min(a.length, b.length)
   for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i)
-    const y = b.charCodeAt(i)
-    if (x !== y) {
-      // Surrogates (0xD800…0xDFFF) stand for code points above 0xFFFF, so they sort after every other unit.
-      const xs = x >= 0xd800 && x <= 0xdfff
-      const ys = y >= 0xd800 && y <= 0xdfff
-      if (xs !== ys) return xs ? 1 : -1
-      return x - y
-    }
+    if (a.charCodeAt(i) === b.charCodeAt(i)) continue
+    // The first units that differ may be second halves of surrogate pairs, which only make a code point with the first.
+    const start = i > 0 && isHighSurrogate(a.charCodeAt(i - 1)) ? i - 1 : i
+    return a.codePointAt(start)! - b.codePointAt(start)! || a.codePointAt(i)! - b.codePointAt(i)!
   }
   return a.length - b.length
 }
+
+const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff

@@ -1,4 +1,5 @@
 import type { MetricDefinition } from "../metric/definition.ts"
+import { boundedItem } from "../metric/boundedItem.ts"
 import { compileFilter, fieldReader, type ObservedEvent } from "../metric/filter.ts"
 import { daysOfMask } from "./Fact.ts"
 import type { Measure } from "./Measure.ts"
@@ -51,6 +52,6 @@ export const breakdownReader = (definition: MetricDefinition): ((event: Observed
   const read = fieldReader(definition.breakdown)
   return (event) => {
     const value = read(event)
-    return value === undefined ? undefined : String(value)
+    return value === undefined ? undefined : boundedItem(String(value))
   }
 }

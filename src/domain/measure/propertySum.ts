@@ -1,5 +1,6 @@
 import { jsonAt } from "../event/json.ts"
 import type { Formula, MetricDefinition } from "../metric/definition.ts"
+import { boundedItem } from "../metric/boundedItem.ts"
 import { compileFilter, fieldReader } from "../metric/filter.ts"
 import { breakdownReader } from "./activeUsers.ts"
 import { decimalOf, formatDecimal } from "./decimal.ts"
@@ -29,7 +30,7 @@ export const propertySum = (
       if (value === undefined) return
       const amount = jsonAt(event.body, path)
       if (typeof amount !== "number" || !Number.isFinite(amount)) return emit(day, value, "not-a-number", 1)
-      const suffix = currencyOf === undefined ? "" : `:${currencyOf(event) ?? ""}`
+      const suffix = currencyOf === undefined ? "" : `:${boundedItem(String(currencyOf(event) ?? ""))}`
       emitDecimal(day, value, `sum${suffix}`, formatDecimal(decimalOf(amount)))
       emit(day, value, `count${suffix}`, 1)
     },

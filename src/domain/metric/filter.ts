@@ -1,6 +1,7 @@
 import { type Event, type EventKind, isActivity } from "../event/Event.ts"
 import { isJsonObject, type Json, jsonAt } from "../event/json.ts"
 import { compareIds } from "../identity/distinctId.ts"
+import { boundedItem } from "./boundedItem.ts"
 import type { Condition, EventFilter } from "./definition.ts"
 
 /** What filters and measures see of an event. `body` may be parsed on first use, so ask for it last. */
@@ -123,7 +124,7 @@ export const pageOf = (event: ObservedEvent): string | undefined => {
   if (!isJsonObject(properties)) return undefined
   for (const name of PAGE_PROPERTIES) {
     const page = scalar(jsonAt(properties, [name]))
-    if (page !== undefined) return String(page)
+    if (page !== undefined) return boundedItem(String(page))
   }
   return undefined
 }

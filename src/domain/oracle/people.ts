@@ -49,8 +49,8 @@ export const people = (events: ReadonlyArray<Event>, mergeWindowMillis: number |
       give(personOfUser(owner.userId), event)
     } else {
       personOf.set(`a:${anonymousId}#older`, `a:${anonymousId}#older`)
-      // Another prefix, because a device may well be called `…#older`.
-      give(`older:${anonymousId}`, event)
+      // Free, since the device has an owner; and unlike `a:…#older` no other device can be called so.
+      give(`a:${anonymousId}`, event)
     }
   }
   return { personOf, events: [...eventsOf.values()], personless }

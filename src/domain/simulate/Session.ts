@@ -29,6 +29,8 @@ export interface Scene {
   readonly delivery: Delivery
   /** Nothing happens from this instant on, true time. */
   readonly end: number
+  /** How many sessions there were so far; their ids are this count. */
+  sessions: number
 }
 
 /**
@@ -58,7 +60,8 @@ export class Session {
     this.now = start
     this.#scene = scene
     this.#place = place
-    this.#id = random.hex(2)
+    scene.sessions++
+    this.#id = `s${scene.sessions}`
     this.#start = start
     // One latency a session: the correction of skew adds it to every event time, and must not reorder them.
     this.#latency = Math.floor(random.skewed(60, LATENCY_MAX - 20)) + 20
@@ -135,7 +138,11 @@ export class Session {
       const { random } = this.#scene
       this.#due = due
       this.#sent =
-        due < this.#offlineUntil ? this.#offlineUntil : random.chance(FAILED_SENDING_SHARE) ? due + lateness(random) : due
+        due < this.#offlineUntil
+          ? this.#offlineUntil
+          : random.chance(FAILED_SENDING_SHARE)
+            ? due + lateness(random)
+            : due
     }
     return this.#sent
   }

@@ -120,7 +120,10 @@ const useFeature: Action = (session, person, today) => {
   const feature = chooseFeature(person, today)
   // A press that starts a feature is reported twice at one millisecond: as the press, and as what it started.
   if (today.random.chance(0.06)) session.track("click", ELEMENTS.pick(today.random))
-  session.track("feature_used", { feature_name: feature.name, feature_version: versionOn(feature, today.dayIndex, today.days) })
+  session.track("feature_used", {
+    feature_name: feature.name,
+    feature_version: versionOn(feature, today.dayIndex, today.days),
+  })
 }
 
 /** People come for a few things; now and then they try another, which may become one of them. */

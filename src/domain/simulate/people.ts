@@ -27,7 +27,8 @@ export interface Person {
 
 const BOUNCER_SHARE = 0.33
 const SECOND_DEVICE_SHARE = 0.65
-const SHARED_DEVICE_SHARE = 0.03
+/** Share of people whose usual device is also that of one more person. */
+const SHARING_SHARE = 0.03
 const RENAMED_SHARE = 0.015
 /** Share of those who were members before the first day and are still signed in. */
 const STILL_SIGNED_IN = 0.8
@@ -36,8 +37,8 @@ const STILL_SIGNED_IN = 0.8
 export class Population {
   readonly #random: Random
   #lastUserNumber = 1000
-  /** The usual device of the last member who arrived, which somebody of the same household may use too. */
-  #familyDevice: Device | undefined
+  /** Somebody who lives with the next person that is made, and shares the usual device with them. */
+  #housemate: Person | undefined
 
   constructor(random: Random) {
     this.#random = random
@@ -50,33 +51,53 @@ export class Population {
 
   /** Somebody who hears of the product for the first time. */
   newcomer(day: Day): Person {
-    const stage = this.#random.chance(BOUNCER_SHARE) ? "bouncer" : "visitor"
-    return this.#person(day, stage, null)
+    return this.#random.chance(BOUNCER_SHARE) ? this.#bouncer(day) : this.#user(day, "visitor", null)
   }
 
   /** Somebody who became a member before the simulation begins. */
   member(day: Day): Person {
-    const person = this.#person(day, "member", this.nextUserId())
+    const person = this.#user(day, "member", this.nextUserId())
     const [device] = person.devices
     if (device.signedInAs === null && this.#random.chance(STILL_SIGNED_IN)) device.signedInAs = person.userId
-    this.#familyDevice = device
     return person
   }
 
-  #person(day: Day, stage: Person["stage"], userId: string | null): Person {
+  #bouncer(day: Day): Person {
+    return this.#person(day, "bouncer", null, PLACES.pick(this.#random), [makeDevice(this.#random)])
+  }
+
+  #user(day: Day, stage: "visitor" | "member", userId: string | null): Person {
     const random = this.#random
-    const shares = stage !== "bouncer" && this.#familyDevice !== undefined && random.chance(SHARED_DEVICE_SHARE)
-    const first = shares ? this.#familyDevice! : makeDevice(random)
-    return {
-      place: PLACES.pick(random),
-      arrivedOn: day,
-      devices: stage !== "bouncer" && random.chance(SECOND_DEVICE_SHARE) ? [first, makeDevice(random)] : [first],
+    const housemate = this.#housemate
+    const usual = housemate?.devices[0] ?? makeDevice(random)
+    const person = this.#person(
+      day,
       stage,
       userId,
-      eagerness: random.skewed(0.16, 0.95),
+      housemate?.place ?? PLACES.pick(random),
+      random.chance(SECOND_DEVICE_SHARE) ? [usual, makeDevice(random)] : [usual],
+    )
+    this.#housemate = housemate === undefined && random.chance(SHARING_SHARE) ? person : undefined
+    return person
+  }
+
+  #person(
+    arrivedOn: Day,
+    stage: Person["stage"],
+    userId: string | null,
+    place: Place,
+    devices: Person["devices"],
+  ): Person {
+    return {
+      place,
+      arrivedOn,
+      devices,
+      stage,
+      userId,
+      eagerness: this.#random.skewed(0.16, 0.95),
       favourites: [],
       visits: 0,
-      renamedAtVisit: random.chance(RENAMED_SHARE) ? random.between(2, 4) : 0,
+      renamedAtVisit: this.#random.chance(RENAMED_SHARE) ? this.#random.between(2, 4) : 0,
       busyUntil: 0,
     }
   }

@@ -13,13 +13,13 @@ export interface Place {
   readonly utcOffsetHours: number
 }
 
-const place = (
-  country: string,
-  city: string,
-  locale: string,
-  currency: string,
-  utcOffsetHours: number,
-): Place => ({ country, city, locale, currency, utcOffsetHours })
+const place = (country: string, city: string, locale: string, currency: string, utcOffsetHours: number): Place => ({
+  country,
+  city,
+  locale,
+  currency,
+  utcOffsetHours,
+})
 
 /** Places by how many of the product's users live there. */
 export const PLACES = new Weighted<Place>([

@@ -64,6 +64,7 @@ export const versionOn = (one: Feature, dayIndex: number, days: number): string 
 
 const page = (page_name: string, path: string): JsonObject => ({ page_name, path })
 
+/** The pages that the story needs by name. */
 export const PAGE = {
   home: page("home", "/"),
   pricing: page("pricing", "/pricing"),
@@ -116,6 +117,7 @@ export const ERRORS = new Weighted<JsonObject>([
   [{ error_type: "RenderError", error_message: "Zeichen „ß“ fehlt in der Schrift 🖋" }, 5],
 ])
 
+/** Something that is sold, at a price in the hundredths of any currency. */
 export interface Article {
   readonly sku: string
   readonly cents: number

@@ -2,7 +2,7 @@
  * Seeded pseudo-random numbers: Chris Doty-Humphrey's sfc32 (PractRand), 128 bits of state, seeded with the two halves
  * of the seed and run 15 rounds before use.
  *
- * Everything here is made of integer operations, `+ - * /` and `sqrt`, whose results ECMAScript fixes to the last bit.
+ * Everything here is made of integer operations, `+ - * /` and `sqrt`, whose results IEEE 754 fixes to the last bit.
  * `Math.log`, `exp` and `pow` are left to the engine, so a simulation that used them could differ between two machines.
  */
 export class Random {
@@ -72,8 +72,16 @@ export class Random {
     const d = this.uint32()
     const version = DASHED[(b & 0x0fff) | 0x4000]!
     const variant = DASHED[((c >>> 16) & 0x3fff) | 0x8000]!
-    return HEX[a >>> 16]! + HEX[a & 0xffff]! + DASHED[b >>> 16]! + version + variant + DASHED[c & 0xffff]! +
-      HEX[d >>> 16]! + HEX[d & 0xffff]!
+    return (
+      HEX[a >>> 16]! +
+      HEX[a & 0xffff]! +
+      DASHED[b >>> 16]! +
+      version +
+      variant +
+      DASHED[c & 0xffff]! +
+      HEX[d >>> 16]! +
+      HEX[d & 0xffff]!
+    )
   }
 }
 

@@ -4,20 +4,23 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { DistinctId } from "../../domain/identity/distinctId.ts"
 import type { AliasStatement } from "../../domain/identity/links.ts"
 import type { Identity } from "../../domain/identity/persons.ts"
-import type { Position } from "../../domain/log/position.ts"
-import { type Fact, factKey, type FactRow } from "../../domain/measure/Fact.ts"
-import { decodePoints, EMPTY_POINTS, encodePoints } from "../../domain/measure/points.ts"
+import type { Fact } from "../../domain/measure/Fact.ts"
+import { encodePoints } from "../../domain/measure/points.ts"
 import type { MetricDefinition } from "../../domain/metric/definition.ts"
+import { INTAKE } from "../../domain/projection/ReadModelQueries.ts"
+import { explained } from "./explained.ts"
+import {
+  type CheckpointRow,
+  type IdentityRow,
+  readCheckpoint,
+  readIdentity,
+  unpackFact,
+  type PackedFactRow,
+} from "./rows.ts"
 import type { CellDelta } from "../../domain/projection/CellSums.ts"
 import type { DedupeEntry } from "../../domain/projection/DedupeIndex.ts"
 import { CheckpointConflict, ReadModelUnavailable } from "../../domain/projection/errors.ts"
-import {
-  type Checkpoint,
-  LIVE_GROUP,
-  type MeasureVersion,
-  ReadModel,
-  type Step,
-} from "../../domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type MeasureVersion, ReadModel, type Step } from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { layerMigrations } from "./migrations.ts"
@@ -26,31 +29,11 @@ import { fromStorable, toStorable } from "./storableText.ts"
 /** Rows in one statement: bounds the memory of a parameter list; more would not be faster. */
 const ROWS_MAX = 20_000
 
-/** Measure number under which the intake's cells are kept: they belong to no metric. */
-export const INTAKE = 0
-
 /** The read model in Postgres, behind whatever `SqlClient` is given: PGlite or a server. */
 export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, SqlClient.SqlClient> = Layer.effect(
   ReadModel,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-
-    const attempt =
-      (attempted: string) =>
-      <A, E>(effect: Effect.Effect<A, E | SqlError>): Effect.Effect<A, Exclude<E, SqlError> | ReadModelUnavailable> =>
-        Effect.catchIf(
-          effect,
-          (error): error is Extract<E | SqlError, SqlError> =>
-            typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError",
-          (error) =>
-            Effect.fail(
-              new ReadModelUnavailable({
-                attempted,
-                reason: error.reason.message ?? error.reason._tag,
-                retryable: error.isRetryable,
-              }),
-            ),
-        ) as Effect.Effect<A, Exclude<E, SqlError> | ReadModelUnavailable>
 
     /** Runs a statement for slices of rows, each column one array parameter. */
     const inSlices = <A>(
@@ -115,7 +98,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
     })
 
     const facts = Effect.fnUntraced(function* (ids: ReadonlyArray<number>, keys: ReadonlyArray<number>) {
-      const byMeasure = new Map(ids.map((id) => [id, new Map<number, Map<string, FactRow>>()]))
+      const byMeasure = new Map(ids.map((id) => [id, new Map<number, Fact>()]))
       yield* inSlices(keys, (slice) =>
         Effect.gen(function* () {
           // One row per identity: drivers spend more on a row than on its bytes.
@@ -327,73 +310,20 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
       )
 
     return ReadModel.of({
-      settings: settings.pipe(attempt("read the settings of the read model")),
-      measures: measures.pipe(attempt("read the metrics of the read model")),
-      checkpoint: (group, partition) => checkpoint(group, partition).pipe(attempt("read a checkpoint")),
-      identities: (distinctIds) => identities(distinctIds).pipe(attempt("read who is who")),
-      facts: (ids, keys) => facts(ids, keys).pipe(attempt("read facts")),
-      dedupeEntries: (partition, from) => dedupeEntries(partition, from).pipe(attempt("read the dedupe index")),
-      duplicates: (partition) => duplicates(partition).pipe(attempt("read the duplicates")),
-      commit: (step) => commit(step).pipe(attempt("commit a step of the projection")),
-      register: (definitions) => register(definitions).pipe(attempt("register metrics")),
-      promote: (group, ids) => promote(group, ids).pipe(attempt("promote metrics")),
-      wipe: (next) => wipe(next).pipe(attempt("empty the read model")),
+      settings: settings.pipe(explained("read the settings of the read model")),
+      measures: measures.pipe(explained("read the metrics of the read model")),
+      checkpoint: (group, partition) => checkpoint(group, partition).pipe(explained("read a checkpoint")),
+      identities: (distinctIds) => identities(distinctIds).pipe(explained("read who is who")),
+      facts: (ids, keys) => facts(ids, keys).pipe(explained("read facts")),
+      dedupeEntries: (partition, from) => dedupeEntries(partition, from).pipe(explained("read the dedupe index")),
+      duplicates: (partition) => duplicates(partition).pipe(explained("read the duplicates")),
+      commit: (step) => commit(step).pipe(explained("commit a step of the projection")),
+      register: (definitions) => register(definitions).pipe(explained("register metrics")),
+      promote: (group, ids) => promote(group, ids).pipe(explained("promote metrics")),
+      wipe: (next) => wipe(next).pipe(explained("empty the read model")),
     })
   }),
 ).pipe(Layer.provide(layerMigrations))
-
-interface CheckpointRow {
-  readonly partition: number
-  readonly incarnation: string
-  readonly sequence: number
-  readonly batch_id: string
-  readonly chain: Checkpoint["chain"]
-  readonly log_time: number
-  readonly projected: number
-  readonly duplicates: number
-  readonly conflicts: number
-  readonly personless: number
-}
-
-const readCheckpoint = (row: CheckpointRow): Checkpoint => {
-  const position: Position = {
-    incarnation: row.incarnation,
-    partition: row.partition,
-    sequence: Number(row.sequence),
-    batchId: row.batch_id,
-  }
-  return {
-    position,
-    chain: row.chain,
-    logTime: Number(row.log_time),
-    counts: {
-      projected: Number(row.projected),
-      duplicates: Number(row.duplicates),
-      conflicts: Number(row.conflicts),
-      personless: Number(row.personless),
-    },
-  }
-}
-
-interface IdentityRow {
-  readonly key: number
-  readonly distinct_id: string
-  readonly older: boolean
-  readonly person: number
-  readonly link_time: number | null
-  readonly link_user: string | null
-}
-
-const readIdentity = (row: IdentityRow): Identity => ({
-  key: row.key,
-  distinctId: fromStorable(row.distinct_id) as DistinctId,
-  older: row.older,
-  person: row.person,
-  link:
-    row.link_time === null || row.link_user === null
-      ? null
-      : { time: Number(row.link_time), userId: fromStorable(row.link_user) },
-})
 
 interface AliasRow {
   readonly first_user: string
@@ -408,19 +338,3 @@ const readAlias = (row: AliasRow): AliasStatement => ({
   time: Number(row.time),
   joined: row.joined,
 })
-
-type PackedFactRow = readonly [month: number, value: string, mask: number, points: string | null]
-
-const unpackFact = (rows: ReadonlyArray<PackedFactRow>): Map<string, FactRow> => {
-  const fact = new Map<string, FactRow>()
-  for (const [month, stored, mask, points] of rows) {
-    const value = fromStorable(stored)
-    fact.set(factKey(value, month), {
-      value,
-      month,
-      mask,
-      points: points === null ? EMPTY_POINTS : decodePoints(Buffer.from(points, "base64")),
-    })
-  }
-  return fact
-}

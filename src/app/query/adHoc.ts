@@ -1,0 +1,33 @@
+import { Effect } from "effect"
+import { EMPTY_FACT, type Fact, joinFacts } from "../../domain/measure/Fact.ts"
+import type { Measure } from "../../domain/measure/Measure.ts"
+import { completeStep, resolveIdentities } from "../../domain/projection/completeStep.ts"
+import { Fold } from "../../domain/projection/Fold.ts"
+import { ReadModel } from "../../domain/projection/ReadModel.ts"
+import type { TimeZone } from "../../domain/time/TimeZone.ts"
+import { scanLog } from "./scanLog.ts"
+
+/**
+ * The facts of every person for a measure that nobody has declared, folded from the stored events by the engine that
+ * folds the declared ones.
+ */
+export const adHocFacts = Effect.fnUntraced(function* (
+  measure: Measure,
+  zone: TimeZone,
+  mergeWindowMillis: number | null,
+) {
+  const readModel = yield* ReadModel
+  const fold = new Fold([measure], zone)
+  yield* scanLog((partition, sequence, batch, duplicates) => fold.add(partition, sequence, batch, duplicates))
+  const known = yield* readModel.identities([...fold.gathered.keys()])
+  const resolved = resolveIdentities(fold, known)
+  const changes = completeStep(fold, resolved, [new Map()], mergeWindowMillis, zone)
+  const personOf = new Map([...resolved.rows.values(), ...changes.identities].map((row) => [row.key, row.person]))
+  const byPerson = new Map<number, Fact>()
+  for (const { key, upserts } of changes.measures[0]!.facts) {
+    const person = personOf.get(key)!
+    const fact: Fact = new Map(upserts.map((row) => [`${row.month}|${row.value}`, row]))
+    byPerson.set(person, joinFacts(byPerson.get(person) ?? EMPTY_FACT, fact))
+  }
+  return byPerson
+})

@@ -1,0 +1,78 @@
+import { Effect } from "effect"
+import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
+import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import { formatDay } from "../../domain/time/calendar.ts"
+import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
+import type { RangeInput } from "./range.ts"
+
+export interface AdoptionInput extends RangeInput {
+  /** Only this feature. */
+  readonly feature?: string | undefined
+}
+
+export interface FeatureAdoption {
+  readonly featureName: string
+  readonly uniqueUsers: number
+  /** Persons active in the range, whatever they did. */
+  readonly totalUsers: number
+  /** `uniqueUsers / totalUsers`; `null` when nobody was active. */
+  readonly adoptionRate: number | null
+  readonly usageCount: number
+  /** Days of the range with at least one use. */
+  readonly dailyUsage: ReadonlyArray<{ readonly date: string; readonly users: number; readonly uses: number }>
+}
+
+export interface AdoptionAnswer extends Frame {
+  /** Most users first. */
+  readonly features: ReadonlyArray<FeatureAdoption>
+}
+
+/** How many of the active persons use each feature. */
+export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) {
+  const measure = yield* liveMeasure(BUILTIN_METRICS.featureAdoption.name)
+  const question = yield* ask(input)
+  const queries = yield* ReadModelQueries
+  const cells = yield* queries.cells(
+    measure.id,
+    question.range,
+    input.feature === undefined ? {} : { item: input.feature },
+  )
+  const features = yield* adoptionOf(measure, cells, question)
+  const wanted =
+    input.feature === undefined ? features : features.filter(({ featureName }) => featureName === input.feature)
+  return { ...(yield* frame(measure.definition, question, cells)), features: wanted } satisfies AdoptionAnswer
+})
+
+/** Adoption of each value of a measure with a breakdown. */
+export const adoptionOf = Effect.fnUntraced(function* (
+  measure: MeasureVersion,
+  cells: ReadonlyArray<Cell>,
+  { range }: Question,
+) {
+  const queries = yield* ReadModelQueries
+  const uniques = yield* queries.uniquesByValue(measure.id, range)
+  const everybody = yield* liveMeasure(BUILTIN_METRICS.activeUsers.name)
+  const totalUsers = (yield* queries.uniquesByValue(everybody.id, range)).get("") ?? 0
+  const days = new Map<string, Map<number, { users: number; uses: number }>>()
+  for (const { item, day, stat, amount } of cells) {
+    const ofItem = days.get(item) ?? new Map<number, { users: number; uses: number }>()
+    const usage = ofItem.get(day) ?? { users: 0, uses: 0 }
+    if (stat === "users") usage.users = Number(amount)
+    if (stat === "events") usage.uses = Number(amount)
+    days.set(item, ofItem.set(day, usage))
+  }
+  return [...days]
+    .map(([featureName, daily]): FeatureAdoption => {
+      const uniqueUsers = uniques.get(featureName) ?? 0
+      return {
+        featureName,
+        uniqueUsers,
+        totalUsers,
+        adoptionRate: totalUsers === 0 ? null : uniqueUsers / totalUsers,
+        usageCount: [...daily.values()].reduce((sum, { uses }) => sum + uses, 0),
+        dailyUsage: [...daily].map(([day, usage]) => ({ date: formatDay(day), ...usage })),
+      }
+    })
+    .sort((a, b) => b.uniqueUsers - a.uniqueUsers || (a.featureName < b.featureName ? -1 : 1))
+})

@@ -1,0 +1,51 @@
+import { Effect } from "effect"
+import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
+import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import { formatDay } from "../../domain/time/calendar.ts"
+import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
+import type { RangeInput } from "./range.ts"
+
+export interface EventsInput extends RangeInput {
+  /** Only events of this name. */
+  readonly event?: string | undefined
+}
+
+export interface EventsAnswer extends Frame {
+  /** Days and event names with at least one event, by day. */
+  readonly rows: ReadonlyArray<{
+    readonly date: string
+    readonly event: string
+    readonly events: number
+    readonly users: number
+  }>
+  /** Per event name over the whole range, most events first; `users` are distinct persons. */
+  readonly totals: ReadonlyArray<{ readonly event: string; readonly events: number; readonly users: number }>
+}
+
+/** How often each event happened, and to how many persons. */
+export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
+  const measure = yield* liveMeasure(BUILTIN_METRICS.activeUsersByEvent.name)
+  const question = yield* ask(input)
+  const queries = yield* ReadModelQueries
+  const cells = yield* queries.cells(measure.id, question.range, input.event === undefined ? {} : { item: input.event })
+  const uniques = yield* queries.uniquesByValue(measure.id, question.range)
+  const rows = new Map<string, { date: string; event: string; events: number; users: number }>()
+  const totals = new Map<string, number>()
+  for (const { day, item, stat, amount } of cells) {
+    const key = `${day}|${item}`
+    const row = rows.get(key) ?? { date: formatDay(day), event: item, events: 0, users: 0 }
+    if (stat === "events") {
+      row.events = Number(amount)
+      totals.set(item, (totals.get(item) ?? 0) + Number(amount))
+    }
+    if (stat === "users") row.users = Number(amount)
+    rows.set(key, row)
+  }
+  return {
+    ...(yield* frame(measure.definition, question, cells)),
+    rows: [...rows.values()],
+    totals: [...totals]
+      .map(([event, count]) => ({ event, events: count, users: uniques.get(event) ?? 0 }))
+      .sort((a, b) => b.events - a.events || (a.event < b.event ? -1 : 1)),
+  } satisfies EventsAnswer
+})

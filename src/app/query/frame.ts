@@ -1,0 +1,111 @@
+import { Clock, Effect } from "effect"
+import type { Position } from "../../domain/log/position.ts"
+import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type Cell, type DayRange, INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
+import { formatDay } from "../../domain/time/calendar.ts"
+import { formatInstant } from "../../domain/time/instant.ts"
+import { TimeZone } from "../../domain/time/TimeZone.ts"
+import { nearest } from "../nearest.ts"
+import { BadQuery } from "./errors.ts"
+import { type RangeInput, resolveRange } from "./range.ts"
+
+/** What every answer says about itself (SEMANTICS, Every answer carries). */
+export interface Frame {
+  readonly metric: string
+  readonly version: number
+  readonly timeZone: string
+  /** Local days, both included. */
+  readonly from: string
+  readonly to: string
+  /** The answer holds for all events up to here; `instant` is the log time reached. */
+  readonly asOf: { readonly positions: ReadonlyArray<Position>; readonly instant: string | null }
+  /** Shares (0…1) of the events of the range: that arrived on a later day, and that were repeats. */
+  readonly quality: { readonly late: number; readonly duplicate: number }
+  /** When a published number of this answer last changed, and why; `null` if none did. */
+  readonly revisedAt: string | null
+  readonly revisionCause: string | null
+}
+
+/** The circumstances in which a query is answered. */
+export interface Question {
+  readonly settings: Settings
+  readonly zone: TimeZone
+  readonly range: DayRange
+  readonly stored: DayRange | null
+}
+
+/** Reads the settings and works out the range. */
+export const ask = Effect.fnUntraced(function* (input: RangeInput) {
+  const readModel = yield* ReadModel
+  const queries = yield* ReadModelQueries
+  const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
+  const zone = TimeZone.of(settings.timeZone)!
+  const stored = yield* queries.storedRange
+  const today = zone.dayOf(yield* Clock.currentTimeMillis)
+  return { settings, zone, stored, range: yield* resolveRange(input, stored, today) } satisfies Question
+})
+
+/** The live version of a metric. */
+export const liveMeasure = Effect.fnUntraced(function* (
+  name: string,
+  accepts: (measure: MeasureVersion) => boolean = () => true,
+) {
+  const readModel = yield* ReadModel
+  const live = (yield* readModel.measures).filter((measure) => measure.state === "live" && accepts(measure))
+  const found = live.find((measure) => measure.definition.name === name)
+  if (found !== undefined) return found
+  const names = live.map((measure) => measure.definition.name)
+  const like = nearest(name, names)
+  return yield* new BadQuery({
+    problem: `There is no metric "${name}" to ask for here.`,
+    remedy:
+      names.length === 0
+        ? `Project the log first ("tidemark project --once"), or apply a definition ("tidemark metrics apply FILE").`
+        : like === null
+          ? `There are: ${names.join(", ")}.`
+          : `Did you mean "${like}"?`,
+  })
+})
+
+/** The frame of an answer; `cells` are those it was made of, for their revisions. */
+export const frame = Effect.fnUntraced(function* (
+  definition: { readonly name: string; readonly version: number },
+  { settings, range }: Question,
+  cells: ReadonlyArray<Cell>,
+) {
+  const queries = yield* ReadModelQueries
+  const checkpoints = (yield* queries.checkpoints).filter(({ group }) => group === LIVE_GROUP)
+  const intake = { accepted: 0, late: 0, duplicates: 0 }
+  for (const { stat, amount } of yield* queries.cells(INTAKE, range)) {
+    if (stat === "accepted" || stat === "late" || stat === "duplicates") intake[stat] += Number(amount)
+  }
+  const share = (part: number, whole: number) => (whole === 0 ? 0 : part / whole)
+  let revised: Cell | null = null
+  for (const cell of cells) {
+    if (cell.revisedAt !== null && (revised === null || cell.revisedAt > revised.revisedAt!)) revised = cell
+  }
+  return {
+    metric: definition.name,
+    version: definition.version,
+    timeZone: settings.timeZone,
+    from: formatDay(range.from),
+    to: formatDay(range.to),
+    asOf: {
+      positions: checkpoints.map(({ position }) => position),
+      instant: checkpoints.length === 0 ? null : formatInstant(Math.max(...checkpoints.map(({ logTime }) => logTime))),
+    },
+    quality: {
+      late: share(intake.late, intake.accepted),
+      duplicate: share(intake.duplicates, intake.accepted + intake.duplicates),
+    },
+    revisedAt: revised === null ? null : formatInstant(revised.revisedAt!),
+    revisionCause: revised?.revisionCause ?? null,
+  } satisfies Frame
+})
+
+/** Metrics whose formula is of one kind. */
+export const ofKind =
+  (kind: MeasureVersion["definition"]["formula"]["kind"]) =>
+  ({ definition }: MeasureVersion): boolean =>
+    definition.formula.kind === kind

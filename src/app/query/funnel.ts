@@ -1,0 +1,129 @@
+import { Effect, Result, Schema } from "effect"
+import type { Fact } from "../../domain/measure/Fact.ts"
+import { pointsOf } from "../../domain/measure/Fact.ts"
+import { funnel as funnelMeasure, FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
+import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
+import { FunnelFormula } from "../../domain/metric/definition.ts"
+import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import { adHocFacts } from "./adHoc.ts"
+import { BadQuery } from "./errors.ts"
+import { ask, type Frame, frame, liveMeasure, ofKind, type Question } from "./frame.ts"
+import type { RangeInput } from "./range.ts"
+
+export interface FunnelInput extends RangeInput {
+  /** Name of a funnel that was applied; or give `formula`. */
+  readonly name?: string | undefined
+  /** A funnel that nobody applied, answered from the stored events. */
+  readonly formula?: unknown
+}
+
+export interface FunnelAnswer extends Frame {
+  readonly funnel: string
+  readonly steps: ReadonlyArray<{
+    /** From 1. */
+    readonly step: number
+    readonly name: string
+    readonly users: number
+    /** Of the step before; 1 for the first when anybody entered; `null` when the step before has nobody. */
+    readonly conversionRate: number | null
+    readonly dropOff: number | null
+    /** Time from the step before, of those who reached this one; `null` for the first and where nobody did. */
+    readonly fromPrevious: { readonly medianSeconds: number; readonly averageSeconds: number } | null
+  }>
+  /** Last step over first; `null` when nobody entered. */
+  readonly overallConversionRate: number | null
+  /** What may be a slip, such as a step whose event was never seen. */
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** How many persons that entered in the range reached each step, and how long it took them. */
+export const funnel = Effect.fnUntraced(function* (input: FunnelInput) {
+  const question = yield* ask(input)
+  const queries = yield* ReadModelQueries
+  if (input.name !== undefined) {
+    const measure = yield* liveMeasure(input.name, ofKind("funnel"))
+    const formula = measure.definition.formula as FunnelFormula
+    const facts = yield* queries.personFacts(measure.id)
+    const cells = yield* queries.cells(measure.id, question.range)
+    return yield* answer(input.name, formula, facts, question, yield* frame(measure.definition, question, cells))
+  }
+  const decoded = decodeFormula(input.formula)
+  if (Result.isFailure(decoded)) {
+    return yield* new BadQuery({
+      problem: `This is no funnel: ${decoded.failure.message.replaceAll("\n", " ")}.`,
+      remedy: "Give at least two event names as --steps a,b.",
+    })
+  }
+  const formula = decoded.success
+  const definition = { name: "ad_hoc", version: 1, formula }
+  const facts = yield* adHocFacts(
+    funnelMeasure(definition, formula, question.zone),
+    question.zone,
+    question.settings.mergeWindowMillis,
+  )
+  return yield* answer("ad hoc", formula, facts, question, yield* frame(definition, question, []))
+})
+
+const decodeFormula = Schema.decodeUnknownResult(FunnelFormula)
+
+const answer = Effect.fnUntraced(function* (
+  name: string,
+  formula: FunnelFormula,
+  facts: ReadonlyMap<number, Fact>,
+  question: Question,
+  about: Frame,
+) {
+  const { range, zone } = question
+  const rules = funnelRules(formula)
+  const users = Array.from({ length: rules.steps }, () => 0)
+  const seconds: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
+  const start = zone.startOfDay(range.from)
+  const end = zone.startOfDay(range.to + 1)
+  for (const fact of facts.values()) {
+    const attempt = new FunnelHistory(pointsOf(fact), rules).best(start, end)
+    attempt?.reached.forEach((time, step) => {
+      users[step]!++
+      if (step > 0) seconds[step]!.push((time - attempt.reached[step - 1]!) / 1000)
+    })
+  }
+  return {
+    ...about,
+    funnel: name,
+    steps: formula.steps.map((step, n) => {
+      const before = n === 0 ? users[0]! : users[n - 1]!
+      const conversionRate = before === 0 ? null : users[n]! / before
+      return {
+        step: n + 1,
+        name: step.name ?? step.event,
+        users: users[n]!,
+        conversionRate,
+        dropOff: conversionRate === null ? null : 1 - conversionRate,
+        fromPrevious: seconds[n]!.length === 0 ? null : summarise(seconds[n]!),
+      }
+    }),
+    overallConversionRate: users[0] === 0 ? null : users[users.length - 1]! / users[0]!,
+    warnings: yield* unknownEvents(formula, question),
+  } satisfies FunnelAnswer
+})
+
+/** Names of events in a funnel that the store has never seen: nearly always a slip. */
+const unknownEvents = Effect.fnUntraced(function* (formula: FunnelFormula, question: Question) {
+  const queries = yield* ReadModelQueries
+  const byEvent = yield* liveMeasure(BUILTIN_METRICS.activeUsersByEvent.name)
+  const range = question.stored ?? question.range
+  const seen = new Set((yield* queries.uniquesByValue(byEvent.id, range)).keys())
+  const named = formula.steps.map((step) => step.event).filter((event) => event !== "*")
+  return [...new Set(named)]
+    .filter((event) => !seen.has(event) && seen.size > 0)
+    .map((event) => `No activity named "${event}" is stored.`)
+})
+
+/** Median (of an even number: the mean of the middle two) and mean of at least one number. */
+const summarise = (values: ReadonlyArray<number>) => {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >>> 1
+  return {
+    medianSeconds: sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2,
+    averageSeconds: sorted.reduce((sum, value) => sum + value, 0) / sorted.length,
+  }
+}

@@ -1,0 +1,75 @@
+import { Context, type Effect } from "effect"
+import type { DistinctId } from "../identity/distinctId.ts"
+import type { Identity } from "../identity/persons.ts"
+import type { Fact } from "../measure/Fact.ts"
+import type { Day, Month } from "../time/calendar.ts"
+import type { ReadModelUnavailable } from "./errors.ts"
+import type { FoldFailure } from "./Fold.ts"
+import type { Checkpoint } from "./ReadModel.ts"
+
+/** Local days, both included. */
+export interface DayRange {
+  readonly from: Day
+  readonly to: Day
+}
+
+/** One number of the read model. */
+export interface Cell {
+  readonly day: Day
+  readonly item: string
+  readonly stat: string
+  /** Exact decimal text. */
+  readonly amount: string
+  /** When it last changed after it was first published, ms; `null` if never. */
+  readonly revisedAt: number | null
+  readonly revisionCause: string | null
+}
+
+/** Days on which a person was observed, one mask a month (bit 0 = the 1st). */
+export interface PersonDays {
+  readonly person: number
+  readonly months: ReadonlyArray<readonly [month: Month, mask: number]>
+}
+
+/** Number under which the intake's cells are kept: how many events came in, late or repeated. They belong to no metric. */
+export const INTAKE = 0
+
+/**
+ * What queries ask of the read model. All answers of one query come from one place in the log, as long as nothing is
+ * projected in between.
+ */
+export class ReadModelQueries extends Context.Service<
+  ReadModelQueries,
+  {
+    /** Cells of a measure in a range, by day; of all items, or of one. */
+    readonly cells: (
+      measure: number,
+      range: DayRange,
+      filter?: { readonly stats?: ReadonlyArray<string>; readonly item?: string },
+    ) => Effect.Effect<ReadonlyArray<Cell>, ReadModelUnavailable>
+    /** First and last day with events, or `null` when there are none. */
+    readonly storedRange: Effect.Effect<DayRange | null, ReadModelUnavailable>
+    /** Distinct persons observed in a range, per value of the breakdown. */
+    readonly uniquesByValue: (
+      measure: number,
+      range: DayRange,
+    ) => Effect.Effect<ReadonlyMap<string, number>, ReadModelUnavailable>
+    /** Days of all persons observed in a range with one value. */
+    readonly personDays: (
+      measure: number,
+      value: string,
+      range: DayRange,
+    ) => Effect.Effect<ReadonlyArray<PersonDays>, ReadModelUnavailable>
+    /** For each person, the join of its distinct ids' facts. */
+    readonly personFacts: (measure: number) => Effect.Effect<ReadonlyMap<number, Fact>, ReadModelUnavailable>
+    /** All rows of the person that a distinct id belongs to; empty when it is unknown. */
+    readonly personOf: (distinctId: DistinctId) => Effect.Effect<ReadonlyArray<Identity>, ReadModelUnavailable>
+    readonly checkpoints: Effect.Effect<ReadonlyArray<Checkpoint & { readonly group: string }>, ReadModelUnavailable>
+    readonly failures: Effect.Effect<ReadonlyArray<FoldFailure>, ReadModelUnavailable>
+    /** Rows that a person may want to know the number of: distinct ids, persons, facts, cells. */
+    readonly sizes: Effect.Effect<
+      { readonly distinctIds: number; readonly persons: number; readonly facts: number; readonly cells: number },
+      ReadModelUnavailable
+    >
+  }
+>()("tidemark/domain/projection/ReadModelQueries") {}
