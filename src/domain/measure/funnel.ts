@@ -138,7 +138,7 @@ export class FunnelHistory {
 
   /**
    * With grace an event may be a little older than the one of the step before, so each step takes the earliest event
-   * not used yet; of several at one instant, the one that fits the fewest steps.
+   * not used yet; of several at one instant, the one that fits the fewest steps (`compareHits`).
    */
   #attemptWithGrace(entry: number): Attempt {
     const { steps, windowMillis, graceMillis } = this.#rules
@@ -156,7 +156,7 @@ export class FunnelHistory {
         if (time > until) break
         const free = events.filter((event) => event.includes(step) && !used.has(event))
         if (free.length === 0) continue
-        free.sort((a, b) => a.length - b.length || a.join().localeCompare(b.join(), "en"))
+        free.sort(compareHits)
         taken = { time, event: free[0]! }
         break
       }
@@ -181,6 +181,13 @@ export class FunnelHistory {
     }
     return kept
   }
+}
+
+/** Events that fit fewer steps first; of equally many, those whose latest steps are earlier. */
+const compareHits = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
+  if (a.length !== b.length) return a.length - b.length
+  const n = a.findLastIndex((step, i) => step !== b[i])
+  return n < 0 ? 0 : a[n]! - b[n]!
 }
 
 /** First place in an ascending list for which `holds`; the length when there is none. */
