@@ -1,13 +1,17 @@
 import { join } from "node:path"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { SqlClient } from "effect/sql"
 import { EventLog } from "../domain/log/EventLog.ts"
+import { Quarantine } from "../domain/log/Quarantine.ts"
 import type { ReadModelUnavailable } from "../domain/projection/errors.ts"
+import type { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import type { ReadModel } from "../domain/projection/ReadModel.ts"
 import type { StoreInUse, StoreNewer, StoreUnavailable } from "../infra/embedded/errors.ts"
 import { layerPglite } from "../infra/embedded/PgliteClient.ts"
 import { openSqliteLog } from "../infra/embedded/SqliteLog.ts"
+import { makeSqliteQuarantine } from "../infra/embedded/SqliteQuarantine.ts"
 import { lockStore } from "../infra/embedded/StoreLock.ts"
+import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { Projector } from "./Projector.ts"
@@ -21,13 +25,23 @@ export interface EmbeddedOptions {
 
 export type OpenError = StoreInUse | StoreUnavailable | StoreNewer | ReadModelUnavailable
 
-/** The log of an embedded store, locked for this process. */
+/** The services of a store. */
+export type Embedded =
+  | EventLog
+  | Quarantine
+  | LogWriter
+  | ReadModel
+  | ReadModelQueries
+  | Projector
+  | SqlClient.SqlClient
+
+/** The log of an embedded store, locked for this process, and the quarantine beside it. */
 const layerLog = ({ directory, partitions = 1 }: EmbeddedOptions) =>
-  Layer.effect(
-    EventLog,
+  Layer.effectContext(
     Effect.gen(function* () {
       yield* lockStore(directory)
-      return (yield* openSqliteLog(directory, { partitions })).log
+      const { log, database } = yield* openSqliteLog(directory, { partitions })
+      return Context.make(EventLog, log).pipe(Context.add(Quarantine, makeSqliteQuarantine(database)))
     }),
   )
 
@@ -36,10 +50,9 @@ const layerLockedPglite = (directory: string) =>
   Layer.unwrap(Effect.map(EventLog, () => layerPglite(join(directory, "postgres"))))
 
 /** Everything that a project needs, in this process and one directory: `log.db` and the read model below `postgres`. */
-export const layerEmbedded = (
-  options: EmbeddedOptions,
-): Layer.Layer<EventLog | LogWriter | ReadModel | Projector | SqlClient.SqlClient, OpenError> =>
+export const layerEmbedded = (options: EmbeddedOptions): Layer.Layer<Embedded, OpenError> =>
   Projector.layer.pipe(
+    Layer.provideMerge(layerSqlReadModelQueries),
     Layer.provideMerge(layerSqlReadModel),
     Layer.provideMerge(layerLockedPglite(options.directory)),
     Layer.provideMerge(LogWriter.layer),

@@ -13,6 +13,7 @@ export interface LogRecord {
 export interface PartitionStatus {
   readonly partition: number
   readonly records: number
+  readonly events: number
   readonly bytes: number
   readonly last: Position | null
 }

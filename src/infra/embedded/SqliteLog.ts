@@ -59,20 +59,16 @@ const open = (path: string, partitions: number): DatabaseSync => {
         partition INTEGER NOT NULL,
         sequence INTEGER NOT NULL,
         batch_id TEXT NOT NULL UNIQUE,
+        events INTEGER NOT NULL,
         size INTEGER NOT NULL,
         zstd BLOB NOT NULL,
         PRIMARY KEY (partition, sequence)
       );
       CREATE TABLE IF NOT EXISTS quarantine (
-        id INTEGER PRIMARY KEY,
-        source TEXT NOT NULL,
-        line INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        fingerprint TEXT NOT NULL UNIQUE,
         reason TEXT NOT NULL,
-        detail TEXT NOT NULL,
-        raw TEXT NOT NULL,
-        context TEXT NOT NULL,
-        quarantined_at INTEGER NOT NULL,
-        UNIQUE (source, line, raw)
+        line TEXT NOT NULL
       );
     `)
     const insert = database.prepare("INSERT OR IGNORE INTO meta VALUES (?, ?)")
@@ -94,13 +90,13 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
   const partitions = Number(readMeta(database, "partitions"))
   const known = database.prepare("SELECT partition, sequence FROM records WHERE batch_id = ?")
   const last = database.prepare("SELECT coalesce(max(sequence), 0) AS sequence FROM records WHERE partition = ?")
-  const insert = database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?)")
+  const insert = database.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)")
   const at = database.prepare("SELECT batch_id, zstd FROM records WHERE partition = ? AND sequence = ?")
   const page = database.prepare(
     "SELECT sequence, batch_id, size, zstd FROM records WHERE partition = ? AND sequence > ? AND sequence <= ? ORDER BY sequence",
   )
   const summary = database.prepare(
-    "SELECT partition, count(*) AS records, sum(length(zstd)) AS bytes, max(sequence) AS last FROM records GROUP BY partition ORDER BY partition",
+    "SELECT partition, count(*) AS records, sum(events) AS events, sum(length(zstd)) AS bytes, max(sequence) AS last FROM records GROUP BY partition ORDER BY partition",
   )
 
   const lastSequence = (partition: number): number => Number(last.get(partition)!["sequence"])
@@ -114,7 +110,7 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
         const held = known.get(batch.id)
         const partition = batch.origin.partition
         const sequence = held === undefined ? lastSequence(partition) + 1 : Number(held["sequence"])
-        if (held === undefined) insert.run(partition, sequence, batch.id, batch.bytes.length, zstd)
+        if (held === undefined) insert.run(partition, sequence, batch.id, batch.count, batch.bytes.length, zstd)
         return { incarnation, partition, sequence, batchId: batch.id }
       })
       database.exec("COMMIT")
@@ -174,6 +170,7 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
         return {
           partition,
           records: Number(row["records"]),
+          events: Number(row["events"]),
           bytes: Number(row["bytes"]),
           last: {
             incarnation,
@@ -196,7 +193,8 @@ const decompress = (zstd: Uint8Array): Uint8Array => {
   }
 }
 
-const attempt = <A>(attempted: string, run: () => A): Effect.Effect<A, LogUnavailable> =>
+/** Runs a SQLite call; a failure says what was attempted. */
+export const attempt = <A>(attempted: string, run: () => A): Effect.Effect<A, LogUnavailable> =>
   Effect.try({
     try: run,
     catch: (cause) => new LogUnavailable({ attempted, reason: reasonOf(cause), retryable: false }),

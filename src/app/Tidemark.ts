@@ -1,0 +1,128 @@
+import { Effect, Exit, Layer, ManagedRuntime } from "effect"
+import { Analytics } from "./Analytics.ts"
+import { type Embedded, layerEmbedded } from "./embedded.ts"
+import { applyMetrics, type Applied } from "./metrics.ts"
+import { Projector } from "./Projector.ts"
+import type { ActiveUsersAnswer, ActiveUsersInput } from "./query/activeUsers.ts"
+import type { AdoptionAnswer, AdoptionInput } from "./query/adoption.ts"
+import type { EventsAnswer, EventsInput } from "./query/events.ts"
+import type { FunnelAnswer, FunnelInput } from "./query/funnel.ts"
+import type { MetricAnswer } from "./query/metric.ts"
+import type { RangeInput } from "./query/range.ts"
+import type { SessionsAnswer, SessionsInput } from "./query/sessions.ts"
+import type { UserAnswer } from "./query/user.ts"
+import {
+  type Alias,
+  type Group,
+  type Identify,
+  type Page,
+  type Track,
+  Tracker,
+  type TrackerOptions,
+} from "./Tracker.ts"
+import {
+  click,
+  type Click,
+  errorSeen,
+  type ErrorSeen,
+  featureUsed,
+  type FeatureUsed,
+  type PageView,
+  pageView,
+  type Purchase,
+  purchase,
+} from "./typedEvents.ts"
+
+export interface OpenOptions extends TrackerOptions {
+  /** Where the store is; made when it isn't there. Default `.tidemark`. */
+  readonly directory?: string
+}
+
+/**
+ * Tidemark in this process, for programs that don't use Effect: every method returns a promise, and a promise that
+ * rejects does so with one of the typed errors of this package (`_tag` says which, `message` what to do).
+ *
+ * Queries see everything that was tracked before them: they flush and project first.
+ */
+export interface Tidemark extends AsyncDisposable {
+  readonly track: (event: Track) => Promise<void>
+  readonly page: (page: Page) => Promise<void>
+  readonly screen: (screen: Page) => Promise<void>
+  readonly identify: (identity: Identify) => Promise<void>
+  readonly group: (group: Group) => Promise<void>
+  readonly alias: (alias: Alias) => Promise<void>
+  readonly unalias: (alias: Alias) => Promise<void>
+  readonly trackPageView: (view: PageView) => Promise<void>
+  readonly trackClick: (event: Click) => Promise<void>
+  readonly trackFeatureUsed: (event: FeatureUsed) => Promise<void>
+  readonly trackPurchase: (event: Purchase) => Promise<void>
+  readonly trackError: (event: ErrorSeen) => Promise<void>
+  /** When it resolves, everything tracked before is durable. */
+  readonly flush: () => Promise<void>
+  readonly activeUsers: (input?: ActiveUsersInput) => Promise<ActiveUsersAnswer>
+  readonly adoption: (input?: AdoptionInput) => Promise<AdoptionAnswer>
+  readonly funnel: (input: FunnelInput) => Promise<FunnelAnswer>
+  readonly sessions: (input?: SessionsInput) => Promise<SessionsAnswer>
+  readonly events: (input?: EventsInput) => Promise<EventsAnswer>
+  readonly user: (id: string, input?: RangeInput) => Promise<UserAnswer>
+  readonly metric: (name: string, input?: RangeInput) => Promise<MetricAnswer>
+  /** Applies the metric definitions of a YAML file to all of history. */
+  readonly applyMetrics: (file: string) => Promise<ReadonlyArray<Applied>>
+  /** Empties the read model and makes it anew from the log. */
+  readonly rebuild: () => Promise<void>
+  /** Flushes and lets go of the store. */
+  readonly close: () => Promise<void>
+}
+
+/** Opens an embedded store: no server, one directory, one process at a time. */
+export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark> => {
+  const { directory = ".tidemark", ...trackerOptions } = options
+  const layer = Layer.mergeAll(Tracker.layer(trackerOptions), Analytics.layer).pipe(
+    Layer.provideMerge(layerEmbedded({ directory })),
+  )
+  const runtime = ManagedRuntime.make(layer)
+  const run = async <A, E>(effect: Effect.Effect<A, E, Tracker | Analytics | Embedded>): Promise<A> => {
+    const exit = await runtime.runPromiseExit(effect)
+    if (Exit.isSuccess(exit)) return exit.value
+    // The typed error itself, not a wrapper: callers switch on its `_tag`.
+    const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+    throw failure === undefined ? new Error(String(exit.cause)) : failure.error
+  }
+  const track = (event: Track) => run(Tracker.use((tracker) => tracker.track(event)))
+  const upToDate = Effect.gen(function* () {
+    yield* (yield* Tracker).flush
+    yield* (yield* Projector).project()
+  })
+  const ask = <A, E>(question: (analytics: Analytics["Service"]) => Effect.Effect<A, E>) =>
+    run(Effect.andThen(upToDate, Analytics.use(question)))
+  const close = () => runtime.dispose()
+
+  // Opens now, so that a store that can't be opened is this call's failure.
+  await run(Effect.void)
+  return {
+    track,
+    page: (page) => run(Tracker.use((tracker) => tracker.page(page))),
+    screen: (screen) => run(Tracker.use((tracker) => tracker.screen(screen))),
+    identify: (identity) => run(Tracker.use((tracker) => tracker.identify(identity))),
+    group: (group) => run(Tracker.use((tracker) => tracker.group(group))),
+    alias: (alias) => run(Tracker.use((tracker) => tracker.alias(alias))),
+    unalias: (alias) => run(Tracker.use((tracker) => tracker.unalias(alias))),
+    trackPageView: (view) => track(pageView(view)),
+    trackClick: (event) => track(click(event)),
+    trackFeatureUsed: (event) => track(featureUsed(event)),
+    trackPurchase: (event) => track(purchase(event)),
+    trackError: (event) => track(errorSeen(event)),
+    flush: () => run(Tracker.use((tracker) => tracker.flush)),
+    activeUsers: (input) => ask((analytics) => analytics.activeUsers(input)),
+    adoption: (input) => ask((analytics) => analytics.adoption(input)),
+    funnel: (input) => ask((analytics) => analytics.funnel(input)),
+    sessions: (input) => ask((analytics) => analytics.sessions(input)),
+    events: (input) => ask((analytics) => analytics.events(input)),
+    user: (id, input) => ask((analytics) => analytics.user(id, input)),
+    metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
+    applyMetrics: (file) => run(applyMetrics(file)),
+    rebuild: () => run(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}

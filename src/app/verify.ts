@@ -1,0 +1,103 @@
+import { Effect, Stream } from "effect"
+import { decodeBatch } from "../domain/log/batch.ts"
+import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
+import { EventLog } from "../domain/log/EventLog.ts"
+import { formatDecimal, parseDecimal } from "../domain/measure/decimal.ts"
+import { oracle, type OracleInput } from "../domain/oracle/oracle.ts"
+import { LIVE_GROUP, ReadModel } from "../domain/projection/ReadModel.ts"
+import { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
+import { DEFAULT_SETTINGS } from "../domain/settings.ts"
+import { formatDay, parseDay } from "../domain/time/calendar.ts"
+
+/** A cell for which the read model and the oracle disagree; `null` = no such cell. */
+export interface Difference {
+  readonly metric: string
+  readonly version: number
+  readonly date: string
+  readonly item: string
+  readonly stat: string
+  readonly readModel: string | null
+  readonly oracle: string | null
+}
+
+export interface Verified {
+  readonly events: number
+  readonly cells: number
+  readonly differences: ReadonlyArray<Difference>
+}
+
+const EVERY_DAY = { from: parseDay("0000-01-01")!, to: parseDay("9999-12-31")! }
+
+/**
+ * Recomputes every cell from the log with the naive oracle and compares it with the read model, at the place in the log
+ * where the read model stands. Holds all events in memory.
+ */
+export const verify = Effect.fn("verify")(function* () {
+  const log = yield* EventLog
+  const readModel = yield* ReadModel
+  const queries = yield* ReadModelQueries
+  const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
+  const measures = (yield* readModel.measures).filter(({ state }) => state === "live")
+  const input: Array<OracleInput> = []
+  for (let partition = 0; partition < log.partitions; partition++) {
+    const end = (yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0
+    const chain = new ChainVerifier(partition)
+    let logTime = 0
+    yield* log.read(partition, 0).pipe(
+      Stream.takeWhile((record) => record.position.sequence <= end),
+      Stream.runForEach((record) =>
+        Effect.gen(function* () {
+          const batch = yield* Effect.fromResult(decodeBatch(record.bytes))
+          yield* Effect.fromResult(chain.accept(record.position.sequence, batch))
+          logTime = Math.max(logTime, batch.origin.loggedAt)
+          for (const event of batch.events()) input.push({ event, partition, loggedAt: logTime })
+        }),
+      ),
+    )
+  }
+  const expected = oracle(
+    input,
+    settings,
+    measures.map(({ definition }) => definition),
+  )
+  const differences: Array<Difference> = []
+  let compared = 0
+  for (const { id, definition } of measures) {
+    const { name: metric, version } = definition
+    const rest = new Map(expected.cells.get(metric))
+    for (const { day, item, stat, amount } of yield* queries.cells(id, EVERY_DAY)) {
+      compared++
+      const key = `${formatDay(day)}|${item}|${stat}`
+      const right = rest.get(key)
+      rest.delete(key)
+      const found = formatDecimal(parseDecimal(amount))
+      if (right === undefined || String(right) !== found) {
+        const date = formatDay(day)
+        differences.push({
+          metric,
+          version,
+          date,
+          item,
+          stat,
+          readModel: found,
+          oracle: right === undefined ? null : String(right),
+        })
+      }
+    }
+    for (const [key, right] of rest) {
+      const first = key.indexOf("|")
+      const last = key.lastIndexOf("|")
+      compared++
+      differences.push({
+        metric,
+        version,
+        date: key.slice(0, first),
+        item: key.slice(first + 1, last),
+        stat: key.slice(last + 1),
+        readModel: null,
+        oracle: String(right),
+      })
+    }
+  }
+  return { events: input.length, cells: compared, differences } satisfies Verified
+})
