@@ -1,0 +1,126 @@
+import { Clock, Console, Effect, Option, Result } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { Quarantine } from "../../../domain/log/Quarantine.ts"
+import { TimeZone } from "../../../domain/time/TimeZone.ts"
+import { parseColumnMap } from "../../import/columnMap.ts"
+import { importEvents } from "../../importEvents.ts"
+import { CliFailure, EXIT, sayingWhy } from "../failure.ts"
+import { given, json, optionalText, withStore } from "../options.ts"
+import { formatCount, printJson } from "../print.ts"
+import { makeProgress } from "../progress.ts"
+import { projectShowing } from "../projecting.ts"
+
+export const importCommand = Command.make(
+  "import",
+  {
+    files: Argument.String("file").pipe(
+      Argument.withDescription("NDJSON or CSV, plain, gzip or zstd; - reads standard input"),
+      Argument.variadic({ min: 1 }),
+    ),
+    format: Flag.Literals("format", ["auto", "tidemark", "segment", "csv"]).pipe(
+      Flag.withDescription("Format of the files"),
+      Flag.withDefault("auto"),
+    ),
+    map: optionalText("map", "Which column is what: time=COL,user=COL,anonymous=COL,event=COL,id=COL,session=COL"),
+    event: optionalText("event", "Name of the events where the file has no such column"),
+    timeZone: Flag.String("time-zone").pipe(
+      Flag.withDescription("IANA zone of times that name none"),
+      Flag.withDefault("UTC"),
+    ),
+    noProject: Flag.Boolean("no-project").pipe(
+      Flag.withDescription("Only append to the log; the numbers follow with `project`"),
+      Flag.withDefault(false),
+    ),
+    json,
+  },
+  Effect.fn(function* ({ files, format, map, event, timeZone, noProject, json }) {
+    const zone = TimeZone.of(timeZone)
+    if (zone === undefined) {
+      const sentence = `--time-zone: "${timeZone}" is no IANA time zone; give one such as Europe/Berlin or UTC.`
+      return yield* new CliFailure({ sentence, code: EXIT.badRequest })
+    }
+    const columns = yield* sayingWhy(
+      Option.match(map, {
+        onNone: () => Effect.succeed({}),
+        onSome: (text) => Effect.fromResult(parseColumnMap(text)),
+      }),
+    )
+    yield* withStore(
+      Effect.gen(function* () {
+        const started = yield* Clock.currentTimeMillis
+        const sum = { read: 0, accepted: 0, rejected: 0 }
+        const failures: Array<string> = []
+        const quarantine = yield* Quarantine
+        const waitingBefore = yield* countWaiting(quarantine)
+        for (const file of files) {
+          const imported = yield* Effect.scoped(
+            Effect.gen(function* () {
+              const progress = yield* makeProgress(`Importing ${file}`)
+              const before = sum.read
+              const keep = (numbers: typeof sum) => {
+                done = numbers
+                progress.report(before + numbers.read)
+              }
+              let done = { read: 0, accepted: 0, rejected: 0 }
+              const result = yield* Effect.result(
+                importEvents(file, { format, map: columns, eventName: given(event) ?? null, zone, onProgress: keep }),
+              )
+              if (Result.isFailure(result)) failures.push(result.failure.message)
+              return done
+            }),
+          )
+          sum.read += imported.read
+          sum.accepted += imported.accepted
+          sum.rejected += imported.rejected
+        }
+        const projected = noProject || sum.read === 0 ? null : yield* projectShowing("project")
+        const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
+        const eventsPerSecond = Math.round(sum.read / Math.max(0.001, seconds))
+        const waiting = (yield* countWaiting(quarantine)) - waitingBefore
+        if (json) {
+          const duplicates = projected?.duplicates ?? null
+          yield* printJson({
+            ...sum,
+            duplicates,
+            conflicts: projected?.conflicts ?? null,
+            seconds,
+            eventsPerSecond,
+            failures,
+          })
+        } else {
+          yield* Console.log(
+            [
+              `read        ${formatCount(sum.read)}`,
+              `accepted    ${formatCount(sum.accepted)}`,
+              `duplicates  ${projected === null ? "known after `project`" : formatCount(projected.duplicates)}`,
+              `rejected    ${formatCount(sum.rejected)}`,
+              `${formatCount(eventsPerSecond)} events/s, ${seconds.toFixed(1)} s`,
+            ].join("\n"),
+          )
+          if (projected !== null && projected.conflicts > 0) {
+            yield* Console.log(
+              `${formatCount(projected.conflicts)} repeats say something else than the copy that counts.`,
+            )
+          }
+          if (waiting > 0) yield* Console.log(`"tidemark quarantine list" shows what was rejected, and why.`)
+        }
+        if (failures.length > 0) {
+          return yield* new CliFailure({ sentence: failures.join("\n"), code: EXIT.badRequest })
+        }
+      }),
+    )
+  }),
+).pipe(
+  Command.withDescription("Import events from files, and project them"),
+  Command.withExamples([
+    { command: "tidemark import events.ndjson.gz", description: "Import a file of events, one JSON object a line" },
+    {
+      command: "tidemark import log.csv --map time=ts,user=client --event page_view --time-zone Europe/Berlin",
+      description: "Import a CSV file whose columns have names of their own",
+    },
+    { command: "zcat *.gz | tidemark import -", description: "Import what another program prints" },
+  ]),
+)
+
+const countWaiting = (quarantine: Quarantine["Service"]) =>
+  Effect.map(quarantine.counts, (counts) => [...counts.values()].reduce((sum, lines) => sum + lines, 0))

@@ -1,0 +1,55 @@
+import { Data, Effect, Runtime } from "effect"
+import { CliError } from "effect/cli"
+
+/**
+ * Exit codes; documented in docs/reference/cli.md.
+ *
+ * A storage contract of sorts: scripts depend on them.
+ */
+export const EXIT = {
+  /** A check found something (`verify`, `doctor`), or part of the work could not be done. */
+  failed: 1,
+  /** The request can't be answered as it was put. */
+  badRequest: 2,
+  /** The store can't be opened: in use, not permitted, made by a newer version. */
+  storeUnavailable: 3,
+  /** The log is damaged, or is not the one that the read model was made from. */
+  logDamaged: 4,
+} as const
+
+/** A failure as the command line shows it: one sentence, and an exit code. */
+export class CliFailure extends Data.TaggedError("CliFailure")<{ readonly sentence: string; readonly code: number }> {
+  override get message(): string {
+    return this.sentence
+  }
+  override get [CliError.userMessage](): string {
+    return this.sentence
+  }
+  override get [Runtime.errorExitCode](): number {
+    return this.code
+  }
+}
+
+const CODE_OF_TAG: Readonly<Record<string, number>> = {
+  StoreInUse: EXIT.storeUnavailable,
+  StoreUnavailable: EXIT.storeUnavailable,
+  StoreNewer: EXIT.storeUnavailable,
+  LogDamaged: EXIT.logDamaged,
+  CorruptBatch: EXIT.logDamaged,
+  PositionDiverged: EXIT.logDamaged,
+  UnknownBatchVersion: EXIT.storeUnavailable,
+  LogUnavailable: EXIT.failed,
+  ReadModelUnavailable: EXIT.failed,
+  CheckpointConflict: EXIT.failed,
+}
+
+/** Turns every typed error into its own sentence and code; those not listed are the request's fault. */
+export const toCliFailure = <E extends { readonly _tag: string; readonly message: string }>(error: E): CliFailure =>
+  error instanceof CliFailure
+    ? error
+    : new CliFailure({ sentence: error.message, code: CODE_OF_TAG[error._tag] ?? EXIT.badRequest })
+
+/** The end of every command: typed errors become sentences. */
+export const sayingWhy = <A, E extends { readonly _tag: string; readonly message: string }, R>(
+  effect: Effect.Effect<A, E, R>,
+): Effect.Effect<A, CliFailure, R> => Effect.mapError(effect, toCliFailure)

@@ -1,0 +1,293 @@
+import { Result } from "effect"
+import type { Event } from "../../src/domain/event/Event.ts"
+import { attributedTo, type DistinctId, isAnonymous, userDistinctId } from "../../src/domain/identity/distinctId.ts"
+import { type AliasStatement, pairKey } from "../../src/domain/identity/links.ts"
+import type { Identity } from "../../src/domain/identity/persons.ts"
+import { type Batch, decodeBatch, encodeBatch } from "../../src/domain/log/batch.ts"
+import { partitionOf } from "../../src/domain/log/partition.ts"
+import {
+  addDecimals,
+  DECIMAL_ZERO,
+  type Decimal,
+  formatDecimal,
+  parseDecimal,
+} from "../../src/domain/measure/decimal.ts"
+import { type Fact, factKey, type FactRow } from "../../src/domain/measure/Fact.ts"
+import type { Measure } from "../../src/domain/measure/Measure.ts"
+import type { OracleInput } from "../../src/domain/oracle/oracle.ts"
+import {
+  completeStep,
+  factsNeeded,
+  type KnownIdentities,
+  resolveIdentities,
+} from "../../src/domain/projection/completeStep.ts"
+import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
+import { Fold } from "../../src/domain/projection/Fold.ts"
+import type { Settings } from "../../src/domain/settings.ts"
+import { formatDay } from "../../src/domain/time/calendar.ts"
+import { TimeZone } from "../../src/domain/time/TimeZone.ts"
+
+/** A batch where it stands in the log. */
+export interface LoggedBatch {
+  readonly partition: number
+  readonly sequence: number
+  readonly batch: Batch
+}
+
+/** Zones ask the platform for their offsets once; laws use the same few again and again. */
+const zones = new Map<string, TimeZone>()
+
+export const zoneOf = (settings: Pick<Settings, "timeZone">): TimeZone => {
+  const { timeZone } = settings
+  const zone = zones.get(timeZone) ?? TimeZone.of(timeZone)!
+  zones.set(timeZone, zone)
+  return zone
+}
+
+/** `YYYY-MM-DD|item|stat` → exact decimal text. Cells of zero are absent. */
+export type CellTexts = ReadonlyMap<string, string>
+
+/** Cells as the oracle gives them, made comparable. */
+export const cellTexts = (cells: ReadonlyMap<string, number | string>): CellTexts =>
+  new Map([...cells].map(([key, amount]) => [key, String(amount)] as const).sort(byKey))
+
+const byKey = (a: readonly [string, unknown], b: readonly [string, unknown]): number =>
+  a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0
+
+/**
+ * The smallest projection there can be, for laws: it keeps what the tables keep, in maps, and loads no more for a step
+ * than the tables would be asked for, so that a step that asks for too little is wrong here too.
+ */
+export class MemoryReadModel {
+  readonly #measures: ReadonlyArray<Measure>
+  readonly #settings: Settings
+  readonly #zone: TimeZone
+  readonly #identities = new Map<number, Identity>()
+  readonly #statements = new Map<string, AliasStatement>()
+  /** Per measure: identity key → month and value → row. */
+  readonly #facts: ReadonlyArray<Map<number, Map<string, FactRow>>>
+  readonly #cells: ReadonlyArray<Map<string, Decimal>>
+  readonly #intake = new Map<string, Decimal>()
+  readonly #partitions = new Map<number, { index: DedupeIndex; logTime: number; batches: Map<number, Batch> }>()
+  duplicates = 0
+  projected = 0
+  personless = 0
+
+  constructor(measures: ReadonlyArray<Measure>, settings: Settings) {
+    this.#measures = measures
+    this.#settings = settings
+    this.#zone = zoneOf(settings)
+    this.#facts = measures.map(() => new Map<number, Map<string, FactRow>>())
+    this.#cells = measures.map(() => new Map<string, Decimal>())
+  }
+
+  /** One step of the projector: takes batches, of one partition or of several, and applies all that they change. */
+  step(batches: ReadonlyArray<LoggedBatch>): void {
+    const fold = new Fold(this.#measures, this.#zone)
+    for (const { partition, sequence, batch } of batches) {
+      fold.add(partition, sequence, batch, this.#findDuplicates(partition, sequence, batch))
+    }
+    if (fold.failures.length > 0) throw new Error(`a measure failed: ${JSON.stringify(fold.failures)}`)
+    const resolved = resolveIdentities(fold, this.#identitiesOf([...fold.gathered.keys()]))
+    const needed = factsNeeded(fold, resolved)
+    const known = this.#facts.map((facts) => new Map(needed.flatMap((key) => entry(key, facts.get(key)))))
+    const changes = completeStep(fold, resolved, known, this.#settings.mergeWindowMillis, this.#zone)
+
+    for (const row of changes.identities) this.#identities.set(row.key, row)
+    for (const statement of changes.statements) this.#statements.set(pairKey(statement), statement)
+    changes.measures.forEach(({ facts, cells }, m) => {
+      for (const { key, upserts, deletes } of facts) {
+        const rows = this.#facts[m]!.get(key) ?? new Map<string, FactRow>()
+        for (const row of deletes) rows.delete(factKey(row.value, row.month))
+        for (const row of upserts) rows.set(factKey(row.value, row.month), row)
+        if (rows.size > 0) this.#facts[m]!.set(key, rows)
+        else this.#facts[m]!.delete(key)
+      }
+      applyDeltas(this.#cells[m]!, cells)
+    })
+    applyDeltas(this.#intake, fold.intake.deltas())
+    this.duplicates += fold.counts.duplicates
+    this.projected += fold.counts.projected
+    this.personless += fold.counts.personless
+  }
+
+  /** The cells of a measure, by its place. */
+  cells(measure = 0): CellTexts {
+    return texts(this.#cells[measure]!)
+  }
+
+  /** Cells by metric name, as `oracle` gives them. */
+  get allCells(): ReadonlyMap<string, CellTexts> {
+    return new Map(this.#measures.map(({ definition }, m) => [definition.name, this.cells(m)]))
+  }
+
+  get intake(): CellTexts {
+    return texts(this.#intake)
+  }
+
+  /** Facts of a measure under the names of their identities (`u:ann`, `a:d1`, `a:d1#older`), which outlive keys. */
+  facts(measure = 0): ReadonlyMap<string, ReadonlyArray<FactRow>> {
+    return new Map(
+      [...this.#facts[measure]!]
+        .map(
+          ([key, rows]) => [nameOf(this.#identities.get(key)!), [...rows].sort(byKey).map(([, row]) => row)] as const,
+        )
+        .sort(byKey),
+    )
+  }
+
+  /** For each person that has any, the rows of its facts. */
+  factsByPerson(measure = 0): ReadonlyMap<number, ReadonlyArray<FactRow>> {
+    const entries = [...this.#facts[measure]!].map(
+      ([key, rows]) => [this.#identities.get(key)!.person, [...rows.values()]] as const,
+    )
+    return new Map(
+      [...Map.groupBy(entries, ([person]) => person)].map(([person, group]) => [
+        person,
+        group.flatMap(([, row]) => row),
+      ]),
+    )
+  }
+
+  /** Distinct id → its person's distinct id, without the older parts of devices. */
+  get personOf(): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.#identities.values()]
+        .filter((row) => !row.older)
+        .map((row) => [row.distinctId, nameOf(this.#identities.get(row.person)!)] as const)
+        .sort(byKey),
+    )
+  }
+
+  /** Rows of the distinct ids and of all members of their persons, and the statements among them: as in the tables. */
+  #identitiesOf(distinctIds: ReadonlyArray<DistinctId>): KnownIdentities {
+    const asked = new Set(distinctIds)
+    const all = [...this.#identities.values()]
+    const persons = new Set(all.filter((row) => asked.has(row.distinctId)).map((row) => row.person))
+    const rows = all.filter((row) => asked.has(row.distinctId) || persons.has(row.person))
+    const users = new Set(rows.filter((row) => !isAnonymous(row.distinctId)).map((row) => row.distinctId))
+    const statements = [...this.#statements.values()].filter(
+      ({ first, second }) => users.has(userDistinctId(first)) || users.has(userDistinctId(second)),
+    )
+    return { rows, statements, nextKey: Math.max(0, ...this.#identities.keys()) + 1 }
+  }
+
+  #findDuplicates(partition: number, sequence: number, batch: Batch): ReadonlySet<number> {
+    let state = this.#partitions.get(partition)
+    if (state === undefined) {
+      state = { index: new DedupeIndex(this.#settings.dedupeHorizonMillis), logTime: 0, batches: new Map() }
+      this.#partitions.set(partition, state)
+    }
+    const { index, batches } = state
+    const logTime = Math.max(state.logTime, batch.origin.loggedAt)
+    const duplicates = new Set<number>()
+    const here = new Set<string>()
+    batch.ids.forEach((id, place) => {
+      const counted = index
+        .candidates(id, logTime)
+        .some((candidate) => batches.get(candidate.sequence)!.ids[candidate.place] === id)
+      if (counted || here.has(id)) duplicates.add(place)
+      here.add(id)
+    })
+    index.add(DedupeIndex.entry(sequence, logTime, batch.ids, (place) => !duplicates.has(place)))
+    index.forgetBefore(index.horizonAt(logTime))
+    batches.set(sequence, batch)
+    state.logTime = logTime
+    return duplicates
+  }
+}
+
+const entry = (key: number, fact: Fact | undefined): ReadonlyArray<readonly [number, Fact]> =>
+  fact === undefined ? [] : [[key, new Map(fact)]]
+
+const nameOf = ({ distinctId, older }: Identity): string => (older ? `${distinctId}#older` : distinctId)
+
+const texts = (cells: ReadonlyMap<string, Decimal>): CellTexts =>
+  new Map([...cells].map(([key, amount]) => [key, formatDecimal(amount)] as const).sort(byKey))
+
+/** Adds as the tables do. Only sums of a property may be negative; a count below zero is a broken law. */
+const applyDeltas = (cells: Map<string, Decimal>, deltas: ReturnType<Fold["intake"]["deltas"]>): void => {
+  for (const { day, item, stat, amount } of deltas) {
+    const key = `${formatDay(day)}|${item}|${stat}`
+    const sum = addDecimals(cells.get(key) ?? DECIMAL_ZERO, parseDecimal(amount))
+    if (sum.digits < 0n && !stat.startsWith("sum")) throw new Error(`cell ${key} is below zero: ${formatDecimal(sum)}`)
+    if (sum.digits === 0n) cells.delete(key)
+    else cells.set(key, sum)
+  }
+}
+
+/** How a history is written to the log and read from it. */
+export interface Packing {
+  readonly partitions: number
+  /** Most events of the 1st, 2nd, … batch, over and over. */
+  readonly batchSizes: ReadonlyArray<number>
+  /** Most batches of the 1st, 2nd, … step, over and over. */
+  readonly stepSizes: ReadonlyArray<number>
+  /** Log time that passes before the 1st, 2nd, … batch (ms), over and over; it may go backwards. */
+  readonly pauses: ReadonlyArray<number>
+}
+
+/** Everything in one batch and one step. */
+export const PACKED_WHOLE: Packing = { partitions: 1, batchSizes: [4096], stepSizes: [4096], pauses: [0] }
+
+const LOG_BEGINS = Date.parse("2025-06-01T00:00:00Z")
+
+/**
+ * Writes events to a log as collectors would: in order of arrival, each batch holding events of one partition; and cuts
+ * that log into steps. `input` says the same to the oracle.
+ */
+export const packLog = (
+  events: ReadonlyArray<Event>,
+  packing: Packing,
+): { readonly steps: ReadonlyArray<ReadonlyArray<LoggedBatch>>; readonly input: ReadonlyArray<OracleInput> } => {
+  const { partitions, batchSizes, stepSizes, pauses } = packing
+  const open = new Map<number, Array<Event>>()
+  const ends = new Map<number, { sequence: number; sum: string; logTime: number }>()
+  const logged: Array<LoggedBatch> = []
+  const input: Array<OracleInput> = []
+  let loggedAt = LOG_BEGINS
+
+  const write = (partition: number, group: ReadonlyArray<Event>): void => {
+    const end = ends.get(partition) ?? { sequence: 0, sum: "", logTime: 0 }
+    const sequence = end.sequence + 1
+    loggedAt += pauses[logged.length % pauses.length]!
+    const packed = encodeBatch({ writer: "w", number: sequence, previous: end.sum, partition, loggedAt }, group)
+    const logTime = Math.max(end.logTime, loggedAt)
+    ends.set(partition, { sequence, sum: packed.sum, logTime })
+    logged.push({ partition, sequence, batch: Result.getOrThrow(decodeBatch(packed.bytes)) })
+    for (const event of group) input.push({ event, partition, loggedAt: logTime })
+  }
+
+  const sizeOfBatch = (): number => Math.max(1, batchSizes[logged.length % batchSizes.length]!)
+  for (const event of events) {
+    const partition = partitionOf(attributedTo(event) ?? event.id, partitions)
+    const group = open.get(partition) ?? []
+    group.push(event)
+    open.set(partition, group)
+    if (group.length >= sizeOfBatch()) {
+      write(partition, group)
+      open.delete(partition)
+    }
+  }
+  for (const [partition, group] of open) write(partition, group)
+
+  const steps: Array<ReadonlyArray<LoggedBatch>> = []
+  for (let from = 0; from < logged.length;) {
+    const size = Math.max(1, stepSizes[steps.length % stepSizes.length]!)
+    steps.push(logged.slice(from, from + size))
+    from += size
+  }
+  return { steps, input }
+}
+
+/** Projects events packed in a certain way. */
+export const projectEvents = (
+  events: ReadonlyArray<Event>,
+  settings: Settings,
+  measures: ReadonlyArray<Measure>,
+  packing: Packing = PACKED_WHOLE,
+): MemoryReadModel => {
+  const model = new MemoryReadModel(measures, settings)
+  for (const step of packLog(events, packing).steps) model.step(step)
+  return model
+}
