@@ -75,4 +75,4 @@ const controlFact = (name: string, body: Json, now: number): Event => ({
 export const recordSettings = (settings: Settings) => append(SETTINGS_CHANGED, settings)
 
 /** Records a metric definition as applied. */
-export const recordDefinition = (definition: MetricDefinition) => append(METRIC_APPLIED, definition as unknown as Json)
+export const recordDefinition = (definition: MetricDefinition) => append(METRIC_APPLIED, definition)

@@ -9,6 +9,7 @@ import { type Attempt, FunnelHistory, funnelRules } from "../../src/domain/measu
 import { cutSessions, sessionRules } from "../../src/domain/measure/sessions.ts"
 import { type FunnelFormula, MetricDefinition } from "../../src/domain/metric/definition.ts"
 import { formatInstant } from "../../src/domain/time/instant.ts"
+import { accept } from "../support/accept.ts"
 import { MemoryModel } from "../support/MemoryModel.ts"
 import type {
   ActiveUsersQuery,
@@ -23,7 +24,7 @@ import type {
   SessionsQuery,
   WindowFunnelQuery,
 } from "./cases.ts"
-import { accept, eventOf, funnelOf, identityOf, peopleOf, settingsOf, windowFunnelOf } from "./translate.ts"
+import { eventOf, funnelOf, identityOf, peopleOf, settingsOf, windowFunnelOf } from "./translate.ts"
 
 /**
  * How the events reach the read model. The numbers are a function of their set, so each case is asked in all of these:

@@ -1,10 +1,8 @@
-import { Result } from "effect"
-import { admit, type Door } from "../../src/domain/event/admit.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import type { JsonObject } from "../../src/domain/event/json.ts"
 import type { Condition, FunnelFormula } from "../../src/domain/metric/definition.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts"
-import { TimeZone } from "../../src/domain/time/TimeZone.ts"
+import { accept } from "../support/accept.ts"
 import type {
   Case,
   CaseCondition,
@@ -16,21 +14,6 @@ import type {
 } from "./cases.ts"
 
 /** From the words of the cases to ours. What has no counterpart throws, so that no case passes by leaving something out. */
-
-let ids = 0
-
-/** Lets a raw event in as an import does, ages after all cases. */
-export const accept = (raw: JsonObject, door: Partial<Door> = {}): Event =>
-  Result.getOrThrow(
-    admit(raw, {
-      now: Date.parse("2100-01-01T00:00:00Z"),
-      mode: "import",
-      skew: "correct",
-      zone: TimeZone.utc,
-      fallbackId: () => `case-${ids++}`,
-      ...door,
-    }),
-  )
 
 export const settingsOf = ({ project }: Case): Settings => ({
   ...DEFAULT_SETTINGS,

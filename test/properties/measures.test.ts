@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { countPersons, type Interval, periodOf, periodsOf } from "../../src/app/query/intervals.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
-import { joinLinks, joinStatements } from "../../src/domain/identity/links.ts"
+import { joinLinks, joinStatements, type Link, linkOf } from "../../src/domain/identity/links.ts"
 import { compileMeasure } from "../../src/domain/measure/compile.ts"
 import {
   EMPTY_FACT,
@@ -45,14 +45,14 @@ import {
 
 /** Runs of laws about joins and codecs, for each measure where a measure is involved. */
 const RUNS_PURE = 1000
-/** Runs of cells and persons against the oracle, for each measure that is no funnel. */
+/** Runs of cells against the oracle, for each measure. */
 const RUNS_ORACLE = 300
-/** The same for each funnel. */
-const RUNS_FUNNEL_ORACLE = 1000
+/** The same for funnels with every option, and runs of what grace does. */
+const RUNS_FUNNEL_ORACLE = 1500
 /** Runs of every law that compares two projections, for each measure. */
-const RUNS_LAW = 150
+const RUNS_LAW = 80
 /** Runs of laws of one kind of measure. */
-const RUNS_KIND = 300
+const RUNS_KIND = 200
 
 /**
  * Invariants of conformance/invariants.json, and where they are held. The ids are in the names of the tests.
@@ -237,7 +237,7 @@ const aliasEvent = (id: string, kind: "alias" | "unalias", userId: string, previ
 const isStatement = ({ kind }: Event): boolean => kind === "alias" || kind === "unalias"
 
 describe.each(MEASURES)("%s", (name, arbDefinition) => {
-  const isFunnel = name.includes("funnel")
+  const isAnyFunnel = name === "any funnel"
 
   test("facts join associatively, commutatively, idempotently, whatever is known already", () => {
     const arb = fc.record({
@@ -314,7 +314,7 @@ describe.each(MEASURES)("%s", (name, arbDefinition) => {
         expect(model.duplicates).toBe(expected.duplicates)
         expect(model.projected + model.duplicates).toBe(events.length)
       }),
-      { numRuns: isFunnel ? RUNS_FUNNEL_ORACLE : RUNS_ORACLE },
+      { numRuns: isAnyFunnel ? RUNS_FUNNEL_ORACLE : RUNS_ORACLE },
     )
   })
 
@@ -431,10 +431,14 @@ describe.each(MEASURES)("%s", (name, arbDefinition) => {
     fc.assert(
       fc.property(arb, arbBlind, arbPacking, ({ settings, events, at, time, users }, definition, packing) => {
         const [kept, gone] = users as [string, string]
+        // Of links at one instant the smaller user id decides, so another spelling may give a device to another owner.
+        const renamed = (userId: string | null): string | null => (userId === gone ? kept : userId)
+        const ownersAfter = deviceOwners(events.map((event) => ({ ...event, userId: renamed(event.userId) })))
+        fc.pre([...deviceOwners(events)].every(([device, user]) => renamed(user) === ownersAfter.get(device)))
         const merged = insertAt(events, at, aliasEvent("alias", "alias", kept, gone, time))
         const relabelled = merged.map((event) => ({
           ...event,
-          userId: event.userId === gone ? kept : event.userId,
+          userId: renamed(event.userId),
           body: isStatement(event) ? { previousId: kept } : event.body,
         }))
         expectSame(
@@ -553,6 +557,15 @@ const insertAt = (events: ReadonlyArray<Event>, at: number, event: Event): Reado
 const usersOf = (events: ReadonlyArray<Event>): Array<string> => [
   ...new Set([...events.flatMap(({ userId }) => userId ?? []), "ann", "zoe"]),
 ]
+
+const deviceOwners = (events: ReadonlyArray<Event>): ReadonlyMap<string, string> => {
+  const links = new Map<string, Link | null>()
+  for (const event of events) {
+    if (event.anonymousId === null || event.userId === null) continue
+    links.set(event.anonymousId, joinLinks(links.get(event.anonymousId) ?? null, linkOf(event)))
+  }
+  return new Map([...links].map(([device, link]) => [device, link!.userId]))
+}
 
 describe("identity", () => {
   const arbLink = fc.option(

@@ -44,7 +44,7 @@ const CODE_OF_TAG: Readonly<Record<string, number>> = {
 }
 
 /** Turns every typed error into its own sentence and code; those not listed are the request's fault. */
-export const toCliFailure = <E extends { readonly _tag: string; readonly message: string }>(error: E): CliFailure =>
+export const toCliFailure = (error: { readonly _tag: string; readonly message: string }): CliFailure =>
   error instanceof CliFailure
     ? error
     : new CliFailure({ sentence: error.message, code: CODE_OF_TAG[error._tag] ?? EXIT.badRequest })

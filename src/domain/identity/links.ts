@@ -46,7 +46,7 @@ export const joinStatements = (a: AliasStatement, b: AliasStatement): AliasState
 export const aliasStatementOf = (event: Pick<Event, "kind" | "userId" | "time" | "body">): AliasStatement | null => {
   if (event.kind !== "alias" && event.kind !== "unalias") return null
   const given = jsonAt(event.body, ["previousId"])
-  if (event.userId === null || given === undefined || given === null) return null
+  if (event.userId === null || (typeof given !== "string" && typeof given !== "number")) return null
   const previousId = String(given)
   const order = compareIds(previousId, event.userId)
   if (order === 0) return null

@@ -43,10 +43,13 @@ export interface Attempt {
   readonly reached: ReadonlyArray<number>
 }
 
-/** Events of one person at one instant: for each, the steps that it satisfies. */
+/** One event of a person: the steps that it satisfies. A list of its own for every event. */
+type StepEvent = ReadonlyArray<number>
+
+/** Events of one person at one instant. */
 interface Instant {
   readonly time: number
-  readonly events: ReadonlyArray<ReadonlyArray<number>>
+  readonly events: ReadonlyArray<StepEvent>
 }
 
 /**
@@ -103,8 +106,8 @@ export class FunnelHistory {
     let completedButSpoiled = false
     for (let n = first; n < places.length && this.#instants[places[n]!]!.time < end; n++) {
       const attempt = this.#attempt(places[n]!)
-      const kept = this.#stepsBeforeSpoiling(attempt)
-      if (kept < attempt.reached.length && this.#rules.removesPerson) {
+      const { kept, spoiled } = this.#spoiling(attempt)
+      if (spoiled && this.#rules.removesPerson) {
         completedButSpoiled ||= attempt.reached.length === this.#rules.steps
       } else if (best === null || kept > best.reached.length) {
         best = { reached: attempt.reached.slice(0, kept) }
@@ -137,57 +140,88 @@ export class FunnelHistory {
   }
 
   /**
-   * With grace an event may be a little older than the one of the step before, so each step takes the earliest event
-   * not used yet; of several at one instant, the one that fits the fewest steps (`compareHits`).
+   * With grace the event of a step may be up to `graceMillis` older than the moment at which the step before was
+   * reached. Each step is reached as early as it can be, given when those before it were: at the moment of the step
+   * before, if the events up to then can be dealt out anew so that all steps have one of their own; else at the first
+   * event after it that fits.
    */
   #attemptWithGrace(entry: number): Attempt {
     const { steps, windowMillis, graceMillis } = this.#rules
     const start = this.#instants[entry]!.time
-    const used = new Set<ReadonlyArray<number>>()
     const reached: Array<number> = []
+    const holders = new Map<StepEvent, number>()
+    /** Finds the step an event between its bounds, taking those of other steps where these find another. */
+    const deal = (step: number, until: number, visited: Set<StepEvent>): boolean => {
+      const from = step === 0 ? start : reached[step - 1]! - graceMillis
+      const taken: Array<StepEvent> = []
+      for (const event of this.#eventsOfStep(step, from, until)) {
+        if (!holders.has(event)) {
+          holders.set(event, step)
+          return true
+        }
+        taken.push(event)
+      }
+      for (const event of taken) {
+        if (visited.has(event)) continue
+        visited.add(event)
+        const holder = holders.get(event)!
+        if (holder !== step && deal(holder, reached[holder]!, visited)) {
+          holders.set(event, step)
+          return true
+        }
+      }
+      return false
+    }
     for (let step = 0; step < steps; step++) {
       const before = reached[step - 1] ?? start
-      const from = step === 0 ? start : Math.max(before, start) - graceMillis
-      const until = step === 0 ? start : start + windowMillis
-      const places = this.#instantsOfStep[step]!
-      let taken: { readonly time: number; readonly event: ReadonlyArray<number> } | undefined
-      for (let n = lowerBound(places, (place) => this.#instants[place]!.time >= from); n < places.length; n++) {
-        const { time, events } = this.#instants[places[n]!]!
-        if (time > until) break
-        const free = events.filter((event) => event.includes(step) && !used.has(event))
-        if (free.length === 0) continue
-        free.sort(compareHits)
-        taken = { time, event: free[0]! }
-        break
+      if (deal(step, before, new Set())) {
+        reached.push(before)
+        continue
       }
-      if (taken === undefined) break
-      used.add(taken.event)
-      reached.push(Math.max(before, taken.time))
+      const places = this.#instantsOfStep[step]!
+      const place = places[lowerBound(places, (candidate) => this.#instants[candidate]!.time > before)]
+      if (place === undefined || this.#instants[place]!.time > start + windowMillis) break
+      const { time, events } = this.#instants[place]!
+      holders.set(
+        events.find((event) => event.includes(step))!,
+        step,
+      )
+      reached.push(time)
     }
     return { reached }
   }
 
-  /** How many steps an attempt keeps: all, or those up to the first exclusion strictly between two of them. */
-  #stepsBeforeSpoiling({ reached }: Attempt): number {
+  /** Events that fit a step, between two moments (ms, both included), in order of time. */
+  *#eventsOfStep(step: number, from: number, until: number): Iterable<StepEvent> {
+    const places = this.#instantsOfStep[step]!
+    for (let n = lowerBound(places, (place) => this.#instants[place]!.time >= from); n < places.length; n++) {
+      const { time, events } = this.#instants[places[n]!]!
+      if (time > until) return
+      for (const event of events) if (event.includes(step)) yield event
+    }
+  }
+
+  /**
+   * How many steps an attempt keeps: all, or those up to the first exclusion strictly between two of them. One after the
+   * last step that was reached, within the window, spoils it too, though it takes nothing away.
+   */
+  #spoiling({ reached }: Attempt): { readonly kept: number; readonly spoiled: boolean } {
     const end = reached[0]! + this.#rules.windowMillis
     let kept = reached.length
+    let spoiled = false
     for (const [n, { fromStep, toStep }] of this.#rules.exclusions.entries()) {
       const times = this.#exclusionTimes[n]!
       for (let step = fromStep; step < toStep && step < kept; step++) {
         const next = reached[step + 1]
         const at = times[lowerBound(times, (time) => time > reached[step]!)]
-        if (at !== undefined && (next === undefined ? at <= end : at < next)) kept = step + 1
+        if (at !== undefined && (next === undefined ? at <= end : at < next)) {
+          kept = step + 1
+          spoiled = true
+        }
       }
     }
-    return kept
+    return { kept, spoiled }
   }
-}
-
-/** Events that fit fewer steps first; of equally many, those whose latest steps are earlier. */
-const compareHits = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
-  if (a.length !== b.length) return a.length - b.length
-  const n = a.findLastIndex((step, i) => step !== b[i])
-  return n < 0 ? 0 : a[n]! - b[n]!
 }
 
 /** First place in an ascending list for which `holds`; the length when there is none. */

@@ -56,9 +56,9 @@ const furthestStep = (next: number, unused: ReadonlyArray<StepEvent>, stepCount:
 }
 
 /**
- * As {@link reachInOrder}, where a step's event may lie up to `graceMillis` before the step before it was reached
- * ("`grace` widens that"): step by step, the earliest event that fits; the step is then reached no earlier than the one
- * before.
+ * As {@link reachInOrder}, where a step's event may lie up to `graceMillis` before the moment at which the step before it
+ * was reached ("`grace` widens that"): step by step, the earliest moment from that of the step before on, by which all
+ * steps so far can have an event each, none of them later than its step was reached.
  */
 export const reachWithGrace = (
   instants: ReadonlyArray<Instant>,
@@ -67,31 +67,34 @@ export const reachWithGrace = (
   graceMillis: number,
 ): ReadonlyArray<number> => {
   const entry = instants[first]!.time
-  const used = new Set<StepEvent>()
   const reached: Array<number> = []
-  for (let step = 0; step < stepCount; step++) {
-    // The entry is at its own instant. Later steps are reached there or after, so none reaches back past its grace.
-    const earliest = step === 0 ? entry : reached[step - 1]! - graceMillis
-    const latest = step === 0 ? entry : entry + windowMillis
-    const taken = instants
-      .filter(({ time }) => earliest <= time && time <= latest)
-      .flatMap(({ events }) => events)
-      .filter((event) => event.steps.includes(step) && !used.has(event))
-      .sort(compareForGrace)[0]
-    if (taken === undefined) break
-    used.add(taken)
-    reached.push(step === 0 ? entry : Math.max(reached[step - 1]!, taken.time))
+  /** For each step so far, the events that it may have if it is reached at the moments given. */
+  const choicesOf = (moments: ReadonlyArray<number>): ReadonlyArray<ReadonlyArray<StepEvent>> =>
+    moments.map((moment, step) => {
+      const earliest = step === 0 ? entry : moments[step - 1]! - graceMillis
+      return instants
+        .filter(({ time }) => earliest <= time && time <= moment)
+        .flatMap(({ events }) => events.filter(({ steps }) => steps.includes(step)))
+    })
+  while (reached.length < stepCount) {
+    const step = reached.length
+    const moment = instants
+      .filter(({ time, events }) => time > entry && events.some(({ steps }) => steps.includes(step)))
+      .map(({ time }) => time)
+      .concat(reached.at(-1) ?? entry)
+      .filter((time) => time >= (reached.at(-1) ?? entry) && time <= entry + (step === 0 ? 0 : windowMillis))
+      .sort((left, right) => left - right)
+      .find((time) => canServeAll(choicesOf([...reached, time])))
+    if (moment === undefined) break
+    reached.push(moment)
   }
   return reached
 }
 
-/** By time; then the event that can be the fewest steps; then the one whose latest steps are the earlier. */
-const compareForGrace = (left: StepEvent, right: StepEvent): number => {
-  if (left.time !== right.time) return left.time - right.time
-  if (left.steps.length !== right.steps.length) return left.steps.length - right.steps.length
-  for (let index = left.steps.length - 1; index >= 0; index--) {
-    const difference = left.steps[index]! - right.steps[index]!
-    if (difference !== 0) return difference
-  }
-  return 0
+/** Whether each step can have an event of its own. Tries every choice, first for the step that has the fewest. */
+const canServeAll = (choices: ReadonlyArray<ReadonlyArray<StepEvent>>): boolean => {
+  if (choices.length === 0) return true
+  const fewest = choices.reduce((least, events) => (events.length < least.length ? events : least))
+  const others = choices.toSpliced(choices.indexOf(fewest), 1)
+  return fewest.some((event) => canServeAll(others.map((events) => events.filter((other) => other !== event))))
 }

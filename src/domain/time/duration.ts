@@ -21,7 +21,8 @@ export const parseDuration = (text: string): number | undefined => {
 /** The shortest spelling that {@link parseDuration} reads back: `14d`, `30m`. */
 export const formatDuration = (millis: number): string => {
   for (const unit of ["d", "h", "m", "s"]) {
-    if (millis >= UNITS[unit]! && millis % UNITS[unit]! === 0) return `${millis / UNITS[unit]!}${unit}`
+    const size = UNITS[unit]!
+    if (millis >= size && millis % size === 0) return `${millis / size}${unit}`
   }
   return `${millis}ms`
 }

@@ -14,6 +14,7 @@ import {
   type IdentityRow,
   readCheckpoint,
   readIdentity,
+  type SqlBigint,
   unpackFact,
   type PackedFactRow,
 } from "./rows.ts"
@@ -93,7 +94,9 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           }
         }),
       )
-      const [next] = yield* sql<{ readonly next: number }>`SELECT coalesce(max(key), 0) + 1 AS next FROM distinct_ids`
+      const [next] = yield* sql<{
+        readonly next: SqlBigint
+      }>`SELECT coalesce(max(key), 0) + 1 AS next FROM distinct_ids`
       return { rows, statements, nextKey: Number(next!.next) }
     })
 
@@ -117,7 +120,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
 
     const dedupeEntries = (partition: number, from: number) =>
       Effect.map(
-        sql<{ readonly sequence: number; readonly logged_at: number; readonly fingerprints: Uint8Array }>`
+        sql<{ readonly sequence: SqlBigint; readonly logged_at: SqlBigint; readonly fingerprints: Uint8Array }>`
           SELECT sequence, logged_at, fingerprints FROM dedupe
           WHERE partition = ${partition} AND logged_at >= ${Number.isFinite(from) ? from : 0} ORDER BY sequence`,
         (rows): ReadonlyArray<DedupeEntry> =>
@@ -131,7 +134,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
 
     const duplicates = (partition: number) =>
       Effect.map(
-        sql<{ readonly sequence: number; readonly places: string }>`
+        sql<{ readonly sequence: SqlBigint; readonly places: string }>`
           SELECT sequence, places FROM duplicates WHERE partition = ${partition}`,
         (rows): ReadonlyMap<number, ReadonlySet<number>> =>
           new Map(rows.map((row) => [Number(row.sequence), new Set(row.places.split(",").map(Number))])),
@@ -328,7 +331,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
 interface AliasRow {
   readonly first_user: string
   readonly second_user: string
-  readonly time: number
+  readonly time: SqlBigint
   readonly joined: boolean
 }
 

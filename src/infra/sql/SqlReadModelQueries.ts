@@ -11,6 +11,7 @@ import {
   type PackedFactRow,
   readCheckpoint,
   readIdentity,
+  type SqlBigint,
   unpackFact,
 } from "./rows.ts"
 import { fromStorable, toStorable } from "./storableText.ts"
@@ -68,7 +69,7 @@ export const layerSqlReadModelQueries: Layer.Layer<ReadModelQueries, never, SqlC
       const uniquesByValue = (measure: number, range: DayRange) => {
         const { months, mask } = maskWithin(range)
         return Effect.map(
-          sql<{ readonly value: string; readonly users: number }>`
+          sql<{ readonly value: string; readonly users: SqlBigint }>`
           SELECT f.value, count(DISTINCT d.person) AS users FROM facts f JOIN distinct_ids d ON d.key = f.key
           WHERE f.measure = ${measure} AND ${months} AND ${mask} <> 0 GROUP BY f.value`,
           (rows): ReadonlyMap<string, number> =>
@@ -114,12 +115,12 @@ export const layerSqlReadModelQueries: Layer.Layer<ReadModelQueries, never, SqlC
           (rows) => rows.map((row) => ({ ...readCheckpoint(row), group: row.projector_group })),
         ).pipe(explained("read the checkpoints")),
         failures: Effect.map(
-          sql<{ partition: number; sequence: number; place: number; metric: string; cause: string }>`
+          sql<{ partition: number; sequence: SqlBigint; place: number; metric: string; cause: string }>`
           SELECT * FROM quarantine ORDER BY partition, sequence, place, metric`,
           (rows) => rows.map((row) => ({ ...row, sequence: Number(row.sequence), cause: fromStorable(row.cause) })),
         ).pipe(explained("read the quarantine")),
         sizes: Effect.map(
-          sql<{ distinct_ids: number; persons: number; facts: number; cells: number }>`
+          sql<{ distinct_ids: SqlBigint; persons: SqlBigint; facts: SqlBigint; cells: SqlBigint }>`
           SELECT (SELECT count(DISTINCT distinct_id) FROM distinct_ids) AS distinct_ids,
             (SELECT count(DISTINCT person) FROM distinct_ids) AS persons,
             (SELECT count(*) FROM facts) AS facts, (SELECT count(*) FROM cells) AS cells`,

@@ -139,7 +139,7 @@ export const migrate = Effect.gen(function* () {
     Effect.fail(
       new ReadModelUnavailable({
         attempted: "bring the read model's schema up to date",
-        reason: String(error.message),
+        reason: error.message,
         retryable: false,
       }),
     ),

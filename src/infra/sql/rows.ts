@@ -6,18 +6,21 @@ import { decodePoints, EMPTY_POINTS } from "../../domain/measure/points.ts"
 import type { Checkpoint } from "../../domain/projection/ReadModel.ts"
 import { fromStorable } from "./storableText.ts"
 
-/** A row of `checkpoints`; drivers give bigint as number or text. */
+/** A `bigint` or a count as drivers give it: PGlite as a number, others as text. */
+export type SqlBigint = number | string
+
+/** A row of `checkpoints`. */
 export interface CheckpointRow {
   readonly partition: number
   readonly incarnation: string
-  readonly sequence: number
+  readonly sequence: SqlBigint
   readonly batch_id: string
   readonly chain: Checkpoint["chain"]
-  readonly log_time: number
-  readonly projected: number
-  readonly duplicates: number
-  readonly conflicts: number
-  readonly personless: number
+  readonly log_time: SqlBigint
+  readonly projected: SqlBigint
+  readonly duplicates: SqlBigint
+  readonly conflicts: SqlBigint
+  readonly personless: SqlBigint
 }
 
 export const readCheckpoint = (row: CheckpointRow): Checkpoint => {
@@ -46,7 +49,7 @@ export interface IdentityRow {
   readonly distinct_id: string
   readonly older: boolean
   readonly person: number
-  readonly link_time: number | null
+  readonly link_time: SqlBigint | null
   readonly link_user: string | null
 }
 

@@ -29,8 +29,12 @@ const list = Command.make(
         const failures = yield* (yield* ReadModelQueries).failures
         const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
         if (json) {
-          const shown = lines.map(({ context: _, raw: text, quarantinedAt, ...line }) => ({
-            ...line,
+          const shown = lines.map(({ id, source, line, reason, detail, raw: text, quarantinedAt }) => ({
+            id,
+            source,
+            line,
+            reason,
+            detail,
             quarantinedAt: formatInstant(quarantinedAt),
             ...(raw ? { raw: text } : {}),
           }))

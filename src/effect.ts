@@ -1,0 +1,11 @@
+/** Tidemark for programs that use Effect: services and their layers. */
+export { Analytics } from "./app/Analytics.ts"
+export { type Embedded, type EmbeddedOptions, layerEmbedded, type OpenError } from "./app/embedded.ts"
+export { type Imported, importEvents, type ImportEventsOptions } from "./app/importEvents.ts"
+export { type AppendError, LogWriter } from "./app/LogWriter.ts"
+export { applyMetrics } from "./app/metrics.ts"
+export { type Projected, type ProjectError, type ProjectOptions, Projector } from "./app/Projector.ts"
+export { dropQuarantine, replayQuarantine } from "./app/quarantine.ts"
+export { status } from "./app/status.ts"
+export { EventRejected, Tracker, TrackerFull, type TrackerOptions } from "./app/Tracker.ts"
+export { type Difference, type Verified, verify } from "./app/verify.ts"

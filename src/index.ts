@@ -1,0 +1,28 @@
+/**
+ * Tidemark for programs that don't use Effect: `openTidemark` gives an embedded instance whose methods return promises.
+ */
+export { openTidemark, type OpenOptions, type Tidemark } from "./app/Tidemark.ts"
+export type {
+  Alias,
+  EventRejected,
+  Group,
+  Identify,
+  Occasion,
+  Page,
+  Track,
+  TrackerFull,
+  TrackerOptions,
+} from "./app/Tracker.ts"
+export type { Click, ErrorSeen, FeatureUsed, PageView, Purchase } from "./app/typedEvents.ts"
+export type { Applied, BadDefinition } from "./app/metrics.ts"
+export type { ActiveUsersAnswer, ActiveUsersInput } from "./app/query/activeUsers.ts"
+export type { AdoptionAnswer, AdoptionInput, FeatureAdoption } from "./app/query/adoption.ts"
+export type { BadQuery } from "./app/query/errors.ts"
+export type { EventsAnswer, EventsInput } from "./app/query/events.ts"
+export type { Frame } from "./app/query/frame.ts"
+export type { FunnelAnswer, FunnelInput } from "./app/query/funnel.ts"
+export type { MetricAnswer } from "./app/query/metric.ts"
+export type { RangeInput } from "./app/query/range.ts"
+export type { SessionFigures, SessionsAnswer, SessionsInput } from "./app/query/sessions.ts"
+export type { UserAnswer } from "./app/query/user.ts"
+export type { FunnelFormula, MetricDefinition } from "./domain/metric/definition.ts"

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Opening a store makes a Postgres cluster, which takes seconds on a busy machine.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    pool: "forks",
+    // Two at a time: each test of the embedded store holds a Postgres in memory.
+    maxWorkers: 2,
+  },
+})
