@@ -1,14 +1,13 @@
 import { Context, Effect, Layer, Stream } from "effect"
-import { type Batch, decodeBatch } from "../domain/log/batch.ts"
 import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
 import {
   type CorruptBatch,
-  LogDamaged,
+  type LogDamaged,
   type LogUnavailable,
   PositionDiverged,
   type UnknownBatchVersion,
 } from "../domain/log/errors.ts"
-import { EventLog, type LogRecord } from "../domain/log/EventLog.ts"
+import { EventLog } from "../domain/log/EventLog.ts"
 import type { Position } from "../domain/log/position.ts"
 import { compileMeasure } from "../domain/measure/compile.ts"
 import type { Measure } from "../domain/measure/Measure.ts"
@@ -22,6 +21,7 @@ import type { Settings } from "../domain/settings.ts"
 import { TimeZone } from "../domain/time/TimeZone.ts"
 import { readControl } from "./control.ts"
 import { findDuplicates, makeBatchReader } from "./findDuplicates.ts"
+import { type OpenedBatch, readBatches } from "./readBatches.ts"
 
 /**
  * Events in one step at most: the more, the fewer times a person's facts are loaded and written on a long replay; what
@@ -169,10 +169,8 @@ export class Projector extends Context.Service<
           draft = newDraft(measures, zone)
         })
 
-        const take = Effect.fnUntraced(function* (record: LogRecord) {
-          const { sequence } = record.position
-          const batch = yield* open(record)
-          yield* Effect.fromResult(chain.accept(sequence, batch))
+        const take = Effect.fnUntraced(function* ({ position, batch }: OpenedBatch) {
+          const { sequence } = position
           logTime = Math.max(logTime, batch.origin.loggedAt)
           let duplicates: ReadonlySet<number>
           if (skip === null) {
@@ -188,7 +186,7 @@ export class Projector extends Context.Service<
             duplicates = skip.get(sequence) ?? NO_PLACES
           }
           draft.fold.add(partition, sequence, batch, duplicates)
-          draft.position = record.position
+          draft.position = position
           draft.events += batch.count
           totals.events += batch.count
           totals.duplicates += duplicates.size
@@ -196,10 +194,11 @@ export class Projector extends Context.Service<
           if (draft.events >= STEP_EVENTS_MAX) yield* commit()
         })
 
-        yield* log.read(partition, checkpoint?.position.sequence ?? 0).pipe(
-          Stream.takeWhile((record) => end === null || record.position.sequence <= end),
-          Stream.runForEach(take),
-        )
+        yield* readBatches(partition, {
+          after: checkpoint?.position.sequence ?? 0,
+          ...(end === null ? {} : { upTo: end }),
+          chain,
+        }).pipe(Stream.runForEach(take), Effect.provideService(EventLog, log))
         yield* commit()
       })
 
@@ -280,13 +279,3 @@ const addCounts = (a: FoldCounts, b: FoldCounts): FoldCounts => ({
   conflicts: a.conflicts + b.conflicts,
   personless: a.personless + b.personless,
 })
-
-/** Opens a record; damage is reported with its place, since that is what an operator has to look at. */
-const open = (record: LogRecord): Effect.Effect<Batch, LogDamaged | UnknownBatchVersion> =>
-  Effect.fromResult(decodeBatch(record.bytes)).pipe(
-    Effect.catchTag("CorruptBatch", ({ problem }) =>
-      Effect.fail(
-        new LogDamaged({ partition: record.position.partition, sequence: record.position.sequence, problem }),
-      ),
-    ),
-  )

@@ -1,12 +1,11 @@
 import { Clock, Effect, Result, Schema, Stream } from "effect"
 import type { Event } from "../domain/event/Event.ts"
 import type { Json } from "../domain/event/json.ts"
-import { decodeBatch } from "../domain/log/batch.ts"
-import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
-import { CONTROL_PARTITION, EventLog } from "../domain/log/EventLog.ts"
+import { CONTROL_PARTITION } from "../domain/log/EventLog.ts"
 import { MetricDefinition } from "../domain/metric/definition.ts"
 import { DEFAULT_SETTINGS, Settings } from "../domain/settings.ts"
 import { LogWriter } from "./LogWriter.ts"
+import { readBatches } from "./readBatches.ts"
 
 /** What the control facts of a log add up to: the latest settings, and all versions of all metrics applied. */
 export interface Control {
@@ -26,24 +25,20 @@ const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
  * what it means is recorded with it.
  */
 export const readControl = Effect.gen(function* () {
-  const log = yield* EventLog
-  const chain = new ChainVerifier(CONTROL_PARTITION)
   let settings: Settings = DEFAULT_SETTINGS
   const definitions = new Map<string, Array<MetricDefinition>>()
-  yield* log.read(CONTROL_PARTITION, 0).pipe(
-    Stream.runForEach((record) =>
-      Effect.gen(function* () {
-        const batch = yield* Effect.fromResult(decodeBatch(record.bytes))
-        yield* Effect.fromResult(chain.accept(record.position.sequence, batch))
-        for (const { name, body } of batch.events()) {
-          if (name === SETTINGS_CHANGED) settings = Result.getOrElse(decodeSettings(body), () => settings)
-          if (name === METRIC_APPLIED) {
-            const decoded = decodeDefinition(body)
-            if (Result.isFailure(decoded)) continue
-            const versions = definitions.get(decoded.success.name) ?? []
-            definitions.set(decoded.success.name, [...versions, decoded.success])
-          }
-        }
+  const take = (name: string, body: unknown): void => {
+    if (name === SETTINGS_CHANGED) settings = Result.getOrElse(decodeSettings(body), () => settings)
+    if (name !== METRIC_APPLIED) return
+    const decoded = decodeDefinition(body)
+    if (Result.isFailure(decoded)) return
+    const versions = definitions.get(decoded.success.name) ?? []
+    definitions.set(decoded.success.name, [...versions, decoded.success])
+  }
+  yield* readBatches(CONTROL_PARTITION).pipe(
+    Stream.runForEach(({ batch }) =>
+      Effect.sync(() => {
+        for (const { name, body } of batch.events()) take(name, body)
       }),
     ),
   )

@@ -1,9 +1,8 @@
 import { statfsSync } from "node:fs"
 import { Clock, Effect, Result, Stream } from "effect"
-import { decodeBatch } from "../domain/log/batch.ts"
-import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
 import { CONTROL_PARTITION, EventLog } from "../domain/log/EventLog.ts"
 import { formatInstant } from "../domain/time/instant.ts"
+import { readBatches } from "./readBatches.ts"
 import { status } from "./status.ts"
 
 export interface Finding {
@@ -30,14 +29,11 @@ export const doctor = Effect.fn("doctor")(function* (directory: string) {
   add("node", "ok", `Node ${process.version}`)
 
   for (const partition of [CONTROL_PARTITION, ...Array.from({ length: log.partitions }, (_, n) => n)]) {
-    const chain = new ChainVerifier(partition)
     let batches = 0
     let events = 0
-    const read = yield* log.read(partition, 0).pipe(
-      Stream.runForEach((record) =>
-        Effect.gen(function* () {
-          const batch = yield* Effect.fromResult(decodeBatch(record.bytes))
-          yield* Effect.fromResult(chain.accept(record.position.sequence, batch))
+    const read = yield* readBatches(partition).pipe(
+      Stream.runForEach(({ batch }) =>
+        Effect.sync(() => {
           batches++
           events += batch.count
         }),

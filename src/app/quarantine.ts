@@ -1,7 +1,7 @@
 import { Clock, Effect, Result } from "effect"
 import type { Event } from "../domain/event/Event.ts"
 import { Quarantine, type QuarantinedLine } from "../domain/log/Quarantine.ts"
-import type { ColumnMap } from "./import/columnMap.ts"
+import type { ColumnMap } from "./import/columnKey.ts"
 import { importLine } from "./import/importFile.ts"
 import type { LineContext } from "./import/lineContext.ts"
 import { LogWriter } from "./LogWriter.ts"

@@ -77,7 +77,7 @@ const NAME = "under_test"
 
 const modelOf = (given: Case, formula: MetricDefinition["formula"], more: Partial<MetricDefinition> = {}) => {
   // As an author's file is read, so what can't be asked for isn't tested.
-  const definition = Schema.decodeUnknownSync(MetricDefinition)({ name: NAME, version: 1, formula, ...more })
+  const definition = Schema.decodeSync(MetricDefinition)({ name: NAME, version: 1, formula, ...more })
   return new MemoryModel([definition], settingsOf(given))
 }
 

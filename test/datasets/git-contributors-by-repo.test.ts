@@ -50,7 +50,7 @@ describe.skipIf(!hasShared(DATA))("git-contributors, each project by itself", ()
       await store.import(file, { eventName: "alias" })
       await store.import(await store.write("events.csv", lines))
       await store.project()
-    }, 120_000)
+    })
     afterAll(() => store.close())
 
     it("counts persons a day", async () => {

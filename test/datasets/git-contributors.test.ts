@@ -45,7 +45,7 @@ describe.skipIf(!hasShared(DATA))("git-contributors", () => {
     store = await openStore()
     imported = await store.import(EVENTS_FILE)
     projected = await store.project()
-  }, 120_000)
+  }, 300_000)
   afterAll(() => store.close())
 
   const usersByStep = async (input: Parameters<typeof funnel>[0]) =>
@@ -86,7 +86,7 @@ describe.skipIf(!hasShared(DATA))("git-contributors", () => {
 
   it("counts a funnel that nobody applied", async () => {
     expect(await usersByStep({ formula: FROM_FIRST })).toEqual([6486, 729, 15])
-  }, 60_000)
+  })
 
   it("builds metrics that are applied later, from the whole log", async () => {
     const applied: ReadonlyArray<MetricDefinition> = [
@@ -121,13 +121,13 @@ describe.skipIf(!hasShared(DATA))("git-contributors", () => {
     })
     expect(await usersByStep({ name: "from_first" })).toEqual([6486, 729, 15])
     expect(await usersByStep({ name: "within_month" })).toEqual([6486, 452, 11])
-  }, 120_000)
+  }, 300_000)
 
   it("adds nothing when the file is imported again", async () => {
     await store.import(EVENTS_FILE)
     expect(await store.project()).toMatchObject({ events: EVENTS, duplicates: EVENTS, conflicts: 0 })
     expect((await store.run(activeUsers())).total).toEqual({ users: 8645, events: EVENTS })
-  }, 120_000)
+  }, 300_000)
 
   it("joins the users that the alias file names, back to the first day", async () => {
     const aliases = readAliases()
@@ -144,5 +144,5 @@ describe.skipIf(!hasShared(DATA))("git-contributors", () => {
     expect(answer.total).toEqual({ users: expected.persons, events: EVENTS })
     expect(expected.persons).toBe(8331)
     expect(answer.revisionCause).toBe("identity")
-  }, 120_000)
+  }, 300_000)
 })

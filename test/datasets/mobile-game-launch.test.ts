@@ -19,7 +19,7 @@ describe.skipIf(!hasShared(DATA))("mobile-game-launch", () => {
     store = await openStore()
     imported = await store.import(FILE)
     await store.project()
-  }, 60_000)
+  })
   afterAll(() => store.close())
 
   it("reads every row", () => {

@@ -30,7 +30,7 @@ describe.skipIf(!present)("online-retail, a line at a time", () => {
     store = await openStore()
     imported = await importAll()
     await store.project()
-  }, 60_000)
+  })
   afterAll(() => store.close())
 
   it("reads every line, also those that are equal", () => {
@@ -60,7 +60,7 @@ describe.skipIf(!present)("online-retail, a line at a time", () => {
     await importAll()
     expect(await store.project()).toMatchObject({ events: 541_909, duplicates: 541_909, conflicts: 0 })
     expect((await store.run(activeUsers())).total).toEqual({ users: 4372, events: 541_909 })
-  }, 60_000)
+  })
 })
 
 const NAMES: Readonly<Record<string, string>> = { C: "order_cancelled", A: "bad_debt_adjusted" }
@@ -97,7 +97,7 @@ describe.skipIf(!present)("online-retail, an invoice at a time", () => {
     store = await openStore()
     await store.import(await store.write("invoices.ndjson", toJsonLines(all)))
     await store.project()
-  }, 60_000)
+  })
   afterAll(() => store.close())
 
   it("counts invoices by kind, and the customers of each", async () => {

@@ -47,7 +47,7 @@ describe.skipIf(!hasShared(DATA))("otto-mini", () => {
     file = await store.write("otto.ndjson", toJsonLines(lines))
     imported = await store.import(file)
     await store.project()
-  }, 60_000)
+  })
   afterAll(() => store.close())
 
   it("reads every event", () => {

@@ -23,7 +23,7 @@ describe.skipIf(!hasShared(DATA))("wikipedia-readers", () => {
     store = await openStore()
     imported = await importAll()
     await store.project()
-  }, 60_000)
+  })
   afterAll(() => store.close())
 
   it("reads every row, also those whose url holds a line break", async () => {
@@ -34,7 +34,7 @@ describe.skipIf(!hasShared(DATA))("wikipedia-readers", () => {
     await store.project()
     const { totals } = await store.run(metric("urls"))
     expect(totals.filter(({ stat }) => stat === "users")).toHaveLength(3534)
-  }, 60_000)
+  })
 
   it("counts clients and views a day", async () => {
     const answer = await store.run(activeUsers())
@@ -63,5 +63,5 @@ describe.skipIf(!hasShared(DATA))("wikipedia-readers", () => {
     expect(active.total).toEqual(before[0].total)
     expect(cut.rows).toEqual(before[1].rows)
     expect(active.quality.duplicate).toBe(0.5)
-  }, 60_000)
+  })
 })

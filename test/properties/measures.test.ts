@@ -1,5 +1,5 @@
 import fc from "fast-check"
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { countPersons, type Interval, periodOf, periodsOf } from "../../src/app/query/intervals.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { joinLinks, joinStatements, type Link, linkOf } from "../../src/domain/identity/links.ts"
@@ -42,6 +42,9 @@ import {
   projectEvents,
   zoneOf,
 } from "../support/MemoryReadModel.ts"
+
+// Thousands of runs take seconds, more on a busy machine.
+vi.setConfig({ testTimeout: 120_000 })
 
 /** Runs of laws about joins and codecs, for each measure where a measure is involved. */
 const RUNS_PURE = 1000

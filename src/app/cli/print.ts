@@ -3,13 +3,19 @@ import { Console, Effect } from "effect"
 /** Prints a value as JSON, indented. */
 export const printJson = (value: unknown): Effect.Effect<void> => Console.log(JSON.stringify(value, null, 2))
 
-/** Control characters would let stored text drive the terminal. */
+/**
+ * Control characters would let stored text drive the terminal; marks of writing direction and line separators would let
+ * it rearrange what stands beside it.
+ */
 // oxlint-disable-next-line no-control-regex -- control characters are the point
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
 /** Text that is safe to show: control characters become visible. */
 export const visible = (text: string): string =>
-  text.replace(CONTROL, (unit) => `\\x${unit.charCodeAt(0).toString(16).padStart(2, "0")}`)
+  text.replace(CONTROL, (unit) => {
+    const code = unit.charCodeAt(0)
+    return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
+  })
 
 const CELL_LENGTH_MAX = 60
 

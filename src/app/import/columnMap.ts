@@ -1,14 +1,7 @@
 import { Result } from "effect"
 import { ColumnMapInvalid, ColumnNeeded, ColumnsDuplicated, ColumnsNotFound, type ImportError } from "./errors.ts"
+import { COLUMN_KEYS, type ColumnKey, type ColumnMap } from "./columnKey.ts"
 import { nearest } from "../nearest.ts"
-
-/** What a column (CSV) or field (NDJSON) can be to an event. */
-export const COLUMN_KEYS = ["time", "user", "anonymous", "event", "id", "session", "previous", "group", "kind"] as const
-
-export type ColumnKey = (typeof COLUMN_KEYS)[number]
-
-/** Which column or field is what; keys left out are found by name (see {@link DEFAULT_NAMES}). */
-export type ColumnMap = { readonly [key in ColumnKey]?: string }
 
 /**
  * Names by which a CSV column is found when the map doesn't say. The first name of a list that the file has wins, in

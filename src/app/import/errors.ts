@@ -1,5 +1,5 @@
 import { Data } from "effect"
-import type { ColumnKey } from "./columnMap.ts"
+import type { ColumnKey } from "./columnKey.ts"
 
 /** There is no file at the path. */
 export class FileNotFound extends Data.TaggedError("FileNotFound")<{ readonly path: string }> {

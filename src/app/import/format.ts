@@ -1,5 +1,6 @@
 import { delimiterOf } from "./csvRecord.ts"
-import { type ColumnMap, knowsColumn } from "./columnMap.ts"
+import type { ColumnMap } from "./columnKey.ts"
+import { knowsColumn } from "./columnMap.ts"
 
 /** How the lines of a file are to be read. `tidemark` and `segment` are both NDJSON. */
 export type Format = { readonly _tag: "Ndjson" } | { readonly _tag: "Csv"; readonly delimiter: string }

@@ -1,4 +1,4 @@
-import type { ColumnMap } from "./columnMap.ts"
+import type { ColumnMap } from "./columnKey.ts"
 
 /** What all lines of one file share of their {@link LineContext}. */
 export interface FileContext {

@@ -1,5 +1,5 @@
 import { isJsonObject, type Json, jsonAt, type JsonObject } from "../../domain/event/json.ts"
-import type { ColumnKey, ColumnMap } from "./columnMap.ts"
+import type { ColumnKey, ColumnMap } from "./columnKey.ts"
 import type { FileDoor } from "./door.ts"
 import { identityKindOf } from "./identityKind.ts"
 import type { LineReader } from "./lines.ts"

@@ -1,24 +1,11 @@
 import { Effect, Stream } from "effect"
-import { type Batch, decodeBatch } from "../../domain/log/batch.ts"
-import { ChainVerifier } from "../../domain/log/ChainVerifier.ts"
-import type {
-  CorruptBatch,
-  LogDamaged,
-  LogUnavailable,
-  PositionDiverged,
-  UnknownBatchVersion,
-} from "../../domain/log/errors.ts"
+import type { Batch } from "../../domain/log/batch.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type ReadError, readBatches } from "../readBatches.ts"
 
-export type ScanError =
-  | LogUnavailable
-  | LogDamaged
-  | CorruptBatch
-  | UnknownBatchVersion
-  | PositionDiverged
-  | ReadModelUnavailable
+export type ScanError = ReadError | ReadModelUnavailable
 
 /**
  * Reads the stored events that the read model stands on: every batch up to its checkpoints, with the places of the
@@ -33,16 +20,9 @@ export const scanLog: (
     const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, partition)
     if (checkpoint === null) continue
     const duplicates = yield* readModel.duplicates(partition)
-    const chain = new ChainVerifier(partition)
-    yield* log.read(partition, 0).pipe(
-      Stream.takeWhile((record) => record.position.sequence <= checkpoint.position.sequence),
-      Stream.runForEach((record) =>
-        Effect.gen(function* () {
-          const { sequence } = record.position
-          const batch = yield* Effect.fromResult(decodeBatch(record.bytes))
-          yield* Effect.fromResult(chain.accept(sequence, batch))
-          take(partition, sequence, batch, duplicates.get(sequence) ?? NONE)
-        }),
+    yield* readBatches(partition, { upTo: checkpoint.position.sequence }).pipe(
+      Stream.runForEach(({ position: { sequence }, batch }) =>
+        Effect.sync(() => take(partition, sequence, batch, duplicates.get(sequence) ?? NONE)),
       ),
     )
   }

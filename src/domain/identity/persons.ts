@@ -1,4 +1,4 @@
-import { type AliasStatement, joinLinks, type Link } from "./links.ts"
+import type { AliasStatement, Link } from "./links.ts"
 import { compareIds, type DistinctId, isAnonymous, userDistinctId } from "./distinctId.ts"
 
 /**
@@ -17,10 +17,6 @@ export interface Identity {
   /** A device's deciding link; `null` for user ids and devices without owner. */
   readonly link: Link | null
 }
-
-/** Whether a row is the part of a device before the merge window. */
-export const identityName = (identity: Pick<Identity, "distinctId" | "older">): string =>
-  identity.older ? `${identity.distinctId} (older)` : identity.distinctId
 
 /**
  * The instant (ms) from which a device's anonymous events are the owner's: earlier ones stay with the device. `−∞`
@@ -76,10 +72,4 @@ export const resolvePersons = (
         : personOfUser(userDistinctId(row.link.userId))
     return person === row.person ? row : { ...row, person }
   })
-}
-
-/** A row with one more link taken into account. */
-export const withLink = (row: Identity, link: Link | null): Identity => {
-  const joined = joinLinks(row.link, link)
-  return joined === row.link ? row : { ...row, link: joined }
 }

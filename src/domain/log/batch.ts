@@ -57,6 +57,14 @@ export const batchIdOf = (origin: Pick<BatchOrigin, "writer" | "partition" | "nu
 
 type Column = number | ReadonlyArray<number>
 
+/**
+ * An instant as the difference from the event's time; `null` where there is none. A clock may be so absurd that the
+ * difference is no exact number; then it is the instant itself, as text.
+ */
+type StoredInstant = number | string | null
+
+type InstantColumn = StoredInstant | ReadonlyArray<StoredInstant>
+
 interface Header {
   readonly v: number
   readonly sum: string
@@ -78,10 +86,9 @@ interface Header {
   readonly session: Column
   /** Time of the first event, then differences from each event to the next. */
   readonly time: ReadonlyArray<number>
-  /** Instants as differences from the event's time; `null` where there is none. */
-  readonly timestamp: number | null | ReadonlyArray<number | null>
-  readonly sentAt: number | null | ReadonlyArray<number | null>
-  readonly receivedAt: number | null | ReadonlyArray<number | null>
+  readonly timestamp: InstantColumn
+  readonly sentAt: InstantColumn
+  readonly receivedAt: InstantColumn
   /** Place of the event → its warnings, as numbers into EVENT_WARNINGS. */
   readonly warnings: Readonly<Record<string, ReadonlyArray<number>>>
 }
@@ -143,6 +150,10 @@ export const decodeBatch = (bytes: Uint8Array): Result.Result<Batch, CorruptBatc
     return Result.fail(new UnknownBatchVersion({ found: Number(start[1]), known: VERSION }))
   }
   const sum = buffer.toString("latin1", PREFIX.length, PREFIX.length + SUM_LENGTH)
+  // The checksum does not cover what stands before it.
+  if (buffer.toString("latin1", 0, CHECKED_FROM) !== `${PREFIX}${sum}",`) {
+    return corrupt("it does not begin as a batch does", bytes.byteLength)
+  }
   if (sum !== checksum(buffer.subarray(CHECKED_FROM))) {
     return corrupt("its checksum does not match its bytes", bytes.byteLength)
   }
@@ -278,18 +289,19 @@ class Dictionary {
   }
 }
 
-const column = <A extends number | null>(values: ReadonlyArray<A>): A | ReadonlyArray<A> => {
+const column = <A extends StoredInstant>(values: ReadonlyArray<A>): A | ReadonlyArray<A> => {
   const first = values[0]!
   return values.every((value) => value === first) ? first : values
 }
 
 const at = (values: Column, i: number): number => (typeof values === "number" ? values : values[i]!)
 
-const difference = (value: number | null, time: number): number | null => (value === null ? null : value - time)
+const difference = (value: number | null, time: number): StoredInstant =>
+  value === null ? null : Number.isSafeInteger(value - time) ? value - time : String(value)
 
-const instant = (values: number | null | ReadonlyArray<number | null>, i: number, time: number): number | null => {
-  const value = values === null || typeof values === "number" ? values : values[i]!
-  return value === null ? null : value + time
+const instant = (values: InstantColumn, i: number, time: number): number | null => {
+  const value = values === null || typeof values !== "object" ? values : values[i]!
+  return typeof value === "number" ? value + time : value === null ? null : Number(value)
 }
 
 const checksum = (bytes: Uint8Array): string => hash("sha256", bytes, "hex").slice(0, SUM_LENGTH)

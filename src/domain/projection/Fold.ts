@@ -1,5 +1,5 @@
 import { EVENT_KINDS, type EventKind } from "../event/Event.ts"
-import { anonymousDistinctId, type DistinctId, isAnonymous, userDistinctId } from "../identity/distinctId.ts"
+import { anonymousDistinctId, type DistinctId, userDistinctId } from "../identity/distinctId.ts"
 import {
   type AliasStatement,
   aliasStatementOf,
@@ -153,6 +153,3 @@ export class Fold {
     return this.measures.flatMap((measure, m) => (measure.concerns(name, kind) ? [m] : []))
   }
 }
-
-/** Whether the facts of a distinct id keep their moments for every measure: a device's may have to be cut in time. */
-export const keepsMoments = (distinctId: DistinctId): boolean => isAnonymous(distinctId)

@@ -90,10 +90,10 @@ export const resolveIdentities = (fold: Fold, known: KnownIdentities): ResolvedI
  */
 export const factsNeeded = (fold: Fold, resolved: ResolvedIdentities): ReadonlyArray<number> => {
   const persons = new Set<number>()
+  const relinked = new Set([...resolved.relinked].map((key) => resolved.rows.get(key)!.distinctId))
   for (const row of resolved.rows.values()) {
-    const gathered = fold.gathered.get(row.distinctId)
-    const gains = gathered?.facts.some((fact) => fact !== undefined) === true
-    if (gains || resolved.moved.has(row.key) || gathered?.link != null) {
+    const gains = fold.gathered.get(row.distinctId)?.facts.some((fact) => fact !== undefined) === true
+    if (gains || resolved.moved.has(row.key) || relinked.has(row.distinctId)) {
       persons.add(row.person)
       persons.add(resolved.before.get(row.key)?.person ?? row.person)
     }

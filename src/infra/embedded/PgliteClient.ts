@@ -1,5 +1,5 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, rmSync, statfsSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { PGlite } from "@electric-sql/pglite"
 import { Effect, Layer, Semaphore, Stream } from "effect"
 import { SqlClient } from "effect/sql"
@@ -27,13 +27,10 @@ export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient,
       const database = yield* Effect.acquireRelease(
         Effect.tryPromise({
           try: () => open(directory),
-          catch: (cause) =>
-            new StoreUnavailable({
-              directory,
-              reason: `its read model does not start (${reasonOf(cause)}). It holds nothing that the log does not: delete ${directory} and run "tidemark project"`,
-            }),
+          catch: (cause) => new StoreUnavailable({ directory, reason: whyNotStarted(directory, cause) }),
         }),
-        (database) => Effect.promise(() => database.close()),
+        // A Postgres that could not write its last words recovers from its write-ahead log at the next start.
+        (database) => Effect.ignore(Effect.tryPromise(() => database.close())),
       )
       const turn = yield* Semaphore.make(1)
       const connection = makeConnection(database)
@@ -51,6 +48,22 @@ export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient,
       })
     }),
   ).pipe(Layer.provide(Reactivity.layer))
+
+/** One segment of Postgres' write-ahead log. */
+const WAL_SEGMENT_BYTES = 16 * 1024 * 1024
+
+/** PGlite does not say why it failed to start, so the likeliest reason is looked for. */
+const whyNotStarted = (directory: string, cause: unknown): string => {
+  if (freeBytes(dirname(directory)) < WAL_SEGMENT_BYTES) {
+    return "no space left on the disk: its read model needs 16 MiB to start. Make room; nothing is lost"
+  }
+  return `its read model does not start (${reasonOf(cause)}). It holds nothing that the log does not: delete ${directory} and run "tidemark project"`
+}
+
+const freeBytes = (directory: string): number => {
+  const disk = statfsSync(directory)
+  return disk.bavail * disk.bsize
+}
 
 const open = async (directory: string): Promise<PGlite> => {
   const create = () =>

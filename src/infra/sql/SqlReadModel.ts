@@ -71,8 +71,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
       yield* inSlices(distinctIds, (slice) =>
         Effect.gen(function* () {
           const found = yield* sql<IdentityRow>`
-            SELECT DISTINCT ON (d.key) d.* FROM distinct_ids d
-            WHERE d.distinct_id = ANY(${slice.map(toStorable)}::text[]) OR d.person IN (
+            SELECT * FROM distinct_ids WHERE person IN (
               SELECT person FROM distinct_ids WHERE distinct_id = ANY(${slice.map(toStorable)}::text[]))`
           for (const row of found) {
             if (!seen.has(row.key)) rows.push(readIdentity(row))

@@ -4,7 +4,7 @@ import { Quarantine } from "../../../domain/log/Quarantine.ts"
 import { TimeZone } from "../../../domain/time/TimeZone.ts"
 import { parseColumnMap } from "../../import/columnMap.ts"
 import { importEvents } from "../../importEvents.ts"
-import { CliFailure, EXIT, sayingWhy } from "../failure.ts"
+import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
 import { given, json, optionalText, withStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
 import { makeProgress } from "../progress.ts"
@@ -49,7 +49,7 @@ export const importCommand = Command.make(
       Effect.gen(function* () {
         const started = yield* Clock.currentTimeMillis
         const sum = { read: 0, accepted: 0, rejected: 0 }
-        const failures: Array<string> = []
+        const failures: Array<CliFailure> = []
         const quarantine = yield* Quarantine
         const waitingBefore = yield* countWaiting(quarantine)
         for (const file of files) {
@@ -65,7 +65,7 @@ export const importCommand = Command.make(
               const result = yield* Effect.result(
                 importEvents(file, { format, map: columns, eventName: given(event) ?? null, zone, onProgress: keep }),
               )
-              if (Result.isFailure(result)) failures.push(result.failure.message)
+              if (Result.isFailure(result)) failures.push(toCliFailure(result.failure))
               return done
             }),
           )
@@ -85,7 +85,7 @@ export const importCommand = Command.make(
             conflicts: projected?.conflicts ?? null,
             seconds,
             eventsPerSecond,
-            failures,
+            failures: failures.map(({ sentence }) => sentence),
           })
         } else {
           yield* Console.log(
@@ -105,7 +105,8 @@ export const importCommand = Command.make(
           if (waiting > 0) yield* Console.log(`"tidemark quarantine list" shows what was rejected, and why.`)
         }
         if (failures.length > 0) {
-          return yield* new CliFailure({ sentence: failures.join("\n"), code: EXIT.badRequest })
+          const sentence = failures.map((failure) => failure.sentence).join("\n")
+          return yield* new CliFailure({ sentence, code: failures[0]!.code })
         }
       }),
     )

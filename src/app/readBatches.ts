@@ -1,0 +1,48 @@
+import { Effect, Stream } from "effect"
+import { type Batch, decodeBatch } from "../domain/log/batch.ts"
+import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
+import { LogDamaged, type LogUnavailable, type UnknownBatchVersion } from "../domain/log/errors.ts"
+import { EventLog } from "../domain/log/EventLog.ts"
+import type { Position } from "../domain/log/position.ts"
+
+/** A record of the log, opened. */
+export interface OpenedBatch {
+  readonly position: Position
+  readonly batch: Batch
+}
+
+export type ReadError = LogUnavailable | LogDamaged | UnknownBatchVersion
+
+/** From where, and to where, a partition is read. */
+export interface ReadOptions {
+  /** Sequence after which to begin; 0 for the beginning. */
+  readonly after?: number
+  /** Last sequence, included; the end of the log if not given. */
+  readonly upTo?: number
+  /** The chains as they stood at `after`. */
+  readonly chain?: ChainVerifier
+}
+
+/**
+ * The batches of a partition in order, each opened and proven: its checksum, and its place in its writer's chain. Stops
+ * at the first that is damaged or missing, and says where.
+ */
+export const readBatches = (
+  partition: number,
+  { after = 0, upTo, chain = new ChainVerifier(partition) }: ReadOptions = {},
+): Stream.Stream<OpenedBatch, ReadError, EventLog> =>
+  Stream.unwrap(Effect.map(EventLog, (log) => log.read(partition, after))).pipe(
+    Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo),
+    Stream.mapEffect(({ position, bytes }) =>
+      Effect.gen(function* () {
+        const batch = yield* Effect.fromResult(decodeBatch(bytes)).pipe(
+          // Damage is reported with its place, since that is what an operator has to look at.
+          Effect.catchTag("CorruptBatch", ({ problem }) =>
+            Effect.fail(new LogDamaged({ partition, sequence: position.sequence, problem })),
+          ),
+        )
+        yield* Effect.fromResult(chain.accept(position.sequence, batch))
+        return { position, batch }
+      }),
+    ),
+  )
