@@ -126,6 +126,7 @@ export class Projector extends Context.Service<
         const measures = group.versions.map(({ definition }) => compileMeasure(definition, zone))
         let checkpoint = yield* readModel.checkpoint(group.name, partition)
         if (checkpoint !== null) yield* provePosition(checkpoint.position)
+        const revises = checkpoint !== null && !group.follows
         const end = group.follows
           ? ((yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0)
           : null
@@ -163,6 +164,7 @@ export class Projector extends Context.Service<
             dedupeFrom: dedupe.horizonAt(logTime),
             duplicates: draft.duplicates,
             failures: draft.fold.failures,
+            revises,
           })
           dedupe.forgetBefore(dedupe.horizonAt(logTime))
           checkpoint = next

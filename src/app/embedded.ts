@@ -3,10 +3,9 @@ import { Context, Effect, Layer } from "effect"
 import type { SqlClient } from "effect/sql"
 import { EventLog } from "../domain/log/EventLog.ts"
 import { Quarantine } from "../domain/log/Quarantine.ts"
-import type { ReadModelUnavailable } from "../domain/projection/errors.ts"
 import type { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
-import type { ReadModel } from "../domain/projection/ReadModel.ts"
-import type { StoreInUse, StoreNewer, StoreUnavailable } from "../infra/embedded/errors.ts"
+import { ReadModel } from "../domain/projection/ReadModel.ts"
+import { type StoreInUse, type StoreNewer, StoreUnavailable } from "../infra/embedded/errors.ts"
 import { layerPglite } from "../infra/embedded/PgliteClient.ts"
 import { openSqliteLog } from "../infra/embedded/SqliteLog.ts"
 import { makeSqliteQuarantine } from "../infra/embedded/SqliteQuarantine.ts"
@@ -23,7 +22,7 @@ export interface EmbeddedOptions {
   readonly partitions?: number
 }
 
-export type OpenError = StoreInUse | StoreUnavailable | StoreNewer | ReadModelUnavailable
+export type OpenError = StoreInUse | StoreUnavailable | StoreNewer
 
 /** The services of a store. */
 export type Embedded =
@@ -49,11 +48,19 @@ const layerLog = ({ directory, partitions = 1 }: EmbeddedOptions) =>
 const layerLockedPglite = (directory: string) =>
   Layer.unwrap(Effect.map(EventLog, () => layerPglite(join(directory, "postgres"))))
 
+/** The read model; tables that can't be used, such as those of a newer version, are a store that can't be opened. */
+const layerReadModel = (directory: string) =>
+  layerSqlReadModel.pipe(
+    Layer.catchTag("ReadModelUnavailable", ({ reason }) =>
+      Layer.effect(ReadModel, Effect.fail(new StoreUnavailable({ directory, reason }))),
+    ),
+  )
+
 /** Everything that a project needs, in this process and one directory: `log.db` and the read model below `postgres`. */
 export const layerEmbedded = (options: EmbeddedOptions): Layer.Layer<Embedded, OpenError> =>
   Projector.layer.pipe(
     Layer.provideMerge(layerSqlReadModelQueries),
-    Layer.provideMerge(layerSqlReadModel),
+    Layer.provideMerge(layerReadModel(options.directory)),
     Layer.provideMerge(layerLockedPglite(options.directory)),
     Layer.provideMerge(LogWriter.layer),
     Layer.provideMerge(layerLog(options)),

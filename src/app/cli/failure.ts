@@ -1,5 +1,6 @@
 import { Data, Effect, Runtime } from "effect"
 import { CliError } from "effect/cli"
+import { visible } from "./print.ts"
 
 /**
  * Exit codes; documented in docs/reference/cli.md.
@@ -23,7 +24,7 @@ export class CliFailure extends Data.TaggedError("CliFailure")<{ readonly senten
     return this.sentence
   }
   override get [CliError.userMessage](): string {
-    return this.sentence
+    return this.sentence.split("\n").map(visible).join("\n  ")
   }
   override get [Runtime.errorExitCode](): number {
     return this.code
@@ -47,7 +48,10 @@ const CODE_OF_TAG: Readonly<Record<string, number>> = {
 export const toCliFailure = (error: { readonly _tag: string; readonly message: string }): CliFailure =>
   error instanceof CliFailure
     ? error
-    : new CliFailure({ sentence: error.message, code: CODE_OF_TAG[error._tag] ?? EXIT.badRequest })
+    : new CliFailure({
+        sentence: error.message.replace(/\s*\n\s*/g, " "),
+        code: CODE_OF_TAG[error._tag] ?? EXIT.badRequest,
+      })
 
 /** The end of every command: typed errors become sentences. */
 export const sayingWhy = <A, E extends { readonly _tag: string; readonly message: string }, R>(

@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
@@ -29,7 +30,7 @@ export const activeUsers = Effect.fnUntraced(function* (input: ActiveUsersInput 
     input.event === undefined ? BUILTIN_METRICS.activeUsers.name : BUILTIN_METRICS.activeUsersByEvent.name,
   )
   return {
-    ...(yield* series(measure, input.event ?? "", input)),
+    ...(yield* series(measure, boundedItem(input.event ?? ""), input)),
     event: input.event ?? null,
   } satisfies ActiveUsersAnswer
 })

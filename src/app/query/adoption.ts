@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
@@ -33,14 +34,10 @@ export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) 
   const measure = yield* liveMeasure(BUILTIN_METRICS.featureAdoption.name)
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
-  const cells = yield* queries.cells(
-    measure.id,
-    question.range,
-    input.feature === undefined ? {} : { item: input.feature },
-  )
+  const feature = input.feature === undefined ? undefined : boundedItem(input.feature)
+  const cells = yield* queries.cells(measure.id, question.range, feature === undefined ? {} : { item: feature })
   const features = yield* adoptionOf(measure, cells, question)
-  const wanted =
-    input.feature === undefined ? features : features.filter(({ featureName }) => featureName === input.feature)
+  const wanted = feature === undefined ? features : features.filter(({ featureName }) => featureName === feature)
   return { ...(yield* frame(measure.definition, question, cells)), features: wanted } satisfies AdoptionAnswer
 })
 

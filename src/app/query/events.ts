@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
+import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
@@ -27,7 +28,11 @@ export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
   const measure = yield* liveMeasure(BUILTIN_METRICS.activeUsersByEvent.name)
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
-  const cells = yield* queries.cells(measure.id, question.range, input.event === undefined ? {} : { item: input.event })
+  const cells = yield* queries.cells(
+    measure.id,
+    question.range,
+    input.event === undefined ? {} : { item: boundedItem(input.event) },
+  )
   const uniques = yield* queries.uniquesByValue(measure.id, question.range)
   const rows = new Map<string, { date: string; event: string; events: number; users: number }>()
   const totals = new Map<string, number>()

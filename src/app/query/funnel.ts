@@ -2,6 +2,7 @@ import { Effect, Result, Schema } from "effect"
 import type { Fact } from "../../domain/measure/Fact.ts"
 import { pointsOf } from "../../domain/measure/Fact.ts"
 import { funnel as funnelMeasure, FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
+import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { FunnelFormula } from "../../domain/metric/definition.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
@@ -50,7 +51,7 @@ export const funnel = Effect.fnUntraced(function* (input: FunnelInput) {
   const decoded = decodeFormula(input.formula)
   if (Result.isFailure(decoded)) {
     return yield* new BadQuery({
-      problem: `This is no funnel: ${decoded.failure.message.replaceAll("\n", " ")}.`,
+      problem: `This is no funnel: ${decoded.failure.message.replace(/\s+/g, " ")}.`,
       remedy: "Give at least two event names as --steps a,b.",
     })
   }
@@ -114,7 +115,7 @@ const unknownEvents = Effect.fnUntraced(function* (formula: FunnelFormula, quest
   const seen = new Set((yield* queries.uniquesByValue(byEvent.id, range)).keys())
   const named = formula.steps.map((step) => step.event).filter((event) => event !== "*")
   return [...new Set(named)]
-    .filter((event) => !seen.has(event) && seen.size > 0)
+    .filter((event) => seen.size > 0 && !seen.has(boundedItem(event)))
     .map((event) => `No activity named "${event}" is stored.`)
 })
 

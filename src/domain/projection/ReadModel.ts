@@ -50,6 +50,8 @@ export interface Step {
   /** Places of duplicates by batch, so that readers of the log skip what was not counted. */
   readonly duplicates: ReadonlyArray<{ readonly sequence: number; readonly places: ReadonlyArray<number> }>
   readonly failures: ReadonlyArray<FoldFailure>
+  /** Whether cells that change were published before: not while a group is projected for the first time. */
+  readonly revises: boolean
 }
 
 /**

@@ -1,5 +1,5 @@
-import { existsSync, rmSync, statfsSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { statfsSync } from "node:fs"
+import { dirname } from "node:path"
 import { PGlite } from "@electric-sql/pglite"
 import { Effect, Layer, Semaphore, Stream } from "effect"
 import { SqlClient } from "effect/sql"
@@ -8,6 +8,7 @@ import { Reactivity } from "effect/reactivity"
 import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
 import { makePostgresCompiler } from "../sql/postgresCompiler.ts"
 import { StoreUnavailable } from "./errors.ts"
+import { makeCluster } from "./makeCluster.ts"
 import { reasonOf } from "./StoreLock.ts"
 
 /**
@@ -66,17 +67,11 @@ const freeBytes = (directory: string): number => {
 }
 
 const open = async (directory: string): Promise<PGlite> => {
-  const create = () =>
-    PGlite.create({
-      dataDir: directory,
-      startParams: [...PGlite.defaultStartParams, ...SERVER_SETTINGS.flatMap((setting) => ["-c", setting])],
-    })
-  // A process killed while it made the files leaves half of them, without the marker; nothing is lost with those, since
-  // everything that will be in them comes from the log.
-  const marker = join(directory, "tidemark-complete")
-  if (existsSync(directory) && !existsSync(marker)) rmSync(directory, { recursive: true, force: true })
-  const database = await create()
-  if (!existsSync(marker)) writeFileSync(marker, "")
+  await makeCluster(directory)
+  const database = await PGlite.create({
+    dataDir: directory,
+    startParams: [...PGlite.defaultStartParams, ...SERVER_SETTINGS.flatMap((setting) => ["-c", setting])],
+  })
   await database.exec("CREATE SCHEMA IF NOT EXISTS tidemark; SET search_path TO tidemark; SET timezone TO 'UTC'")
   return database
 }

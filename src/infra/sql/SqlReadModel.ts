@@ -208,9 +208,12 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
     const writeCells = Effect.fnUntraced(function* (
       measure: number,
       deltas: ReadonlyArray<CellDelta>,
-      revisedAt: number,
-      cause: string,
+      revision: { readonly at: number; readonly cause: string } | null,
     ) {
+      const revised =
+        revision === null
+          ? sql``
+          : sql`, revised_at = to_timestamp(${revision.at / 1000}::float8), revision_cause = ${revision.cause}::text`
       const keys = (slice: ReadonlyArray<CellDelta>) => sql`
         ${slice.map(({ day }) => formatDay(day))}::date[], ${slice.map(({ stat }) => toStorable(stat))}::text[],
         ${slice.map(({ item }) => toStorable(item))}::text[]`
@@ -219,8 +222,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         (slice) => sql`
           INSERT INTO cells (measure, day, stat, item, amount) SELECT ${measure}::int, day, stat, item, amount FROM unnest(
             ${keys(slice)}, ${slice.map(({ amount }) => amount)}::numeric[]) AS row(day, stat, item, amount)
-          ON CONFLICT (measure, day, stat, item) DO UPDATE SET amount = cells.amount + excluded.amount,
-            revised_at = to_timestamp(${revisedAt / 1000}::float8), revision_cause = ${cause}::text`,
+          ON CONFLICT (measure, day, stat, item) DO UPDATE SET amount = cells.amount + excluded.amount ${revised}`,
       )
       yield* inSlices(
         deltas.filter(({ amount }) => amount.startsWith("-")),
@@ -259,12 +261,12 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           yield* writeStatements(step.changes.statements)
           const moved =
             step.changes.identities.some((row) => row.person !== row.key) || step.changes.statements.length > 0
-          const cause = moved ? "identity" : "late-data"
+          const revision = step.revises ? { at: step.next.logTime, cause: moved ? "identity" : "late-data" } : null
           for (const [m, { facts, cells }] of step.changes.measures.entries()) {
             yield* writeFacts(step.measures[m]!, facts)
-            yield* writeCells(step.measures[m]!, cells, step.next.logTime, cause)
+            yield* writeCells(step.measures[m]!, cells, revision)
           }
-          if (step.group === LIVE_GROUP) yield* writeCells(INTAKE, step.intake, step.next.logTime, "late-data")
+          if (step.group === LIVE_GROUP) yield* writeCells(INTAKE, step.intake, null)
           yield* writeDedupe(step)
           yield* inSlices(
             step.failures,

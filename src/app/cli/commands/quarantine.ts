@@ -5,9 +5,9 @@ import { ReadModelQueries } from "../../../domain/projection/ReadModelQueries.ts
 import { formatInstant } from "../../../domain/time/instant.ts"
 import { parseColumnMap } from "../../import/columnMap.ts"
 import { dropQuarantine, replayQuarantine } from "../../quarantine.ts"
-import { sayingWhy } from "../failure.ts"
+import { CliFailure, EXIT, sayingWhy } from "../failure.ts"
 import { given, json, optionalText, withStore } from "../options.ts"
-import { formatCount, formatTable, printJson } from "../print.ts"
+import { formatCount, formatTable, printJson, visible } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
 const list = Command.make(
@@ -23,6 +23,9 @@ const list = Command.make(
   ({ limit, raw, json }) =>
     withStore(
       Effect.gen(function* () {
+        if (limit < 0) {
+          return yield* new CliFailure({ sentence: "--limit must be 0 or more.", code: EXIT.badRequest })
+        }
         const quarantine = yield* Quarantine
         const counts = yield* quarantine.counts
         const lines = yield* quarantine.list(0, limit)
@@ -49,7 +52,7 @@ const list = Command.make(
         )
         if (total > lines.length) yield* Console.log(`… and ${formatCount(total - lines.length)} more (--limit).`)
         for (const { partition, sequence, place, metric, cause } of failures) {
-          yield* Console.log(`${metric} could not fold event ${place} of ${partition}/${sequence}: ${cause}`)
+          yield* Console.log(`${metric} could not fold event ${place} of ${partition}/${sequence}: ${visible(cause)}`)
         }
       }),
     ),
