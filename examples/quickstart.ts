@@ -6,7 +6,7 @@ import { openTidemark } from "../src/index.ts"
 // The store is a directory: the one given as an argument, else a temporary one.
 const directory = process.argv[2] ?? (await mkdtemp(join(tmpdir(), "tidemark-")))
 
-await using tidemark = await openTidemark({ directory })
+const tidemark = await openTidemark({ directory })
 
 // Ada comes to the site without an account, signs up, and so becomes known. Two days later she uses a feature.
 const at = (time: string) => ({ timestamp: `2026-03-0${time}:00Z` })
@@ -44,3 +44,5 @@ const funnel = await tidemark.funnel({
   },
 })
 for (const { step, name, users } of funnel.steps) console.log(`step ${step}, ${name}: ${users}`)
+
+await tidemark.close()

@@ -121,12 +121,12 @@ describe("quarantine", () => {
     expect(listed.reasons).toEqual({ "name-missing": 1, "not-json": 1, "time-missing": 2 })
     expect(listed.lines.map(({ line }: { line: number }) => line)).toEqual([1, 2, 3, 4])
     expect(Object.keys(listed.lines[0])).toEqual(["id", "source", "line", "reason", "detail", "quarantinedAt"])
-    expect(JSON.stringify(listed)).not.toMatch(/secret|eve|late_fix/)
+    expect(JSON.stringify(listed)).not.toMatch(/secret|eve"|late_fix/)
   })
 
   test("replay with what was missing accepts the lines, once", async () => {
     expect(await okJson(at("quarantine", "replay", "--map", "time=when"))).toEqual({ accepted: 2, rejected: 2 })
-    expect(await ok(at("quarantine", "replay", "--event", "named"))).toBe("0 accepted now, 2 still in quarantine.\n")
+    expect(await ok(at("quarantine", "replay", "--event", "named"))).toBe("1 accepted now, 1 still in quarantine.\n")
     // The file again, rightly read this time: the events are those that were replayed.
     expect(await okJson(at("import", here.path("odd.ndjson"), "--map", "time=when"))).toMatchObject({
       accepted: 2,

@@ -36,8 +36,11 @@ const cleanEnv = (): Record<string, string> =>
     }),
   )
 
+/** Short runs of Postgres' WebAssembly take a third less when nothing of it is optimised. */
+const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", "--liftoff-only"]
+
 export const startNode = (script: string, args: ReadonlyArray<string>, options: RunOptions = {}): ChildProcess =>
-  spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script, ...args], {
+  spawn(process.execPath, [...NODE_FLAGS, script, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...cleanEnv(), ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

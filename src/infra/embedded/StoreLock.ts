@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect, type Scope } from "effect"
 import { StoreInUse, StoreUnavailable } from "./errors.ts"
@@ -13,7 +13,7 @@ export const lockStore = (directory: string): Effect.Effect<void, StoreInUse | S
   Effect.acquireRelease(
     Effect.try({
       try: () => {
-        mkdirSync(directory, { recursive: true })
+        makeDirectory(resolve(directory))
         const lock = new DatabaseSync(join(directory, "lock.db"))
         try {
           lock.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
@@ -31,6 +31,19 @@ export const lockStore = (directory: string): Effect.Effect<void, StoreInUse | S
     }),
     (lock) => Effect.sync(() => lock.close()),
   ).pipe(Effect.asVoid)
+
+/** Makes a directory and those above it. Node's own recursive way never ends where the system says that nothing is there, as /proc does. */
+const makeDirectory = (directory: string): void => {
+  try {
+    mkdirSync(directory)
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+    if (code === "EEXIST" && statSync(directory).isDirectory()) return
+    if (code !== "ENOENT" || existsSync(dirname(directory))) throw cause
+    makeDirectory(dirname(directory))
+    mkdirSync(directory)
+  }
+}
 
 const pidFile = (directory: string): string => join(directory, "lock.pid")
 
