@@ -1,11 +1,12 @@
 import { Clock, Context, Effect, Layer, Semaphore } from "effect"
 import type { Event } from "../domain/event/Event.ts"
 import { attributedTo } from "../domain/identity/distinctId.ts"
-import { decodeBatch, encodeBatch, type PackedBatch } from "../domain/log/batch.ts"
-import { type CorruptBatch, LogDamaged, type LogUnavailable, type UnknownBatchVersion } from "../domain/log/errors.ts"
+import { encodeBatch, type PackedBatch } from "../domain/log/batch.ts"
+import { LogDamaged, type LogUnavailable, type UnknownBatchVersion } from "../domain/log/errors.ts"
 import { EventLog } from "../domain/log/EventLog.ts"
 import { partitionOf } from "../domain/log/partition.ts"
 import type { Position } from "../domain/log/position.ts"
+import { openRecord } from "./readBatches.ts"
 
 /** Events packed into one batch; a record of this many is read and written about as fast as one can be. */
 const BATCH_EVENTS = 1000
@@ -13,7 +14,7 @@ const BATCH_EVENTS = 1000
 /** Largest batch in bytes: below the 1 MiB that JetStream takes by default, with room for headers. */
 const BATCH_BYTES_MAX = 900 * 1024
 
-export type AppendError = LogUnavailable | LogDamaged | CorruptBatch | UnknownBatchVersion
+export type AppendError = LogUnavailable | LogDamaged | UnknownBatchVersion
 
 /**
  * Packs events into batches and appends them, as the one writer of this process: numbers its batches per partition and
@@ -47,7 +48,10 @@ export class LogWriter extends Context.Service<
         const last = status.find((entry) => entry.partition === partition)?.last ?? null
         if (last === null) return { number: 0, sum: "" }
         const record = yield* log.at(partition, last.sequence)
-        const batch = yield* Effect.fromResult(decodeBatch(record!.bytes))
+        if (record === null) {
+          return yield* new LogDamaged({ partition, sequence: last.sequence, problem: "its last batch is gone" })
+        }
+        const batch = yield* openRecord(record)
         if (batch.origin.writer !== writer) {
           return yield* new LogDamaged({
             partition,
@@ -72,7 +76,7 @@ export class LogWriter extends Context.Service<
         }
         const positions = yield* log.append(batches).pipe(
           // Whether it arrived is not known, so where the chain ends is read anew.
-          Effect.tapError(() => Effect.sync(() => ends.clear())),
+          Effect.onError(() => Effect.sync(() => ends.clear())),
         )
         for (const [partition, end] of next) ends.set(partition, end)
         return positions

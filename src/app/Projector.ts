@@ -1,11 +1,11 @@
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Semaphore, Stream } from "effect"
 import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
 import {
-  type CorruptBatch,
   type LogDamaged,
   type LogUnavailable,
   PositionDiverged,
   type UnknownBatchVersion,
+  type UnknownControlFact,
 } from "../domain/log/errors.ts"
 import { EventLog } from "../domain/log/EventLog.ts"
 import type { Position } from "../domain/log/position.ts"
@@ -17,11 +17,11 @@ import { type DedupeEntry, DedupeIndex } from "../domain/projection/DedupeIndex.
 import type { CheckpointConflict, ReadModelUnavailable } from "../domain/projection/errors.ts"
 import { Fold, type FoldCounts } from "../domain/projection/Fold.ts"
 import { type Checkpoint, LIVE_GROUP, type MeasureVersion, ReadModel } from "../domain/projection/ReadModel.ts"
-import type { Settings } from "../domain/settings.ts"
+import { sameSettings, type Settings } from "../domain/settings.ts"
 import { TimeZone } from "../domain/time/TimeZone.ts"
 import { readControl } from "./control.ts"
 import { findDuplicates, makeBatchReader } from "./findDuplicates.ts"
-import { type OpenedBatch, readBatches } from "./readBatches.ts"
+import { type OpenedBatch, openRecord, readBatches } from "./readBatches.ts"
 
 /**
  * Events in one step at most: the more, the fewer times a person's facts are loaded and written on a long replay; what
@@ -44,8 +44,8 @@ export interface Projected {
 export type ProjectError =
   | LogUnavailable
   | LogDamaged
-  | CorruptBatch
   | UnknownBatchVersion
+  | UnknownControlFact
   | PositionDiverged
   | CheckpointConflict
   | ReadModelUnavailable
@@ -74,10 +74,15 @@ export class Projector extends Context.Service<
       const project = Effect.fn("Projector.project")(function* (options: ProjectOptions = {}) {
         const control = yield* readControl.pipe(Effect.provideService(EventLog, log))
         const held = yield* readModel.settings
-        const changed = held === null || JSON.stringify(held) !== JSON.stringify(control.settings)
+        const changed = held === null || !sameSettings(held, control.settings)
         if (changed) yield* readModel.wipe(control.settings)
         const latest = [...control.definitions.values()].map((versions) => versions[versions.length - 1]!)
-        let versions = yield* readModel.register([...Object.values(BUILTIN_METRICS), ...latest])
+        let versions = yield* readModel.measures
+        const wanted = [...Object.values(BUILTIN_METRICS), ...latest]
+        const unknown = wanted.filter(({ name, version }) =>
+          versions.every(({ definition }) => definition.name !== name || definition.version !== version),
+        )
+        if (unknown.length > 0) versions = yield* readModel.register(unknown)
         if (versions.every(({ state }) => state === "building")) {
           // Nothing is projected yet, so all metrics begin together.
           yield* readModel.promote(
@@ -95,6 +100,8 @@ export class Projector extends Context.Service<
           events: 0,
         }
         for (const group of groups) {
+          // A build that was cut off begins anew: who is who may have changed since, which only live metrics follow.
+          if (group.follows) yield* readModel.discardBuilds(group.versions.map(({ id }) => id))
           for (let partition = 0; partition < log.partitions; partition++) {
             yield* projectPartition(group, partition, control.settings, totals, options)
           }
@@ -104,6 +111,7 @@ export class Projector extends Context.Service<
               group.versions.map(({ id }) => id),
             )
         }
+        if (!(yield* readModel.isWhole)) yield* readModel.markWhole
         return {
           events: totals.events,
           duplicates: totals.duplicates,
@@ -125,17 +133,20 @@ export class Projector extends Context.Service<
         const zone = TimeZone.of(settings.timeZone)!
         const measures = group.versions.map(({ definition }) => compileMeasure(definition, zone))
         let checkpoint = yield* readModel.checkpoint(group.name, partition)
-        if (checkpoint !== null) yield* provePosition(checkpoint.position)
+        if (checkpoint !== null) yield* provePosition(checkpoint)
         const revises = checkpoint !== null && !group.follows
         const end = group.follows
           ? ((yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0)
           : null
         const skip = group.follows ? yield* readModel.duplicates(partition) : null
         const dedupe = new DedupeIndex(settings.dedupeHorizonMillis)
-        if (!group.follows && checkpoint !== null) {
-          const from = dedupe.horizonAt(checkpoint.logTime)
+        // Loaded with the first new batch: most calls of a program that asks often find none.
+        let dedupeLoaded = group.follows || checkpoint === null
+        const loadDedupe = Effect.fnUntraced(function* () {
+          dedupeLoaded = true
+          const from = dedupe.horizonAt(checkpoint!.logTime)
           for (const entry of yield* readModel.dedupeEntries(partition, from)) dedupe.add(entry)
-        }
+        })
         const chain = new ChainVerifier(partition, checkpoint?.chain)
         const readBatch = makeBatchReader(log, partition)
         let logTime = checkpoint?.logTime ?? 0
@@ -173,6 +184,7 @@ export class Projector extends Context.Service<
 
         const take = Effect.fnUntraced(function* ({ position, batch }: OpenedBatch) {
           const { sequence } = position
+          if (!dedupeLoaded) yield* loadDedupe()
           logTime = Math.max(logTime, batch.origin.loggedAt)
           let duplicates: ReadonlySet<number>
           if (skip === null) {
@@ -190,8 +202,10 @@ export class Projector extends Context.Service<
           draft.fold.add(partition, sequence, batch, duplicates)
           draft.position = position
           draft.events += batch.count
-          totals.events += batch.count
-          totals.duplicates += duplicates.size
+          if (!group.follows) {
+            totals.events += batch.count
+            totals.duplicates += duplicates.size
+          }
           options.onProgress?.(totals.events)
           if (draft.events >= STEP_EVENTS_MAX) yield* commit()
         })
@@ -216,14 +230,18 @@ export class Projector extends Context.Service<
       })
 
       /** Reads the record that a saved position names, and compares (DESIGN §3). */
-      const provePosition = Effect.fnUntraced(function* (saved: Position) {
-        const record = yield* log.at(saved.partition, saved.sequence)
+      const provePosition = Effect.fnUntraced(function* ({ position: saved, chain }: Checkpoint) {
         if (saved.incarnation !== log.incarnation) {
           return yield* new PositionDiverged({ saved, found: `incarnation ${log.incarnation}` })
         }
+        const record = yield* log.at(saved.partition, saved.sequence)
         if (record?.position.batchId !== saved.batchId) {
           const found = record === null ? "no batch" : `batch ${record.position.batchId}`
           return yield* new PositionDiverged({ saved, found })
+        }
+        const { origin, sum } = yield* openRecord(record)
+        if (chain[origin.writer]?.number === origin.number && chain[origin.writer]?.sum !== sum) {
+          return yield* new PositionDiverged({ saved, found: `another batch of the same id (checksum ${sum})` })
         }
       })
 
@@ -233,7 +251,12 @@ export class Projector extends Context.Service<
         return yield* project(options)
       })
 
-      return Projector.of({ project, rebuild })
+      // One at a time: callers that come meanwhile wait, and then find little or nothing to do.
+      const turn = yield* Semaphore.make(1)
+      return Projector.of({
+        project: (options) => turn.withPermit(project(options)),
+        rebuild: (options) => turn.withPermit(rebuild(options)),
+      })
     }),
   )
 }

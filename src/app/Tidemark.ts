@@ -84,9 +84,7 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
   const run = async <A, E>(effect: Effect.Effect<A, E, Tracker | Analytics | Embedded>): Promise<A> => {
     const exit = await runtime.runPromiseExit(effect)
     if (Exit.isSuccess(exit)) return exit.value
-    // The typed error itself, not a wrapper: callers switch on its `_tag`.
-    const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
-    throw failure === undefined ? new Error(String(exit.cause)) : failure.error
+    throw failureOf(exit)
   }
   const track = (event: Track) => run(Tracker.use((tracker) => tracker.track(event)))
   const upToDate = Effect.gen(function* () {
@@ -95,7 +93,12 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
   })
   const ask = <A, E>(question: (analytics: Analytics["Service"]) => Effect.Effect<A, E>) =>
     run(Effect.andThen(upToDate, Analytics.use(question)))
-  const close = () => runtime.dispose()
+  const close = async () => {
+    // A flush that fails is this call's typed failure; the store is let go of all the same.
+    const flushed = await runtime.runPromiseExit(Tracker.use((tracker) => tracker.flush))
+    await runtime.dispose().catch(() => undefined)
+    if (!Exit.isSuccess(flushed)) throw failureOf(flushed)
+  }
 
   // Opens now, so that a store that can't be opened is this call's failure.
   await run(Effect.void)
@@ -125,4 +128,10 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+/** The typed error itself, not a wrapper: callers switch on its `_tag`. */
+const failureOf = (exit: Exit.Failure<unknown, unknown>): unknown => {
+  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
+  return failure === undefined ? new Error(String(exit.cause)) : failure.error
 }

@@ -67,11 +67,12 @@ export interface TrackerOptions {
   readonly queueMax?: number
 }
 
-type TrackError = EventRejected | TrackerFull | AppendError
+type TrackError = EventRejected | TrackerFull
 
 /**
  * Takes events from the program around it. An event is accepted when the call returns, and durable when its batch is
- * flushed: when it is full, when the interval is over, on `flush` and on close.
+ * flushed: when it is full, when the interval is over, on `flush` and on close. A log that can't be written does not fail
+ * the call, since the event is held and goes to the log later: a caller who tried again would have it counted twice.
  */
 export class Tracker extends Context.Service<
   Tracker,
@@ -96,12 +97,15 @@ export class Tracker extends Context.Service<
         const writer = yield* LogWriter
         const turn = yield* Semaphore.make(1)
         let waiting: Array<Event> = []
+        /** Events that are being appended. */
+        let underway = 0
 
         const flush = turn.withPermit(
           Effect.gen(function* () {
             const events = waiting
             if (events.length === 0) return
             waiting = []
+            underway = events.length
             // What could not be appended goes back to the front, in order.
             yield* writer.append(events).pipe(
               Effect.tapError(() =>
@@ -109,24 +113,32 @@ export class Tracker extends Context.Service<
                   waiting = [...events, ...waiting]
                 }),
               ),
+              Effect.ensuring(
+                Effect.sync(() => {
+                  underway = 0
+                }),
+              ),
             )
           }).pipe(Effect.uninterruptible),
         )
+        const flushOrWarn = flush.pipe(Effect.catch((error) => Effect.logWarning(error.message)))
 
         const accept = Effect.fnUntraced(function* (type: EventKind, input: object) {
           const now = yield* Clock.currentTimeMillis
           const event = yield* Effect.fromResult(admitTracked(type, input, now))
-          if (waiting.length >= queueMax) return yield* new TrackerFull({ held: waiting.length })
+          const held = waiting.length + underway
+          if (held >= queueMax) return yield* new TrackerFull({ held })
           waiting.push(event)
-          if (waiting.length >= batchSize) yield* flush
+          // While the log fails, it is tried once a batch and not once an event.
+          if (waiting.length % batchSize === 0) yield* flushOrWarn
         })
 
-        yield* Effect.addFinalizer(() => Effect.orDie(flush))
-        yield* flush.pipe(
-          Effect.catch((error) => Effect.logWarning(error.message)),
-          Effect.repeat(Schedule.spaced(Duration.millis(flushIntervalMillis))),
-          Effect.forkScoped,
+        yield* Effect.addFinalizer(() =>
+          Effect.catch(flush, (error) =>
+            Effect.logError(`${waiting.length} tracked events are lost: ${error.message}`),
+          ),
         )
+        yield* flushOrWarn.pipe(Effect.repeat(Schedule.spaced(Duration.millis(flushIntervalMillis))), Effect.forkScoped)
 
         return Tracker.of({
           track: (event) => accept("track", event),
@@ -148,7 +160,7 @@ const admitTracked = (type: EventKind, input: object, now: number): Result.Resul
     const text = yield* Result.try({
       try: () => JSON.stringify({ timestamp: now, ...input, type }),
       catch: (cause) =>
-        new EventRejected({ reason: "not-json", detail: `It can't be written as JSON: ${String(cause)}.` }),
+        new EventRejected({ reason: "not-json", detail: `It can't be written as JSON: ${firstLine(cause)}.` }),
     })
     const size = Buffer.byteLength(text)
     if (size > EVENT_BYTES_MAX) {
@@ -164,3 +176,6 @@ const admitTracked = (type: EventKind, input: object, now: number): Result.Resul
     })
     return yield* Result.mapError(admitted, (rejection) => new EventRejected(rejection))
   })
+
+/** What an exception says, without the drawing that some engines add. */
+const firstLine = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]!

@@ -1,6 +1,7 @@
+import { randomUUID } from "node:crypto"
 import { Clock, Effect, Result, Schema, Stream } from "effect"
 import type { Event } from "../domain/event/Event.ts"
-import type { Json } from "../domain/event/json.ts"
+import { UnknownControlFact } from "../domain/log/errors.ts"
 import { CONTROL_PARTITION } from "../domain/log/EventLog.ts"
 import { MetricDefinition } from "../domain/metric/definition.ts"
 import { DEFAULT_SETTINGS, Settings } from "../domain/settings.ts"
@@ -21,38 +22,50 @@ const decodeSettings = Schema.decodeUnknownResult(Settings)
 const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
 
 /**
- * Reads all control facts. A fact that this version can't read is passed over: a newer version may have written it, and
- * what it means is recorded with it.
+ * Reads all control facts. One that this version can't read stops it: what it means for the numbers is not known, and
+ * numbers without it would be wrong.
  */
 export const readControl = Effect.gen(function* () {
   let settings: Settings = DEFAULT_SETTINGS
   const definitions = new Map<string, Array<MetricDefinition>>()
-  const take = (name: string, body: unknown): void => {
-    if (name === SETTINGS_CHANGED) settings = Result.getOrElse(decodeSettings(body), () => settings)
-    if (name !== METRIC_APPLIED) return
-    const decoded = decodeDefinition(body)
-    if (Result.isFailure(decoded)) return
-    const versions = definitions.get(decoded.success.name) ?? []
-    definitions.set(decoded.success.name, [...versions, decoded.success])
+  const take = (name: string, body: unknown): Result.Result<void, UnknownControlFact> => {
+    if (name === SETTINGS_CHANGED) {
+      return Result.map(explaining(name, decodeSettings(body)), (decoded) => {
+        settings = decoded
+      })
+    }
+    if (name === METRIC_APPLIED) {
+      return Result.map(explaining(name, decodeDefinition(body)), (decoded) => {
+        definitions.set(decoded.name, [...(definitions.get(decoded.name) ?? []), decoded])
+      })
+    }
+    return Result.fail(new UnknownControlFact({ name, problem: "its name is not known" }))
   }
   yield* readBatches(CONTROL_PARTITION).pipe(
     Stream.runForEach(({ batch }) =>
-      Effect.sync(() => {
-        for (const { name, body } of batch.events()) take(name, body)
-      }),
+      Effect.forEach(batch.events(), ({ name, body }) => Effect.fromResult(take(name, body)), { discard: true }),
     ),
   )
   return { settings, definitions } satisfies Control
 })
 
-const append = Effect.fnUntraced(function* (name: string, body: Json) {
+const explaining = <A>(
+  name: string,
+  decoded: Result.Result<A, { readonly message: string }>,
+): Result.Result<A, UnknownControlFact> =>
+  Result.mapError(decoded, ({ message }) => new UnknownControlFact({ name, problem: message.replaceAll("\n", " ") }))
+
+const append = Effect.fnUntraced(function* (name: string, bodies: ReadonlyArray<object>) {
   const writer = yield* LogWriter
   const now = yield* Clock.currentTimeMillis
-  yield* writer.appendTo(CONTROL_PARTITION, [controlFact(name, body, now)])
+  yield* writer.appendTo(
+    CONTROL_PARTITION,
+    bodies.map((body) => controlFact(name, body, now)),
+  )
 })
 
-const controlFact = (name: string, body: Json, now: number): Event => ({
-  id: `${name}-${now}`,
+const controlFact = (name: string, body: object, now: number): Event => ({
+  id: randomUUID(),
   kind: "track",
   name,
   userId: null,
@@ -67,7 +80,7 @@ const controlFact = (name: string, body: Json, now: number): Event => ({
 })
 
 /** Records new settings. They hold for all of history, so the next projection makes the read model anew. */
-export const recordSettings = (settings: Settings) => append(SETTINGS_CHANGED, settings)
+export const recordSettings = (settings: Settings) => append(SETTINGS_CHANGED, [settings])
 
-/** Records a metric definition as applied. */
-export const recordDefinition = (definition: MetricDefinition) => append(METRIC_APPLIED, definition)
+/** Records metric definitions as applied, all or none. */
+export const recordDefinitions = (definitions: ReadonlyArray<MetricDefinition>) => append(METRIC_APPLIED, definitions)

@@ -4,7 +4,7 @@ import type { Event } from "../domain/event/Event.ts"
 import type { MetricDefinition } from "../domain/metric/definition.ts"
 import { simulate, type SimulateOptions } from "../domain/simulate/simulate.ts"
 import { TimeZone } from "../domain/time/TimeZone.ts"
-import { readControl, recordDefinition } from "./control.ts"
+import { readControl, recordDefinitions } from "./control.ts"
 import { LogWriter } from "./LogWriter.ts"
 
 /** The funnel of the simulated product: the sign-up flow that its visitors walk through. */
@@ -50,6 +50,6 @@ export const appendDemo = Effect.fn("appendDemo")(function* (
   }
   yield* writer.append(events)
   const control = yield* readControl
-  if (!control.definitions.has(SIGNUP_FUNNEL.name)) yield* recordDefinition(SIGNUP_FUNNEL)
+  if (!control.definitions.has(SIGNUP_FUNNEL.name)) yield* recordDefinitions([SIGNUP_FUNNEL])
   return appended + events.length
 })

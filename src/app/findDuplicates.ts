@@ -1,10 +1,9 @@
 import { Effect } from "effect"
-import { type Batch, decodeBatch } from "../domain/log/batch.ts"
-import type { CorruptBatch, LogUnavailable, UnknownBatchVersion } from "../domain/log/errors.ts"
+import type { Batch } from "../domain/log/batch.ts"
+import { LogDamaged } from "../domain/log/errors.ts"
 import type { EventLog } from "../domain/log/EventLog.ts"
+import { openRecord, type ReadError } from "./readBatches.ts"
 import type { DedupeIndex } from "../domain/projection/DedupeIndex.ts"
-
-type ReadError = LogUnavailable | CorruptBatch | UnknownBatchVersion
 
 /** Reads a batch of one partition by sequence. */
 export type BatchReader = (sequence: number) => Effect.Effect<Batch, ReadError>
@@ -19,7 +18,10 @@ export const makeBatchReader = (log: EventLog["Service"], partition: number): Ba
     const known = open.get(sequence)
     if (known !== undefined) return known
     const record = yield* log.at(partition, sequence)
-    const batch = yield* Effect.fromResult(decodeBatch(record?.bytes ?? new Uint8Array()))
+    if (record === null) {
+      return yield* new LogDamaged({ partition, sequence, problem: "the batch that stood here is gone" })
+    }
+    const batch = yield* openRecord(record)
     if (open.size >= OPEN_BATCHES_MAX) open.delete(open.keys().next().value!)
     open.set(sequence, batch)
     return batch

@@ -3,7 +3,7 @@ import { Data, Effect, Result, Schema } from "effect"
 import { parseDocument } from "yaml"
 import { BUILTIN_METRICS } from "../domain/metric/builtin.ts"
 import { MetricDefinition } from "../domain/metric/definition.ts"
-import { readControl, recordDefinition } from "./control.ts"
+import { readControl, recordDefinitions } from "./control.ts"
 
 /** A definition that can't be applied. */
 export class BadDefinition extends Data.TaggedError("BadDefinition")<{
@@ -78,7 +78,7 @@ export const applyMetrics = Effect.fn("applyMetrics")(function* (file: string) {
     if (!same) news.push(definition)
     applied.push({ name, version, outcome: same ? "unchanged" : "applied" })
   }
-  for (const definition of news) yield* recordDefinition(definition)
+  if (news.length > 0) yield* recordDefinitions(news)
   return applied
 })
 

@@ -2,7 +2,7 @@ import { Effect, Stream } from "effect"
 import { type Batch, decodeBatch } from "../domain/log/batch.ts"
 import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
 import { LogDamaged, type LogUnavailable, type UnknownBatchVersion } from "../domain/log/errors.ts"
-import { EventLog } from "../domain/log/EventLog.ts"
+import { EventLog, type LogRecord } from "../domain/log/EventLog.ts"
 import type { Position } from "../domain/log/position.ts"
 
 /** A record of the log, opened. */
@@ -23,6 +23,14 @@ export interface ReadOptions {
   readonly chain?: ChainVerifier
 }
 
+/** Opens one record. Damage is reported with its place, since that is what an operator has to look at. */
+export const openRecord = ({ position, bytes }: LogRecord): Effect.Effect<Batch, LogDamaged | UnknownBatchVersion> =>
+  Effect.fromResult(decodeBatch(bytes)).pipe(
+    Effect.catchTag("CorruptBatch", ({ problem }) =>
+      Effect.fail(new LogDamaged({ partition: position.partition, sequence: position.sequence, problem })),
+    ),
+  )
+
 /**
  * The batches of a partition in order, each opened and proven: its checksum, and its place in its writer's chain. Stops
  * at the first that is damaged or missing, and says where.
@@ -35,12 +43,7 @@ export const readBatches = (
     Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo),
     Stream.mapEffect(({ position, bytes }) =>
       Effect.gen(function* () {
-        const batch = yield* Effect.fromResult(decodeBatch(bytes)).pipe(
-          // Damage is reported with its place, since that is what an operator has to look at.
-          Effect.catchTag("CorruptBatch", ({ problem }) =>
-            Effect.fail(new LogDamaged({ partition, sequence: position.sequence, problem })),
-          ),
-        )
+        const batch = yield* openRecord({ position, bytes })
         yield* Effect.fromResult(chain.accept(position.sequence, batch))
         return { position, batch }
       }),

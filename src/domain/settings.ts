@@ -25,3 +25,6 @@ export const DEFAULT_SETTINGS: Settings = {
   mergeWindowMillis: 30 * 86_400_000,
   dedupeHorizonMillis: 7 * 86_400_000,
 }
+
+/** Whether two settings mean the same, however their JSON is spelled. */
+export const sameSettings = Schema.toEquivalence(Settings)

@@ -1,6 +1,5 @@
-import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { recordDefinition } from "../../src/app/control.ts"
+import { recordDefinitions } from "../../src/app/control.ts"
 import type { Imported } from "../../src/app/importEvents.ts"
 import type { Projected } from "../../src/app/Projector.ts"
 import { activeUsers } from "../../src/app/query/activeUsers.ts"
@@ -96,7 +95,7 @@ describe.skipIf(!hasShared(DATA))("git-contributors", () => {
       { name: "from_first", version: 1, formula: FROM_FIRST },
       { name: "within_month", version: 1, formula: WITHIN_MONTH },
     ]
-    await store.run(Effect.forEach(applied, recordDefinition))
+    await store.run(recordDefinitions(applied))
     expect((await store.project()).built.toSorted()).toEqual(applied.map(({ name }) => name).toSorted())
 
     const totals = async (name: string) => {

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { Imported } from "../../src/app/importEvents.ts"
-import { recordDefinition } from "../../src/app/control.ts"
+import { recordDefinitions } from "../../src/app/control.ts"
 import { activeUsers } from "../../src/app/query/activeUsers.ts"
 import { metric } from "../../src/app/query/metric.ts"
 import { sessions } from "../../src/app/query/sessions.ts"
@@ -29,7 +29,7 @@ describe.skipIf(!hasShared(DATA))("wikipedia-readers", () => {
   it("reads every row, also those whose url holds a line break", async () => {
     expect(imported).toEqual({ read: 63_524, accepted: 63_524, rejected: 0 })
     await store.run(
-      recordDefinition({ name: "urls", version: 1, breakdown: "properties.url", formula: { kind: "active-users" } }),
+      recordDefinitions([{ name: "urls", version: 1, breakdown: "properties.url", formula: { kind: "active-users" } }]),
     )
     await store.project()
     const { totals } = await store.run(metric("urls"))

@@ -7,7 +7,7 @@ import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
-import { recordDefinition, recordSettings } from "../../src/app/control.ts"
+import { recordDefinitions, recordSettings } from "../../src/app/control.ts"
 import { layerEmbedded } from "../../src/app/embedded.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { Projector, type ProjectOptions } from "../../src/app/Projector.ts"
@@ -220,7 +220,7 @@ describe("the projector", () => {
               // Metrics come one after another, so that most are built over history that is there already.
               const metric = metrics[n]
               if (metric !== undefined) {
-                yield* recordDefinition(metric)
+                yield* recordDefinitions([metric])
                 known.push(metric)
               }
               if (!chunk.projects && from < events.length) continue
@@ -264,15 +264,15 @@ describe("the projector", () => {
           input,
         )
         yield* project()
-        yield* recordDefinition(clicks)
-        yield* recordDefinition(signUps)
+        yield* recordDefinitions([clicks])
+        yield* recordDefinitions([signUps])
         expect((yield* project()).built.toSorted()).toEqual(["clicks", "sign_ups"])
         expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks, signUps]))
         yield* append([event({ anonymousId: "d1", time: Date.parse("2024-03-02T00:00:00Z") })], input)
         expect(yield* project()).toMatchObject({ events: 1, built: [] })
         expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks, signUps]))
         const next: MetricDefinition = { ...clicks, version: 2, filter: { events: ["page_view"] } }
-        yield* recordDefinition(next)
+        yield* recordDefinitions([next])
         expect((yield* project()).built).toEqual(["clicks"])
         expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, next, signUps]))
       }),
@@ -441,7 +441,7 @@ describe("the projector", () => {
       Effect.gen(function* () {
         yield* append([event({ userId: first }), event({ userId: second }), event({ userId: other })], input)
         yield* project()
-        yield* recordDefinition(clicks)
+        yield* recordDefinitions([clicks])
         const inFirst = input.filter(({ partition }) => partition === 0).length
         yield* crashAfter(inFirst)
       })
@@ -474,7 +474,7 @@ describe("the projector", () => {
         Effect.gen(function* () {
           const input: Array<OracleInput> = []
           yield* cutOff(input)
-          yield* recordDefinition(signUps)
+          yield* recordDefinitions([signUps])
           yield* project()
           expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks, signUps]))
         }),

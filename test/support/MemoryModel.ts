@@ -137,6 +137,9 @@ export class MemoryModel {
 
   #readModel(): ReadModel["Service"] {
     return ReadModel.of({
+      isWhole: Effect.succeed(true),
+      markWhole: Effect.void,
+      discardBuilds: () => Effect.void,
       settings: Effect.succeed(this.settings),
       measures: Effect.succeed(this.measures),
       checkpoint: () => NOT_HERE,

@@ -39,6 +39,7 @@ const CODE_OF_TAG: Readonly<Record<string, number>> = {
   CorruptBatch: EXIT.logDamaged,
   PositionDiverged: EXIT.logDamaged,
   UnknownBatchVersion: EXIT.storeUnavailable,
+  UnknownControlFact: EXIT.storeUnavailable,
   LogUnavailable: EXIT.failed,
   ReadModelUnavailable: EXIT.failed,
   CheckpointConflict: EXIT.failed,

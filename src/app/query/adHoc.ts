@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { EMPTY_FACT, type Fact, joinFacts } from "../../domain/measure/Fact.ts"
+import { EMPTY_FACT, type Fact, factKey, joinFacts } from "../../domain/measure/Fact.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
 import { completeStep, resolveIdentities } from "../../domain/projection/completeStep.ts"
 import { Fold } from "../../domain/projection/Fold.ts"
@@ -26,7 +26,7 @@ export const adHocFacts = Effect.fnUntraced(function* (
   const byPerson = new Map<number, Fact>()
   for (const { key, upserts } of changes.measures[0]!.facts) {
     const person = personOf.get(key)!
-    const fact: Fact = new Map(upserts.map((row) => [`${row.month}|${row.value}`, row]))
+    const fact: Fact = new Map(upserts.map((row) => [factKey(row.value, row.month), row]))
     byPerson.set(person, joinFacts(byPerson.get(person) ?? EMPTY_FACT, fact))
   }
   return byPerson

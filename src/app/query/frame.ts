@@ -39,20 +39,28 @@ export interface Question {
 export const ask = Effect.fnUntraced(function* (input: RangeInput) {
   const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
-  const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
+  const held = yield* readModel.settings
+  if (held !== null && !(yield* readModel.isWhole)) {
+    return yield* new BadQuery({
+      problem: "The read model is not whole: it was being made anew and did not get to the end.",
+      remedy: `"tidemark project --once" finishes it.`,
+    })
+  }
+  const settings = held ?? DEFAULT_SETTINGS
   const zone = TimeZone.of(settings.timeZone)!
   const stored = yield* queries.storedRange
   const today = zone.dayOf(yield* Clock.currentTimeMillis)
   return { settings, zone, stored, range: yield* resolveRange(input, stored, today) } satisfies Question
 })
 
-/** The live version of a metric. */
-export const liveMeasure = Effect.fnUntraced(function* (
-  name: string,
-  accepts: (measure: MeasureVersion) => boolean = () => true,
-) {
+type FormulaKind = MeasureVersion["definition"]["formula"]["kind"]
+
+/** The live version of a metric, of one kind if given. */
+export const liveMeasure = Effect.fnUntraced(function* (name: string, kind?: FormulaKind) {
   const readModel = yield* ReadModel
-  const live = (yield* readModel.measures).filter((measure) => measure.state === "live" && accepts(measure))
+  const live = (yield* readModel.measures).filter(
+    ({ state, definition }) => state === "live" && (kind === undefined || definition.formula.kind === kind),
+  )
   const found = live.find((measure) => measure.definition.name === name)
   if (found !== undefined) return found
   const names = live.map((measure) => measure.definition.name)
@@ -60,11 +68,13 @@ export const liveMeasure = Effect.fnUntraced(function* (
   return yield* new BadQuery({
     problem: `There is no metric "${name}" to ask for here.`,
     remedy:
-      names.length === 0
-        ? `Project the log first ("tidemark project --once"), or apply a definition ("tidemark metrics apply FILE").`
-        : like === null
-          ? `There are: ${names.join(", ")}.`
-          : `Did you mean "${like}"?`,
+      names.length === 0 && kind !== undefined && (yield* readModel.isWhole)
+        ? `No ${kind} is applied yet; "tidemark metrics apply FILE" does that.`
+        : names.length === 0
+          ? `Project the log first ("tidemark project --once"), or apply a definition ("tidemark metrics apply FILE").`
+          : like === null
+            ? `There are: ${names.join(", ")}.`
+            : `Did you mean "${like}"?`,
   })
 })
 
@@ -93,7 +103,7 @@ export const frame = Effect.fnUntraced(function* (
     to: formatDay(range.to),
     asOf: {
       positions: checkpoints.map(({ position }) => position),
-      instant: checkpoints.length === 0 ? null : formatInstant(Math.max(...checkpoints.map(({ logTime }) => logTime))),
+      instant: checkpoints.length === 0 ? null : formatInstant(Math.min(...checkpoints.map(({ logTime }) => logTime))),
     },
     quality: {
       late: share(intake.late, intake.accepted),
@@ -103,9 +113,3 @@ export const frame = Effect.fnUntraced(function* (
     revisionCause: revised?.revisionCause ?? null,
   } satisfies Frame
 })
-
-/** Metrics whose formula is of one kind. */
-export const ofKind =
-  (kind: MeasureVersion["definition"]["formula"]["kind"]) =>
-  ({ definition }: MeasureVersion): boolean =>
-    definition.formula.kind === kind

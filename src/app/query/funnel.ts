@@ -8,7 +8,7 @@ import { FunnelFormula } from "../../domain/metric/definition.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts } from "./adHoc.ts"
 import { BadQuery } from "./errors.ts"
-import { ask, type Frame, frame, liveMeasure, ofKind, type Question } from "./frame.ts"
+import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface FunnelInput extends RangeInput {
@@ -42,7 +42,7 @@ export const funnel = Effect.fnUntraced(function* (input: FunnelInput) {
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
   if (input.name !== undefined) {
-    const measure = yield* liveMeasure(input.name, ofKind("funnel"))
+    const measure = yield* liveMeasure(input.name, "funnel")
     const formula = measure.definition.formula as FunnelFormula
     const facts = yield* queries.personFacts(measure.id)
     const cells = yield* queries.cells(measure.id, question.range)

@@ -13,9 +13,12 @@ export interface MetricAnswer extends Frame {
     readonly stat: string
     readonly amount: string
   }>
-  /** Per value: amounts added up over the range; `users` are distinct persons instead. */
+  /** Per value: amounts added up over the range. Persons are not added up: distinct ones of active users, else none. */
   readonly totals: ReadonlyArray<{ readonly value: string; readonly stat: string; readonly amount: string }>
 }
+
+/** Statistics that count persons a day, who may be the same on another day. */
+const PERSON_STATS: ReadonlySet<string> = new Set(["users", "persons"])
 
 /** The numbers of any applied metric as they stand in the read model. */
 export const metric = Effect.fnUntraced(function* (name: string, input: RangeInput = {}) {
@@ -34,10 +37,12 @@ export const metric = Effect.fnUntraced(function* (name: string, input: RangeInp
   return {
     ...(yield* frame(measure.definition, question, cells)),
     rows: cells.map(({ day, item, stat, amount }) => ({ date: formatDay(day), value: item, stat, amount })),
-    totals: [...sums.values()].map(({ value, stat, sum }) => ({
-      value,
-      stat,
-      amount: countsPersons && stat === "users" ? String(uniques.get(value) ?? 0) : formatDecimal(sum),
-    })),
+    totals: [...sums.values()]
+      .filter(({ stat }) => countsPersons || !PERSON_STATS.has(stat))
+      .map(({ value, stat, sum }) => ({
+        value,
+        stat,
+        amount: countsPersons && stat === "users" ? String(uniques.get(value) ?? 0) : formatDecimal(sum),
+      })),
   } satisfies MetricAnswer
 })

@@ -44,7 +44,7 @@ export const resolveRange = (
     const range = { from: from ?? to ?? today, to: to ?? from ?? today }
     // An end that nobody gave gives way to the one that somebody did.
     if (range.from > range.to && input.from === undefined) return { from: range.to, to: range.to }
-    if (range.from > range.to && input.to === undefined) return { from: range.from, to: range.from }
+    if (range.from > range.to && input.to === undefined) return { from: range.from, to: Math.max(range.from, today) }
     if (range.from > range.to) {
       return yield* new BadQuery({
         problem: `The range runs backwards: from ${formatDay(range.from)} to ${formatDay(range.to)}.`,

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { sessions as sessionsMeasure } from "../../domain/measure/sessions.ts"
+import { DEFAULT_GAP_MILLIS, sessions as sessionsMeasure } from "../../domain/measure/sessions.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { CellSums } from "../../domain/projection/CellSums.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
@@ -40,7 +40,7 @@ export const sessions = Effect.fnUntraced(function* (input: SessionsInput = {}) 
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
   const declared = BUILTIN_METRICS.sessions.formula
-  const gap = input.gap === undefined ? DEFAULT_GAP : parseDuration(input.gap)
+  const gap = input.gap === undefined ? DEFAULT_GAP_MILLIS : parseDuration(input.gap)
   if (gap === undefined) {
     return yield* new BadQuery({
       problem: `"${input.gap}" is not a duration.`,
@@ -49,7 +49,7 @@ export const sessions = Effect.fnUntraced(function* (input: SessionsInput = {}) 
   }
   const stored = yield* queries.cells(measure.id, question.range)
   let cells: ReadonlyArray<CountedCell> = stored.map((cell) => ({ ...cell, amount: Number(cell.amount) }))
-  if (gap !== DEFAULT_GAP) {
+  if (gap !== DEFAULT_GAP_MILLIS) {
     // The facts are moments, so any other pause can be tried on them.
     const formula = { ...declared, gap: formatDuration(gap) }
     const adHoc = sessionsMeasure({ ...measure.definition, formula }, formula, question.zone)
@@ -79,8 +79,6 @@ export const sessions = Effect.fnUntraced(function* (input: SessionsInput = {}) 
     exitPages: pages(cells, "exits"),
   } satisfies SessionsAnswer
 })
-
-const DEFAULT_GAP = 30 * 60_000
 
 interface CountedCell {
   readonly day: number

@@ -42,8 +42,7 @@ export const user = Effect.fnUntraced(function* (id: string, input: RangeInput =
   /** Whether an event of a distinct id is this person's: a device's older part may be somebody else's. */
   const isMine = (distinctId: DistinctId, time: number): boolean =>
     mine.get(distinctId)?.some((row) => {
-      const border = mergeBorder(row.link, settings.mergeWindowMillis)
-      return row.older || time >= border
+      return time >= mergeBorder(row.link, settings.mergeWindowMillis)
     }) === true
 
   const readFeature = fieldReader("properties.feature_name")
@@ -71,8 +70,10 @@ export const user = Effect.fnUntraced(function* (id: string, input: RangeInput =
             isMine(anonymousDistinctId(batch.anonymous[batch.anonymousIndex(place)]!), time)
       const day = zone.dayOf(time)
       if (!attributed || duplicates.has(place) || !isActivity(batch.kind(place))) continue
-      if (day < range.from || day > range.to) continue
       cursor.moveTo(place)
+      const { label } = measure.observe(cursor)!
+      timeline.add("", day, time, eventKey(partition, sequence, place), label, true)
+      if (day < range.from || day > range.to) continue
       totalEvents++
       days.add(day)
       firstSeen = Math.min(firstSeen, time)
@@ -82,18 +83,20 @@ export const user = Effect.fnUntraced(function* (id: string, input: RangeInput =
         const feature = readFeature(cursor)
         if (feature !== undefined) featureUsage.set(String(feature), (featureUsage.get(String(feature)) ?? 0) + 1)
       }
-      const { label } = measure.observe(cursor)!
-      timeline.add("", day, time, eventKey(partition, sequence, place), label, true)
     }
   })
-  const points = totalEvents === 0 ? null : pointsOf(timeline.build())
+  // Cut over the whole timeline, and counted by the day of their start, as everywhere.
+  const sessions = cutSessions(pointsOf(timeline.build()), sessionRules(formula), zone).filter(({ start }) => {
+    const day = zone.dayOf(start)
+    return day >= range.from && day <= range.to
+  })
   return {
     ...(yield* frame({ name: "user", version: 1 }, question, [])),
     userId: id,
     distinctIds: [...mine.keys()],
     totalEvents,
     uniqueDays: days.size,
-    sessionCount: points === null ? 0 : cutSessions(points, sessionRules(formula), zone).length,
+    sessionCount: sessions.length,
     featureUsage: Object.fromEntries([...featureUsage].sort((a, b) => b[1] - a[1])),
     pageViews: counts.get("page_view") ?? 0,
     clicks: counts.get("click") ?? 0,

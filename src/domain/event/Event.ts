@@ -77,7 +77,7 @@ export interface Event {
   readonly timestamp: number | null
   /** What the client's clock said when it was sent. */
   readonly sentAt: number | null
-  /** What our clock said when it arrived; `null` for imported history. */
+  /** What the clock of the receiving side said when it arrived; `null` for imported history that doesn't say. */
   readonly receivedAt: number | null
   readonly warnings: ReadonlyArray<EventWarning>
   /**

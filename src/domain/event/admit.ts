@@ -36,7 +36,8 @@ export interface Door {
   readonly now: number
   /**
    * `client`: just sent, so a missing or absurd time is replaced by `now` and the clock is corrected. `import`: history,
-   * so times stand, and one that can't be right is a reason to reject.
+   * so times stand, and one that can't be right is a reason to reject; but a line that says when it was received is
+   * corrected as it would have been then.
    */
   readonly mode: "client" | "import"
   readonly skew: SkewPolicy
@@ -155,7 +156,8 @@ const timesOf = (raw: JsonObject, door: Door, kind: EventKind): Result.Result<Ti
   const absent = given === undefined || given === null || given === ""
   const timestamp = absent ? null : (parseInstant(given, door.zone) ?? "unreadable")
   const sentAt = parseInstant(raw["sentAt"], door.zone) ?? null
-  const receivedAt = parseInstant(raw["receivedAt"], door.zone) ?? (door.mode === "client" ? door.now : null)
+  // A client's word for when we received it counts for nothing; history's does.
+  const receivedAt = door.mode === "client" ? door.now : (parseInstant(raw["receivedAt"], door.zone) ?? null)
 
   if (receivedAt !== null && receivedAt > door.now + FUTURE_TOLERANCE_MILLIS) {
     return reject("time-in-future", "The event says that it was received more than 24 hours from now.")

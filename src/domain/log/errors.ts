@@ -22,6 +22,16 @@ export class UnknownBatchVersion extends Data.TaggedError("UnknownBatchVersion")
   }
 }
 
+/** A control fact that this version can't read: a newer one wrote it. */
+export class UnknownControlFact extends Data.TaggedError("UnknownControlFact")<{
+  readonly name: string
+  readonly problem: string
+}> {
+  override get message(): string {
+    return `The log holds a control fact "${this.name}" that this version of Tidemark can't read (${this.problem}). Upgrade Tidemark.`
+  }
+}
+
 /** The log is not whole: something that was appended is gone, changed, or stands where it can't. */
 export class LogDamaged extends Data.TaggedError("LogDamaged")<{
   readonly partition: number

@@ -78,7 +78,8 @@ export const daysOfMask = (month: Month, mask: number): ReadonlyArray<Day> => {
 
 /** All points of a fact in order, whatever their month. */
 export const pointsOf = (fact: Fact): Points => {
-  if (fact.size === 1) return fact.values().next().value!.points
+  const [only, ...others] = fact.values()
+  if (only !== undefined && others.length === 0) return only.points
   const rows = [...fact.values()].sort((a, b) => a.month - b.month)
   const times: Array<number> = []
   const keys: Array<number> = []

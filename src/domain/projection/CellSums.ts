@@ -1,12 +1,16 @@
 import { addDecimals, type Decimal, formatDecimal, parseDecimal } from "../measure/decimal.ts"
 import type { Day } from "../time/calendar.ts"
 
+/** Why a cell changes: events came in, or persons turned out to be others. */
+export type DeltaCause = "late-data" | "identity"
+
 /** A change of one cell: (local day, item, statistic) and what is added to it, as exact decimal text. */
 export interface CellDelta {
   readonly day: Day
   readonly item: string
   readonly stat: string
   readonly amount: string
+  readonly cause: DeltaCause
 }
 
 /** Sums what measures emit into one number per cell; what cancels out leaves nothing. */
@@ -39,15 +43,40 @@ export class CellSums {
 
   /** All changes that aren't zero. */
   deltas(): ReadonlyArray<CellDelta> {
-    const deltas: Array<CellDelta> = []
-    for (const { item, stat, days } of this.#byItem.values()) {
-      for (const [day, amount] of days) {
-        if (amount !== 0) deltas.push({ day, item, stat, amount: String(amount) })
-      }
-    }
-    for (const { day, item, stat, amount } of this.#decimals.values()) {
-      if (amount.digits !== 0n) deltas.push({ day, item, stat, amount: formatDecimal(amount) })
-    }
-    return deltas
+    return mergeDeltas(this, NO_SUMS)
   }
+
+  /** Calls back for every cell, also those that cancelled out. */
+  forEach(visit: (day: Day, item: string, stat: string, amount: Decimal) => void): void {
+    for (const { item, stat, days } of this.#byItem.values()) {
+      for (const [day, amount] of days) visit(day, item, stat, { digits: BigInt(amount), scale: 0 })
+    }
+    for (const { day, item, stat, amount } of this.#decimals.values()) visit(day, item, stat, amount)
+  }
+}
+
+const NO_SUMS = new CellSums()
+
+/** The changes that two kinds of causes make together; a cell that identity had a part in names that as its cause. */
+export const mergeDeltas = (data: CellSums, identity: CellSums): ReadonlyArray<CellDelta> => {
+  const deltas: Array<CellDelta> = []
+  const byIdentity = new Map<string, Decimal>()
+  identity.forEach((day, item, stat, amount) => {
+    if (amount.digits !== 0n) byIdentity.set(`${day}|${stat}|${item}`, amount)
+  })
+  data.forEach((day, item, stat, amount) => {
+    const key = `${day}|${stat}|${item}`
+    const moved = byIdentity.get(key)
+    byIdentity.delete(key)
+    const sum = moved === undefined ? amount : addDecimals(amount, moved)
+    if (sum.digits === 0n) return
+    deltas.push({ day, item, stat, amount: formatDecimal(sum), cause: moved === undefined ? "late-data" : "identity" })
+  })
+  if (byIdentity.size === 0) return deltas
+  identity.forEach((day, item, stat, amount) => {
+    if (byIdentity.has(`${day}|${stat}|${item}`)) {
+      deltas.push({ day, item, stat, amount: formatDecimal(amount), cause: "identity" })
+    }
+  })
+  return deltas
 }

@@ -1,4 +1,4 @@
-import { EVENT_KINDS, type EventKind } from "../event/Event.ts"
+import { EVENT_KINDS, type EventKind, isActivity } from "../event/Event.ts"
 import { anonymousDistinctId, type DistinctId, userDistinctId } from "../identity/distinctId.ts"
 import {
   type AliasStatement,
@@ -51,7 +51,7 @@ export class Fold {
   readonly gathered = new Map<DistinctId, Gathered>()
   readonly statements = new Map<string, AliasStatement>()
   readonly tallies: ReadonlyArray<CellSums>
-  /** Per local day: `accepted`, `late`, `duplicates`, `personless`. */
+  /** Per local day: `accepted`, `activity`, `late`, `duplicates`, `personless`. */
   readonly intake = new CellSums()
   readonly failures: Array<FoldFailure> = []
   readonly counts: FoldCounts = { projected: 0, duplicates: 0, conflicts: 0, personless: 0 }
@@ -80,6 +80,8 @@ export class Fold {
       }
       this.counts.projected++
       this.intake.add(day, "", "accepted", 1)
+      const kind = batch.kind(place)
+      if (isActivity(kind)) this.intake.add(day, "", "activity", 1)
       const receivedAt = batch.receivedAt(place)
       if (receivedAt !== null && this.#zone.dayOf(receivedAt) > day) this.intake.add(day, "", "late", 1)
 
@@ -95,7 +97,6 @@ export class Fold {
         this.counts.personless++
         this.intake.add(day, "", "personless", 1)
       }
-      const kind = batch.kind(place)
       if (user >= 0 && anonymous >= 0) {
         const device = (ofAnonymous[anonymous] ??= this.#gather(anonymousDistinctId(batch.anonymous[anonymous]!)))
         device.link = joinLinks(device.link, linkOf(cursor))
@@ -112,17 +113,16 @@ export class Fold {
       for (const m of plan) {
         const measure = this.measures[m]!
         try {
-          if (owner !== null) {
-            const observation = measure.observe(cursor)
-            if (observation !== null) {
-              const builder = (owner.facts[m] ??= new FactBuilder())
-              const keepsPoint = measure.keepsPoints || user < 0
-              const key = keepsPoint ? eventKey(partition, sequence, place) : 0
-              builder.add(observation.value, day, time, key, observation.label, keepsPoint)
-            }
-          }
+          const observation = owner === null ? null : measure.observe(cursor)
+          // Tallied first: when either throws, nothing of the event is in this measure.
           const tally = this.tallies[m]!
           measure.tally?.(cursor, day, tally.add, tally.addDecimal)
+          if (owner !== null && observation !== null) {
+            const builder = (owner.facts[m] ??= new FactBuilder())
+            const keepsPoint = measure.keepsPoints || user < 0
+            const key = keepsPoint ? eventKey(partition, sequence, place) : 0
+            builder.add(observation.value, day, time, key, observation.label, keepsPoint)
+          }
         } catch (cause) {
           const metric = measure.definition.name
           this.failures.push({ partition, sequence, place, metric, cause: String(cause) })

@@ -63,7 +63,13 @@ export interface Step {
 export class ReadModel extends Context.Service<
   ReadModel,
   {
+    /** Settings that the tables were made under; `null` before the first projection. */
     readonly settings: Effect.Effect<Settings | null, ReadModelUnavailable>
+    /** Whether the tables have held all of the log since they were last emptied; until then they answer nothing. */
+    readonly isWhole: Effect.Effect<boolean, ReadModelUnavailable>
+    readonly markWhole: Effect.Effect<void, ReadModelUnavailable>
+    /** Forgets what groups other than the default one have built of these versions, so that they begin anew. */
+    readonly discardBuilds: (measures: ReadonlyArray<number>) => Effect.Effect<void, ReadModelUnavailable>
     readonly measures: Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
     readonly checkpoint: (group: string, partition: number) => Effect.Effect<Checkpoint | null, ReadModelUnavailable>
     /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
@@ -85,7 +91,7 @@ export class ReadModel extends Context.Service<
       partition: number,
     ) => Effect.Effect<ReadonlyMap<number, ReadonlySet<number>>, ReadModelUnavailable>
     readonly commit: (step: Step) => Effect.Effect<void, CheckpointConflict | ReadModelUnavailable>
-    /** Registers metric versions to be built; those already known are left alone. */
+    /** Registers metric versions to be built; those already known are left alone, and older ones still building end. */
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,
     ) => Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>

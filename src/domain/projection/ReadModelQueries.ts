@@ -47,7 +47,7 @@ export class ReadModelQueries extends Context.Service<
       range: DayRange,
       filter?: { readonly stats?: ReadonlyArray<string>; readonly item?: string },
     ) => Effect.Effect<ReadonlyArray<Cell>, ReadModelUnavailable>
-    /** First and last day with events, or `null` when there are none. */
+    /** First and last day with activity, or `null` when there are none. */
     readonly storedRange: Effect.Effect<DayRange | null, ReadModelUnavailable>
     /** Distinct persons observed in a range, per value of the breakdown. */
     readonly uniquesByValue: (

@@ -3,7 +3,7 @@ import { type AliasStatement, joinLinks, joinStatements, pairKey } from "../iden
 import { type Identity, mergeBorder, resolvePersons } from "../identity/persons.ts"
 import { EMPTY_FACT, type Fact, type FactKey, type FactRow, joinFacts, splitFact } from "../measure/Fact.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
-import type { CellDelta } from "./CellSums.ts"
+import { type CellDelta, CellSums, mergeDeltas } from "./CellSums.ts"
 import type { Fold } from "./Fold.ts"
 
 /** Who is who among the distinct ids of a fold and all members of their persons, as the read model has it. */
@@ -170,18 +170,26 @@ export const completeStep = (
       const person = personBefore(key)
       if (person !== undefined) touched.add(person)
     }
+    const merged = new Set<number>()
+    for (const key of resolved.moved) {
+      merged.add(rows.get(key)!.person)
+      merged.add(personBefore(key)!)
+    }
+    const gained = new CellSums()
+    const moved = new CellSums()
     for (const person of touched) {
+      const sums = merged.has(person) ? moved : gained
       const was = joinAll(membersBefore.get(person), (key) => before.get(key) ?? EMPTY_FACT)
-      if (was.size > 0) measure.contribute(was, tally.subtract)
+      if (was.size > 0) measure.contribute(was, sums.subtract)
       const is = joinAll(membersAfter.get(person), factAfter)
-      if (is.size > 0) measure.contribute(is, tally.add)
+      if (is.size > 0) measure.contribute(is, sums.add)
     }
     const facts: Array<FactChange> = []
     for (const [key, fact] of after) {
       const change = compareFacts(key, before.get(key) ?? EMPTY_FACT, fact)
       if (change !== null) facts.push(change)
     }
-    return { facts, cells: tally.deltas() }
+    return { facts, cells: [...tally.deltas(), ...mergeDeltas(gained, moved)] }
   })
 
   return {
@@ -208,9 +216,8 @@ const joinAll = (keys: ReadonlyArray<number> | undefined, factOf: (key: number) 
 const compareFacts = (key: number, before: Fact, after: Fact): FactChange | null => {
   const upserts: Array<FactRow> = []
   const deletes: Array<FactRow> = []
-  const isSame = (a: FactRow | undefined, b: FactRow) => a === b
   after.forEach((row, at: FactKey) => {
-    if (!isSame(before.get(at), row)) upserts.push(row)
+    if (before.get(at) !== row) upserts.push(row)
   })
   before.forEach((row, at: FactKey) => {
     if (!after.has(at)) deletes.push(row)

@@ -40,7 +40,7 @@ export const openSqliteLog = (
       }),
       (database) => Effect.sync(() => database.close()),
     )
-    const format = Number(readMeta(database, "format"))
+    const format = formatOf(database)
     if (format > FORMAT) return yield* new StoreNewer({ directory, found: format, known: FORMAT })
     return { log: makeLog(database), database }
   })
@@ -51,6 +51,8 @@ const open = (path: string, partitions: number): DatabaseSync => {
   }
   const database = new DatabaseSync(path)
   try {
+    // A newer store is not touched.
+    if (formatOf(database) > FORMAT) return database
     database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
@@ -80,6 +82,12 @@ const open = (path: string, partitions: number): DatabaseSync => {
     database.close()
     throw cause
   }
+}
+
+/** The format of the tables; 0 before they are made. */
+const formatOf = (database: DatabaseSync): number => {
+  const made = database.prepare("SELECT count(*) AS tables FROM sqlite_master WHERE name = 'meta'").get()!["tables"]
+  return made === 0 ? 0 : Number(readMeta(database, "format"))
 }
 
 const readMeta = (database: DatabaseSync, key: string): string =>

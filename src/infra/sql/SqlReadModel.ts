@@ -204,28 +204,28 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
       )
     })
 
-    /** A cell that earlier steps published and that changes now is revised: when, and why. A cell of zero is no row. */
+    /** Adds to cells. One that was published before and changes now is revised. A cell of zero is no row. */
     const writeCells = Effect.fnUntraced(function* (
       measure: number,
       deltas: ReadonlyArray<CellDelta>,
-      revision: { readonly at: number; readonly cause: string } | null,
+      revisedAt: number | null,
     ) {
-      const revised =
-        revision === null
-          ? sql``
-          : sql`, revised_at = to_timestamp(${revision.at / 1000}::float8), revision_cause = ${revision.cause}::text`
       const keys = (slice: ReadonlyArray<CellDelta>) => sql`
         ${slice.map(({ day }) => formatDay(day))}::date[], ${slice.map(({ stat }) => toStorable(stat))}::text[],
         ${slice.map(({ item }) => toStorable(item))}::text[]`
+      const revised = revisedAt === null ? sql`` : sql`, revised_at = to_timestamp(${revisedAt / 1000}::float8)`
       yield* inSlices(
         deltas,
         (slice) => sql`
-          INSERT INTO cells (measure, day, stat, item, amount) SELECT ${measure}::int, day, stat, item, amount FROM unnest(
-            ${keys(slice)}, ${slice.map(({ amount }) => amount)}::numeric[]) AS row(day, stat, item, amount)
-          ON CONFLICT (measure, day, stat, item) DO UPDATE SET amount = cells.amount + excluded.amount ${revised}`,
+          INSERT INTO cells (measure, day, stat, item, amount, last_cause)
+          SELECT ${measure}::int, day, stat, item, amount, cause FROM unnest(
+            ${keys(slice)}, ${slice.map(({ amount }) => amount)}::numeric[], ${slice.map(({ cause }) => cause)}::text[])
+            AS row(day, stat, item, amount, cause)
+          ON CONFLICT (measure, day, stat, item) DO UPDATE SET amount = cells.amount + excluded.amount,
+            last_cause = excluded.last_cause ${revised}`,
       )
       yield* inSlices(
-        deltas.filter(({ amount }) => amount.startsWith("-")),
+        deltas,
         (slice) => sql`
           DELETE FROM cells c USING unnest(${keys(slice)}) AS row(day, stat, item)
           WHERE c.measure = ${measure} AND c.day = row.day AND c.stat = row.stat AND c.item = row.item AND c.amount = 0`,
@@ -259,12 +259,10 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           yield* moveCheckpoint(step)
           yield* writeIdentities(step.changes.identities)
           yield* writeStatements(step.changes.statements)
-          const moved =
-            step.changes.identities.some((row) => row.person !== row.key) || step.changes.statements.length > 0
-          const revision = step.revises ? { at: step.next.logTime, cause: moved ? "identity" : "late-data" } : null
+          const revisedAt = step.revises ? step.next.logTime : null
           for (const [m, { facts, cells }] of step.changes.measures.entries()) {
             yield* writeFacts(step.measures[m]!, facts)
-            yield* writeCells(step.measures[m]!, cells, revision)
+            yield* writeCells(step.measures[m]!, cells, revisedAt)
           }
           if (step.group === LIVE_GROUP) yield* writeCells(INTAKE, step.intake, null)
           yield* writeDedupe(step)
@@ -291,7 +289,18 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               definition: JSON.stringify(definition),
             })} ON CONFLICT DO NOTHING`
           }
+          yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
+            WHERE old.state = 'building' AND new.metric = old.metric AND new.version > old.version`
           return yield* measures
+        }),
+      )
+
+    const discardBuilds = (ids: ReadonlyArray<number>) =>
+      sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql`DELETE FROM facts WHERE measure = ANY(${ids}::int[])`
+          yield* sql`DELETE FROM cells WHERE measure = ANY(${ids}::int[])`
+          yield* sql`DELETE FROM checkpoints WHERE projector_group <> ${LIVE_GROUP}`
         }),
       )
 
@@ -315,6 +324,12 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
 
     return ReadModel.of({
       settings: settings.pipe(explained("read the settings of the read model")),
+      isWhole: Effect.map(
+        sql<{ readonly whole: boolean }>`SELECT whole FROM settings`,
+        ([row]) => row?.whole === true,
+      ).pipe(explained("read the state of the read model")),
+      markWhole: Effect.asVoid(sql`UPDATE settings SET whole = true`).pipe(explained("mark the read model as whole")),
+      discardBuilds: (ids) => discardBuilds(ids).pipe(explained("discard unfinished metrics")),
       measures: measures.pipe(explained("read the metrics of the read model")),
       checkpoint: (group, partition) => checkpoint(group, partition).pipe(explained("read a checkpoint")),
       identities: (distinctIds) => identities(distinctIds).pipe(explained("read who is who")),

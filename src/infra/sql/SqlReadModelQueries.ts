@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { joinFacts } from "../../domain/measure/Fact.ts"
+import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { type Cell, type DayRange, INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { firstDayOfMonth, monthOfDay } from "../../domain/time/calendar.ts"
@@ -41,28 +42,29 @@ export const layerSqlReadModelQueries: Layer.Layer<ReadModelQueries, never, SqlC
         { from, to }: DayRange,
         filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
       ) {
-        const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats}::text[])`
+        const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats.map(toStorable)}::text[])`
         const item = filter.item === undefined ? sql`` : sql`AND item = ${toStorable(filter.item)}`
         const rows = yield* sql<{ readonly cells: ReadonlyArray<PackedCell> | null }>`
         SELECT json_agg(json_build_array(day - DATE '1970-01-01', item, stat, amount::text,
-          extract(epoch FROM revised_at) * 1000, revision_cause)) AS cells
+          extract(epoch FROM revised_at) * 1000, last_cause)) AS cells
         FROM (SELECT * FROM cells WHERE measure = ${measure}
           AND day BETWEEN DATE '1970-01-01' + ${from}::int AND DATE '1970-01-01' + ${to}::int ${stats} ${item}
           ORDER BY day, stat, item) AS c`
-        return (rows[0]?.cells ?? []).map(([day, stored, stat, amount, revisedAt, revisionCause]): Cell => ({
+        return (rows[0]?.cells ?? []).map(([day, stored, stat, amount, revisedAt, lastCause]): Cell => ({
           day,
           item: fromStorable(stored),
           stat: fromStorable(stat),
-          amount,
+          // One spelling, whatever scale the database has added up.
+          amount: formatDecimal(parseDecimal(amount)),
           revisedAt,
-          revisionCause,
+          revisionCause: revisedAt === null ? null : lastCause,
         }))
       })
 
       const storedRange = Effect.map(
         sql<{ readonly first: number | null; readonly last: number | null }>`
         SELECT min(day) - DATE '1970-01-01' AS first, max(day) - DATE '1970-01-01' AS last FROM cells
-        WHERE measure = ${INTAKE} AND stat = 'accepted'`,
+        WHERE measure = ${INTAKE} AND stat = 'activity'`,
         ([row]) => (row?.first == null || row.last === null ? null : { from: row.first, to: row.last }),
       )
 
@@ -141,5 +143,5 @@ type PackedCell = readonly [
   stat: string,
   amount: string,
   revisedAt: number | null,
-  cause: string | null,
+  lastCause: string,
 ]

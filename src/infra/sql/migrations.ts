@@ -5,7 +5,7 @@ import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 /** Tables and views of the read model; documented for their readers in docs/reference/tables.md. */
 const createTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  yield* sql`CREATE TABLE settings (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), settings json NOT NULL)`
+  yield* sql`CREATE TABLE settings (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), settings json NOT NULL, whole boolean NOT NULL DEFAULT false)`
   yield* sql`CREATE TABLE measures (
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     metric text NOT NULL,
@@ -62,7 +62,7 @@ const createTables = Effect.gen(function* () {
     item text NOT NULL,
     amount numeric NOT NULL,
     revised_at timestamptz,
-    revision_cause text,
+    last_cause text NOT NULL,
     PRIMARY KEY (measure, day, stat, item)
   )`
   yield* sql`CREATE TABLE dedupe (
@@ -87,7 +87,7 @@ const createTables = Effect.gen(function* () {
     PRIMARY KEY (partition, sequence, place, metric)
   )`
   yield* sql`CREATE VIEW live_cells AS
-    SELECT m.metric, m.version, m.definition, c.day, c.stat, c.item, c.amount, c.revised_at, c.revision_cause
+    SELECT m.metric, m.version, m.definition, c.day, c.stat, c.item, c.amount, c.revised_at, c.last_cause
     FROM cells c JOIN measures m ON m.id = c.measure WHERE m.state = 'live'`
   yield* sql`CREATE VIEW daily_active_users AS
     SELECT day, coalesce(sum(amount) FILTER (WHERE stat = 'users'), 0)::bigint AS users,

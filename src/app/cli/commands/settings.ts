@@ -1,6 +1,6 @@
 import { Console, Effect, Option, Result, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import { Settings } from "../../../domain/settings.ts"
+import { sameSettings, Settings } from "../../../domain/settings.ts"
 import { formatDuration, parseDuration } from "../../../domain/time/duration.ts"
 import { readControl, recordSettings } from "../../control.ts"
 import { CliFailure, EXIT } from "../failure.ts"
@@ -58,7 +58,7 @@ export const settingsCommand = Command.make(
           const sentence = `--time-zone: "${changed.timeZone}" is no IANA time zone; give one such as Europe/Berlin.`
           return yield* new CliFailure({ sentence, code: EXIT.badRequest })
         }
-        if (JSON.stringify(decoded.success) !== JSON.stringify(settings)) {
+        if (!sameSettings(decoded.success, settings)) {
           yield* recordSettings(decoded.success)
           yield* projectShowing("project")
         }
