@@ -92,13 +92,7 @@ export class Projector extends Context.Service<
           versions = yield* readModel.measures
         }
         const groups = planGroups(versions)
-        const totals: FoldCounts & { events: number } = {
-          projected: 0,
-          duplicates: 0,
-          conflicts: 0,
-          personless: 0,
-          events: 0,
-        }
+        const totals: Totals = { events: 0, duplicates: 0, conflicts: 0, folded: 0 }
         for (const group of groups) {
           // A build that was cut off begins anew: who is who may have changed since, which only live metrics follow.
           if (group.follows) yield* readModel.discardBuilds(group.versions.map(({ id }) => id))
@@ -127,7 +121,7 @@ export class Projector extends Context.Service<
         group: Group,
         partition: number,
         settings: Settings,
-        totals: FoldCounts & { events: number },
+        totals: Totals,
         options: ProjectOptions,
       ) {
         const zone = TimeZone.of(settings.timeZone)!
@@ -202,11 +196,12 @@ export class Projector extends Context.Service<
           draft.fold.add(partition, sequence, batch, duplicates)
           draft.position = position
           draft.events += batch.count
+          totals.folded += batch.count
           if (!group.follows) {
             totals.events += batch.count
             totals.duplicates += duplicates.size
           }
-          options.onProgress?.(totals.events)
+          options.onProgress?.(totals.folded)
           if (draft.events >= STEP_EVENTS_MAX) yield* commit()
         })
 
@@ -275,6 +270,15 @@ const planGroups = (versions: ReadonlyArray<MeasureVersion>): ReadonlyArray<Grou
   const building = versions.filter(({ state }) => state === "building")
   const build = { name: `build-${building.map(({ id }) => id).join("-")}`, versions: building, follows: true }
   return [{ name: LIVE_GROUP, versions: live, follows: false }, ...(building.length > 0 ? [build] : [])]
+}
+
+/** What a projection has done so far. */
+interface Totals {
+  events: number
+  duplicates: number
+  conflicts: number
+  /** Events folded, those of builds included: how far the work is. */
+  folded: number
 }
 
 /** What is folded and not yet committed. */

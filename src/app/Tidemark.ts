@@ -93,7 +93,10 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
   })
   const ask = <A, E>(question: (analytics: Analytics["Service"]) => Effect.Effect<A, E>) =>
     run(Effect.andThen(upToDate, Analytics.use(question)))
-  const close = async () => {
+  let closing: Promise<void> | undefined
+  /** Also where a program closes what `await using` closes again. */
+  const close = () => (closing ??= flushAndLetGo())
+  const flushAndLetGo = async () => {
     // A flush that fails is this call's typed failure; the store is let go of all the same.
     const flushed = await runtime.runPromiseExit(Tracker.use((tracker) => tracker.flush))
     await runtime.dispose().catch(() => undefined)

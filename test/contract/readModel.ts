@@ -578,14 +578,17 @@ export const readModelContract = (name: string, makeClient: () => Layer.Layer<Sq
         expect(fresh).toMatchObject({ item: "new", revisedAt: null, revisionCause: null })
         expect(still).toMatchObject({ item: "still", revisedAt: null, revisionCause: null })
         const third = cellStep(3, [["late", "events", "1"]])
-        const joined = { first: "a", second: "b", time: 1, joined: true }
-        await commit({ ...third, changes: { ...third.changes, statements: [joined] } })
+        const measures = third.changes.measures.map(({ facts, cells }) => ({
+          facts,
+          cells: cells.map((cell) => ({ ...cell, cause: "identity" as const })),
+        }))
+        await commit({ ...third, changes: { ...third.changes, measures } })
         const [revised] = await run(queries.cells(1, RANGE, { item: "late" }))
         expect(revised).toMatchObject({ amount: "3", revisedAt: checkpoint(3).logTime, revisionCause: "identity" })
       })
 
       test("of the intake are the default group's alone", async () => {
-        const intake = [{ day: DAY, item: "", stat: "accepted", amount: "3", cause: "late-data" as const }]
+        const intake = [{ day: DAY, item: "", stat: "activity", amount: "3", cause: "late-data" as const }]
         await commit(stepOf(1, { intake }))
         await commit(stepOf(1, { group: "build-2", intake }))
         expect([...(await amountsOf(INTAKE)).values()]).toEqual(["3"])

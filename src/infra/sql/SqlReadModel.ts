@@ -221,7 +221,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           SELECT ${measure}::int, day, stat, item, amount, cause FROM unnest(
             ${keys(slice)}, ${slice.map(({ amount }) => amount)}::numeric[], ${slice.map(({ cause }) => cause)}::text[])
             AS row(day, stat, item, amount, cause)
-          ON CONFLICT (measure, day, stat, item) DO UPDATE SET amount = cells.amount + excluded.amount,
+          ON CONFLICT (measure, day, stat, item) DO UPDATE SET amount = trim_scale(cells.amount + excluded.amount),
             last_cause = excluded.last_cause ${revised}`,
       )
       yield* inSlices(

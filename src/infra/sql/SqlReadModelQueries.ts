@@ -1,7 +1,6 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { joinFacts } from "../../domain/measure/Fact.ts"
-import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { type Cell, type DayRange, INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { firstDayOfMonth, monthOfDay } from "../../domain/time/calendar.ts"
@@ -54,8 +53,7 @@ export const layerSqlReadModelQueries: Layer.Layer<ReadModelQueries, never, SqlC
           day,
           item: fromStorable(stored),
           stat: fromStorable(stat),
-          // One spelling, whatever scale the database has added up.
-          amount: formatDecimal(parseDecimal(amount)),
+          amount,
           revisedAt,
           revisionCause: revisedAt === null ? null : lastCause,
         }))

@@ -87,7 +87,8 @@ const createTables = Effect.gen(function* () {
     PRIMARY KEY (partition, sequence, place, metric)
   )`
   yield* sql`CREATE VIEW live_cells AS
-    SELECT m.metric, m.version, m.definition, c.day, c.stat, c.item, c.amount, c.revised_at, c.last_cause
+    SELECT m.metric, m.version, m.definition, c.day, c.stat, c.item, c.amount, c.revised_at,
+      CASE WHEN c.revised_at IS NULL THEN NULL ELSE c.last_cause END AS revision_cause
     FROM cells c JOIN measures m ON m.id = c.measure WHERE m.state = 'live'`
   yield* sql`CREATE VIEW daily_active_users AS
     SELECT day, coalesce(sum(amount) FILTER (WHERE stat = 'users'), 0)::bigint AS users,
