@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Context, Effect, Layer } from "effect"
 import type { SqlClient } from "effect/sql"
@@ -7,7 +8,7 @@ import type { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import { ReadModel } from "../domain/projection/ReadModel.ts"
 import { type StoreInUse, type StoreNewer, StoreUnavailable } from "../infra/embedded/errors.ts"
 import { layerPglite } from "../infra/embedded/PgliteClient.ts"
-import { openSqliteLog } from "../infra/embedded/SqliteLog.ts"
+import { LOG_FILE, openSqliteLog } from "../infra/embedded/SqliteLog.ts"
 import { makeSqliteQuarantine } from "../infra/embedded/SqliteQuarantine.ts"
 import { lockStore } from "../infra/embedded/StoreLock.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
@@ -33,6 +34,9 @@ export type Embedded =
   | ReadModelQueries
   | Projector
   | SqlClient.SqlClient
+
+/** Whether a directory holds a store. */
+export const hasStore = (directory: string): boolean => existsSync(join(directory, LOG_FILE))
 
 /** The log of an embedded store, locked for this process, and the quarantine beside it. */
 const layerLog = ({ directory, partitions = 1 }: EmbeddedOptions) =>

@@ -1,8 +1,8 @@
 import { Config, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Analytics } from "../Analytics.ts"
-import { type Embedded, layerEmbedded } from "../embedded.ts"
-import { type CliFailure, sayingWhy, toCliFailure } from "./failure.ts"
+import { type Embedded, hasStore, layerEmbedded } from "../embedded.ts"
+import { CliFailure, EXIT, sayingWhy, toCliFailure } from "./failure.ts"
 
 /** The root command; what it shares every command below can read. */
 export const root = Command.make("tidemark").pipe(
@@ -30,12 +30,27 @@ export const range = {
 /** Options as `undefined` where they were not given. */
 export const given = <A>(option: Option.Option<A>): A | undefined => Option.getOrUndefined(option)
 
-/** Runs an effect on the store that `--dir` names; all failures become sentences with exit codes. */
-export const withStore = <A, E extends { readonly _tag: string; readonly message: string }>(
-  effect: Effect.Effect<A, E, Embedded | Analytics>,
+type StoreEffect<A, E> = Effect.Effect<A, E, Embedded | Analytics>
+
+/** Runs an effect on the store that `--dir` names, made if need be; all failures become sentences with exit codes. */
+export const withNewStore = <A, E extends { readonly _tag: string; readonly message: string }>(
+  effect: StoreEffect<A, E>,
 ): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
   Effect.gen(function* () {
     const { dir } = yield* root
     const layer = Analytics.layer.pipe(Layer.provideMerge(layerEmbedded({ directory: dir })))
     return yield* sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toCliFailure))
+  })
+
+/** The same for commands that only make sense where there is a store: a slip in `--dir` makes none. */
+export const withStore = <A, E extends { readonly _tag: string; readonly message: string }>(
+  effect: StoreEffect<A, E>,
+): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
+  Effect.gen(function* () {
+    const { dir } = yield* root
+    if (!hasStore(dir)) {
+      const sentence = `There is no store in ${dir}. "tidemark import FILE" makes one, or name another with --dir.`
+      return yield* new CliFailure({ sentence, code: EXIT.storeUnavailable })
+    }
+    return yield* withNewStore(effect)
   })

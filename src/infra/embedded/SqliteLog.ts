@@ -11,6 +11,9 @@ import type { Position } from "../../domain/log/position.ts"
 import { StoreNewer, StoreUnavailable } from "./errors.ts"
 import { reasonOf } from "./StoreLock.ts"
 
+/** Name of the log in a store's directory. */
+export const LOG_FILE = "log.db"
+
 /** Version of the tables below. */
 const FORMAT = 1
 
@@ -35,7 +38,7 @@ export const openSqliteLog = (
   Effect.gen(function* () {
     const database = yield* Effect.acquireRelease(
       Effect.try({
-        try: () => open(join(directory, "log.db"), options.partitions),
+        try: () => open(join(directory, LOG_FILE), options.partitions),
         catch: (cause) => new StoreUnavailable({ directory, reason: reasonOf(cause) }),
       }),
       (database) => Effect.sync(() => database.close()),

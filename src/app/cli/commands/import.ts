@@ -1,11 +1,14 @@
+import { existsSync } from "node:fs"
 import { Clock, Console, Effect, Option, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Quarantine } from "../../../domain/log/Quarantine.ts"
 import { TimeZone } from "../../../domain/time/TimeZone.ts"
 import { parseColumnMap } from "../../import/columnMap.ts"
+import { FileNotFound } from "../../import/errors.ts"
+import { STDIN } from "../../import/source.ts"
 import { importEvents } from "../../importEvents.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
-import { given, json, optionalText, withStore } from "../options.ts"
+import { given, json, optionalText, withNewStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
 import { makeProgress } from "../progress.ts"
 import { projectShowing } from "../projecting.ts"
@@ -45,7 +48,10 @@ export const importCommand = Command.make(
         onSome: (text) => Effect.fromResult(parseColumnMap(text)),
       }),
     )
-    yield* withStore(
+    // Looked at before the store is made: a slip in a path makes none.
+    const missing = files.find((file) => file !== STDIN && !existsSync(file))
+    if (missing !== undefined) return yield* toCliFailure(new FileNotFound({ path: missing }))
+    yield* withNewStore(
       Effect.gen(function* () {
         const started = yield* Clock.currentTimeMillis
         const sum = { read: 0, accepted: 0, rejected: 0 }

@@ -2,7 +2,7 @@ import { Console, Effect } from "effect"
 import { Argument, Command } from "effect/cli"
 import { ReadModel } from "../../../domain/projection/ReadModel.ts"
 import { applyMetrics } from "../../metrics.ts"
-import { json, withStore } from "../options.ts"
+import { json, withNewStore, withStore } from "../options.ts"
 import { formatTable, printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
@@ -10,7 +10,7 @@ const apply = Command.make(
   "apply",
   { file: Argument.String("file").pipe(Argument.withDescription("YAML file of metric definitions")), json },
   ({ file, json }) =>
-    withStore(
+    withNewStore(
       Effect.gen(function* () {
         const applied = yield* applyMetrics(file)
         const { built } = yield* projectShowing("project")

@@ -95,6 +95,10 @@ const drop = Command.make(
     withStore(
       Effect.gen(function* () {
         const dropped = yield* dropQuarantine(Option.isSome(id) ? [id.value] : undefined)
+        if (Option.isSome(id) && dropped === 0) {
+          const sentence = `--id: no line ${id.value} is in quarantine; "tidemark quarantine list" shows those that are.`
+          return yield* new CliFailure({ sentence, code: EXIT.badRequest })
+        }
         if (json) return yield* printJson({ dropped })
         yield* Console.log(`${formatCount(dropped)} lines dropped from the quarantine.`)
       }),

@@ -4,7 +4,7 @@ import { sameSettings, Settings } from "../../../domain/settings.ts"
 import { formatDuration, parseDuration } from "../../../domain/time/duration.ts"
 import { readControl, recordSettings } from "../../control.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { json, optionalText, withStore } from "../options.ts"
+import { json, optionalText, withNewStore } from "../options.ts"
 import { printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
@@ -40,7 +40,7 @@ export const settingsCommand = Command.make(
     json,
   },
   Effect.fn(function* ({ timeZone, weekStart, mergeWindow, dedupeHorizon, json }) {
-    yield* withStore(
+    yield* withNewStore(
       Effect.gen(function* () {
         const { settings } = yield* readControl
         const changed = {
