@@ -63,6 +63,19 @@ describe("tracking and asking", () => {
     expect((await tidemark.sessions({ gap: "1h" })).total.sessions).toBe(4)
   })
 
+  test("questions asked at once wait for each other, and agree", async () => {
+    await tidemark.track({ event: "at_once", userId: "ada", timestamp: day(4) })
+    const [users, events, again] = await Promise.all([
+      tidemark.activeUsers({ event: "at_once" }),
+      tidemark.events({ event: "at_once" }),
+      tidemark.activeUsers({ event: "at_once" }),
+      tidemark.track({ event: "meanwhile", userId: "ada", timestamp: day(4) }),
+    ])
+    expect(users.total).toEqual({ users: 1, events: 1 })
+    expect(events.totals).toEqual([{ event: "at_once", events: 1, users: 1 }])
+    expect(again).toEqual(users)
+  })
+
   test("a repeat of an id counts once", async () => {
     for (let n = 0; n < 3; n++) await tidemark.track({ id: "again", event: "ping", userId: "ada", timestamp: day(4) })
     expect((await tidemark.activeUsers({ event: "ping" })).total).toEqual({ users: 1, events: 1 })

@@ -46,7 +46,7 @@ const unmount = (directory: string) => execFileSync("umount", [directory])
 describe("the directory", () => {
   test("below a file", async () => {
     const file = here.write("file", "")
-    expect(await refused(3, ["status", "--json", "--dir", `${file}/store`])).toMatch(
+    expect(await refused(3, ["import", "-", "--json", "--dir", `${file}/store`])).toMatch(
       /The store .*file\/store can't be opened: a part of the path is a file, not a directory\./,
     )
   })
@@ -56,7 +56,7 @@ describe("the directory", () => {
       console.log("skipped: there is no /proc")
       context.skip()
     }
-    expect(await refused(3, ["status", "--json", "--dir", "/proc/tidemark"])).toMatch(
+    expect(await refused(3, ["import", "-", "--json", "--dir", "/proc/tidemark"])).toMatch(
       /^The store \/proc\/tidemark can't be opened: /,
     )
   })
@@ -73,6 +73,14 @@ describe("the directory", () => {
     } finally {
       unmount(directory)
     }
+  })
+
+  test("where there is no store: a question makes none", async () => {
+    const directory = here.path("typo")
+    expect(await refused(3, ["query", "events", "--json", "--dir", directory])).toBe(
+      `There is no store in ${directory}. "tidemark import FILE" makes one, or name another with --dir.`,
+    )
+    expect(existsSync(directory)).toBe(false)
   })
 
   test("in use by another process", async () => {

@@ -175,7 +175,7 @@ export const emptyStore = async (): Promise<string> => {
     removeOfEndedRuns()
     const making = join(shared, "making")
     try {
-      await ok(["status", "--dir", making])
+      await ok(["import", "-", "--dir", making], { stdin: "" })
       renameSync(making, ready)
     } catch (cause) {
       rmSync(shared, { recursive: true, force: true })
