@@ -21,7 +21,8 @@ import { sameSettings, type Settings } from "../domain/settings.ts"
 import { TimeZone } from "../domain/time/TimeZone.ts"
 import { readControl } from "./control.ts"
 import { findDuplicates, makeBatchReader } from "./findDuplicates.ts"
-import { type OpenedBatch, openRecord, readBatches } from "./readBatches.ts"
+import { provePositions } from "./provePosition.ts"
+import { type OpenedBatch, readBatches } from "./readBatches.ts"
 
 /**
  * Events in one step at most: the more, the fewer times a person's facts are loaded and written on a long replay; what
@@ -74,6 +75,7 @@ export class Projector extends Context.Service<
       const project = Effect.fn("Projector.project")(function* (options: ProjectOptions = {}) {
         const control = yield* readControl.pipe(Effect.provideService(EventLog, log))
         const held = yield* readModel.settings
+        yield* provePositions.pipe(Effect.provideService(EventLog, log), Effect.provideService(ReadModel, readModel))
         const changed = held === null || !sameSettings(held, control.settings)
         if (changed) yield* readModel.wipe(control.settings)
         const latest = [...control.definitions.values()].map((versions) => versions[versions.length - 1]!)
@@ -105,6 +107,9 @@ export class Projector extends Context.Service<
               group.versions.map(({ id }) => id),
             )
         }
+        if (control.end !== null && control.end.sum !== (yield* readModel.controlEnd)?.sum) {
+          yield* readModel.noteControlEnd(control.end)
+        }
         if (!(yield* readModel.isWhole)) yield* readModel.markWhole
         return {
           events: totals.events,
@@ -127,7 +132,6 @@ export class Projector extends Context.Service<
         const zone = TimeZone.of(settings.timeZone)!
         const measures = group.versions.map(({ definition }) => compileMeasure(definition, zone))
         let checkpoint = yield* readModel.checkpoint(group.name, partition)
-        if (checkpoint !== null) yield* provePosition(checkpoint)
         const revises = checkpoint !== null && !group.follows
         const end = group.follows
           ? ((yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0)
@@ -222,22 +226,6 @@ export class Projector extends Context.Service<
           factsNeeded(fold, resolved),
         )
         return completeStep(fold, resolved, facts, settings.mergeWindowMillis, zone)
-      })
-
-      /** Reads the record that a saved position names, and compares (DESIGN §3). */
-      const provePosition = Effect.fnUntraced(function* ({ position: saved, chain }: Checkpoint) {
-        if (saved.incarnation !== log.incarnation) {
-          return yield* new PositionDiverged({ saved, found: `incarnation ${log.incarnation}` })
-        }
-        const record = yield* log.at(saved.partition, saved.sequence)
-        if (record?.position.batchId !== saved.batchId) {
-          const found = record === null ? "no batch" : `batch ${record.position.batchId}`
-          return yield* new PositionDiverged({ saved, found })
-        }
-        const { origin, sum } = yield* openRecord(record)
-        if (chain[origin.writer]?.number === origin.number && chain[origin.writer]?.sum !== sum) {
-          return yield* new PositionDiverged({ saved, found: `another batch of the same id (checksum ${sum})` })
-        }
       })
 
       const rebuild = Effect.fn("Projector.rebuild")(function* (options: ProjectOptions = {}) {

@@ -108,7 +108,7 @@ export class Tracker extends Context.Service<
             underway = events.length
             // What could not be appended goes back to the front, in order.
             yield* writer.append(events).pipe(
-              Effect.tapError(() =>
+              Effect.onError(() =>
                 Effect.sync(() => {
                   waiting = [...events, ...waiting]
                 }),

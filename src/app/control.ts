@@ -4,6 +4,7 @@ import type { Event } from "../domain/event/Event.ts"
 import { UnknownControlFact } from "../domain/log/errors.ts"
 import { CONTROL_PARTITION } from "../domain/log/EventLog.ts"
 import { MetricDefinition } from "../domain/metric/definition.ts"
+import type { LogEnd } from "../domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS, Settings } from "../domain/settings.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { readBatches } from "./readBatches.ts"
@@ -13,6 +14,8 @@ export interface Control {
   readonly settings: Settings
   /** By metric name, versions ascending. */
   readonly definitions: ReadonlyMap<string, ReadonlyArray<MetricDefinition>>
+  /** Where the facts end; `null` when there are none. */
+  readonly end: LogEnd | null
 }
 
 const SETTINGS_CHANGED = "settings_changed"
@@ -28,6 +31,7 @@ const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
 export const readControl = Effect.gen(function* () {
   let settings: Settings = DEFAULT_SETTINGS
   const definitions = new Map<string, Array<MetricDefinition>>()
+  let end: LogEnd | null = null
   const take = (name: string, body: unknown): Result.Result<void, UnknownControlFact> => {
     if (name === SETTINGS_CHANGED) {
       return Result.map(explaining(name, decodeSettings(body)), (decoded) => {
@@ -42,11 +46,12 @@ export const readControl = Effect.gen(function* () {
     return Result.fail(new UnknownControlFact({ name, problem: "its name is not known" }))
   }
   yield* readBatches(CONTROL_PARTITION).pipe(
-    Stream.runForEach(({ batch }) =>
-      Effect.forEach(batch.events(), ({ name, body }) => Effect.fromResult(take(name, body)), { discard: true }),
-    ),
+    Stream.runForEach(({ position, batch }) => {
+      end = { position, sum: batch.sum }
+      return Effect.forEach(batch.events(), ({ name, body }) => Effect.fromResult(take(name, body)), { discard: true })
+    }),
   )
-  return { settings, definitions } satisfies Control
+  return { settings, definitions, end: end as LogEnd | null } satisfies Control
 })
 
 const explaining = <A>(

@@ -2,6 +2,7 @@ import { statfsSync } from "node:fs"
 import { Clock, Effect, Result, Stream } from "effect"
 import { CONTROL_PARTITION, EventLog } from "../domain/log/EventLog.ts"
 import { formatInstant } from "../domain/time/instant.ts"
+import { provePositions } from "./provePosition.ts"
 import { readBatches } from "./readBatches.ts"
 import { status } from "./status.ts"
 
@@ -44,6 +45,10 @@ export const doctor = Effect.fn("doctor")(function* (directory: string) {
     if (Result.isFailure(read)) add(name, "failure", read.failure.message)
     else add(name, "ok", `whole: ${events} events in ${batches} batches, every checksum and chain right`)
   }
+
+  const proven = yield* Effect.result(provePositions)
+  if (Result.isFailure(proven)) add("positions", "failure", proven.failure.message)
+  else add("positions", "ok", "the log holds what the read model was made from")
 
   const { partitions, quarantine } = yield* status()
   for (const { partition, lag, projected, asOf } of partitions) {

@@ -7,6 +7,7 @@ import { LIVE_GROUP, ReadModel } from "../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS } from "../domain/settings.ts"
 import { formatDay, parseDay } from "../domain/time/calendar.ts"
+import { provePositions } from "./provePosition.ts"
 import { readBatches } from "./readBatches.ts"
 
 /** A cell for which the read model and the oracle disagree; `null` = no such cell. */
@@ -36,6 +37,7 @@ export const verify = Effect.fn("verify")(function* () {
   const log = yield* EventLog
   const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
+  yield* provePositions
   const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
   const measures = (yield* readModel.measures).filter(({ state }) => state === "live")
   const input: Array<OracleInput> = []
@@ -101,9 +103,11 @@ const partsOf = (key: string) => {
   return { date: key.slice(0, first), item: key.slice(first + 1, last), stat: key.slice(last + 1) }
 }
 
-/** The oracle calls a cell by the whole of its item; the read model shortens one that is very long. */
+/** The oracle calls a cell by the whole of its item and currency; the read model shortens those that are very long. */
 const asStored = (key: string): string => {
   if (key.length <= ITEM_LENGTH_MAX) return key
   const { date, item, stat } = partsOf(key)
-  return `${date}|${boundedItem(item)}|${stat}`
+  const [name, ...currency] = stat.split(":")
+  const bounded = currency.length === 0 ? stat : `${name}:${boundedItem(currency.join(":"))}`
+  return `${date}|${boundedItem(item)}|${bounded}`
 }

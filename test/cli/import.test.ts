@@ -64,16 +64,21 @@ describe("formats", () => {
     expect(report).toMatch(/^accepted +1$/m)
   })
 
-  test("a file that is not there stops no other, and is named", async () => {
+  test("a file that is not there stops all, before anything is read", async () => {
     const good = here.write("good.ndjson", [event("k1", "kept", "2026-01-11")])
-    const ran = await tidemark(at("import", here.path("missing.ndjson"), good, here.path("project"), "--json"))
+    const sentence = await refused(2, at("import", good, here.path("missing.ndjson"), "--json"))
+    expect(sentence).toMatch(/missing\.ndjson: there is no such file\. Check the path/)
+  })
+
+  test("a file that can't be read stops no other, and is named", async () => {
+    const torn = here.write("torn.ndjson.gz", gzipSync("\n".repeat(100_000)).subarray(0, 60))
+    const ran = await tidemark(at("import", here.path("project"), torn, here.path("good.ndjson"), "--json"))
     const sentence = refusal(ran, 2)
-    expect(sentence).toContain("missing.ndjson: there is no such file")
     expect(sentence).toContain("project: it is a directory")
+    expect(sentence).toMatch(/torn\.ndjson\.gz: its gzip data is cut short or damaged/)
     expect(JSON.parse(ran.stdout)).toMatchObject({
-      read: 1,
       accepted: 1,
-      failures: [{}, {}].map(() => expect.any(String)),
+      failures: [expect.any(String), expect.any(String)],
     })
   })
 

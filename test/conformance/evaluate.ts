@@ -170,7 +170,8 @@ const attemptsOf = (model: MemoryModel, formula: FunnelFormula, range?: CaseRang
   const end = range === undefined ? Number.POSITIVE_INFINITY : model.zone.startOfDay(day(range.to) + 1)
   const attempts = new Map<number, Attempt>()
   for (const [person, fact] of model.personFacts(model.measure(NAME).id)) {
-    const attempt = new FunnelHistory(pointsOf(fact), funnelRules(formula)).best(from, end)
+    const history = new FunnelHistory(pointsOf(fact), funnelRules(formula))
+    const attempt = history.best(history.entries.filter((entry) => entry >= from && entry < end))
     if (attempt !== null) attempts.set(person, attempt)
   }
   return attempts

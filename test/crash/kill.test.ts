@@ -1,4 +1,6 @@
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -140,10 +142,13 @@ describe("an import", () => {
       onStart: (child) => {
         // More than one append, and then a writer that has gone quiet.
         child.stdin!.write(events.map((event) => `${JSON.stringify(event)}\n`).join(""))
-        void sleep(2500).then(() => {
+        const whenAtWork = async () => {
+          while (readFileSync(join(store, "lock.pid"), "utf8") !== String(child.pid)) await sleep(20)
+          await sleep(1500)
           sent = performance.now()
           child.kill(signal)
-        })
+        }
+        void whenAtWork()
       },
     })
     expect(performance.now() - sent).toBeLessThan(10_000)

@@ -139,6 +139,8 @@ export class MemoryModel {
     return ReadModel.of({
       isWhole: Effect.succeed(true),
       markWhole: Effect.void,
+      controlEnd: Effect.succeed(null),
+      noteControlEnd: () => Effect.void,
       discardBuilds: () => Effect.void,
       settings: Effect.succeed(this.settings),
       measures: Effect.succeed(this.measures),

@@ -78,10 +78,13 @@ const answer = Effect.fnUntraced(function* (
   const rules = funnelRules(formula)
   const users = Array.from({ length: rules.steps }, () => 0)
   const seconds: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
-  const start = zone.startOfDay(range.from)
-  const end = zone.startOfDay(range.to + 1)
+  const isInRange = (entry: number): boolean => {
+    const day = zone.dayOf(entry)
+    return day >= range.from && day <= range.to
+  }
   for (const fact of facts.values()) {
-    const attempt = new FunnelHistory(pointsOf(fact), rules).best(start, end)
+    const history = new FunnelHistory(pointsOf(fact), rules)
+    const attempt = history.best(history.entries.filter(isInRange))
     attempt?.reached.forEach((time, step) => {
       users[step]!++
       if (step > 0) seconds[step]!.push((time - attempt.reached[step - 1]!) / 1000)

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { addDecimals, DECIMAL_ZERO, formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
+import { pairKey } from "../../domain/projection/CellSums.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
@@ -28,7 +29,7 @@ export const metric = Effect.fnUntraced(function* (name: string, input: RangeInp
   const cells = yield* queries.cells(measure.id, question.range)
   const sums = new Map<string, { value: string; stat: string; sum: typeof DECIMAL_ZERO }>()
   for (const { item, stat, amount } of cells) {
-    const key = `${stat}|${item}`
+    const key = pairKey(stat, item)
     const known = sums.get(key) ?? { value: item, stat, sum: DECIMAL_ZERO }
     sums.set(key, { ...known, sum: addDecimals(known.sum, parseDecimal(amount)) })
   }

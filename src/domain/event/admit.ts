@@ -18,6 +18,7 @@ export type RejectionReason =
   | "time-before-1970"
   | "time-in-future"
   | "too-large"
+  | "too-deep"
   | "columns-mismatch"
   | "line-incomplete"
 
@@ -70,6 +71,8 @@ export const admit = (raw: Json, door: Door): Result.Result<Event, Rejection> =>
     const found = Array.isArray(raw) ? "an array" : raw === null ? "null" : `a ${typeof raw}`
     return reject("not-an-object", `Expected one JSON object with an event, found ${found}.`)
   }
+
+  if (isTooDeep(raw)) return reject("too-deep", `It is nested more than ${EVENT_DEPTH_MAX} levels deep.`)
 
   const kind = kindOf(raw)
   if (kind === undefined) {
@@ -128,8 +131,8 @@ const kindOf = (raw: JsonObject): EventKind | undefined => {
 /** Ids may be numbers in JSON; anything else that is no string is refused like the words that stand for "no id". */
 const idOf = (value: Json | undefined, warning: EventWarning, warnings: Array<EventWarning>): string | null => {
   if (value === undefined || value === null) return null
-  const id = typeof value === "number" && Number.isFinite(value) ? String(value) : value
-  if (typeof id === "string" && !isRefusedId(id)) return id
+  const id = idText(value)
+  if (id !== undefined && !isRefusedId(id)) return id
   warnings.push(warning)
   return null
 }
@@ -141,10 +144,30 @@ const sessionInContext = (raw: JsonObject): Json | undefined => {
 
 const EVENT_ID_BYTES_MAX = 512
 
-const eventIdOf = (raw: JsonObject): string | undefined => {
-  const value = raw["id"] ?? raw["messageId"]
-  const id = typeof value === "number" && Number.isFinite(value) ? String(value) : value
-  return typeof id === "string" && id.trim() !== "" && Buffer.byteLength(id) <= EVENT_ID_BYTES_MAX ? id : undefined
+/** The first of the fields that can be an event id. */
+const eventIdOf = (raw: JsonObject): string | undefined =>
+  [raw["id"], raw["messageId"]]
+    .map(idText)
+    .find((id) => id !== undefined && id.trim() !== "" && Buffer.byteLength(id) <= EVENT_ID_BYTES_MAX)
+
+/** A string, or a number that JSON carries exactly: two ids beyond 2^53 may have become one on the way. */
+const idText = (value: Json | undefined): string | undefined =>
+  typeof value === "string"
+    ? value
+    : typeof value === "number" && Math.abs(value) <= Number.MAX_SAFE_INTEGER
+      ? String(value)
+      : undefined
+
+/** Levels of nesting that an event may have: far more than any has, far fewer than overflow a stack. */
+export const EVENT_DEPTH_MAX = 200
+
+const isTooDeep = (raw: Json): boolean => {
+  let level: ReadonlyArray<Json> = [raw]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > EVENT_DEPTH_MAX) return true
+    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []))
+  }
+  return false
 }
 
 interface Times extends Pick<Event, "time" | "timestamp" | "sentAt" | "receivedAt"> {

@@ -1,6 +1,7 @@
 import type { FunnelFormula, MetricDefinition } from "../metric/definition.ts"
 import { compileFilter, type ObservedEvent } from "../metric/filter.ts"
 import { parseDuration } from "../time/duration.ts"
+import type { Day } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import type { EventKind } from "../event/Event.ts"
 import { pointsOf } from "./Fact.ts"
@@ -96,16 +97,15 @@ export class FunnelHistory {
   }
 
   /**
-   * The attempt that counts among the entries from `start` to before `end` (ms), or `null` when the person counts in
-   * no step: the one that gets furthest, the earliest of those (SEMANTICS, Funnels).
+   * The attempt that counts among some of the `entries`, given ascending, or `null` when the person counts in no step:
+   * the one that gets furthest, the earliest of those (SEMANTICS, Funnels).
    */
-  best(start: number, end: number): Attempt | null {
+  best(entries: ReadonlyArray<number>): Attempt | null {
     const places = this.#instantsOfStep[0]!
-    const first = lowerBound(places, (place) => this.#instants[place]!.time >= start)
     let best: Attempt | null = null
     let completedButSpoiled = false
-    for (let n = first; n < places.length && this.#instants[places[n]!]!.time < end; n++) {
-      const attempt = this.#attempt(places[n]!)
+    for (const entry of entries) {
+      const attempt = this.#attempt(places[lowerBound(places, (place) => this.#instants[place]!.time >= entry)]!)
       const { kept, spoiled } = this.#spoiling(attempt)
       if (spoiled && this.#rules.removesPerson) {
         completedButSpoiled ||= attempt.reached.length === this.#rules.steps
@@ -266,12 +266,16 @@ export const funnel = (definition: MetricDefinition, formula: FunnelFormula, zon
     },
     contribute: (fact, emit) => {
       const history = new FunnelHistory(pointsOf(fact), rules)
-      let until = Number.NEGATIVE_INFINITY
+      // Grouped, not cut at midnights: where clocks go back over midnight, a local day has two parts.
+      const entriesOfDay = new Map<Day, Array<number>>()
       for (const entry of history.entries) {
-        if (entry < until) continue
         const day = zone.dayOf(entry)
-        until = zone.startOfDay(day + 1)
-        const attempt = history.best(entry, until)
+        const entries = entriesOfDay.get(day)
+        if (entries === undefined) entriesOfDay.set(day, [entry])
+        else entries.push(entry)
+      }
+      for (const [day, entries] of entriesOfDay) {
+        const attempt = history.best(entries)
         attempt?.reached.forEach((time, step) => {
           emit(day, String(step + 1), "users", 1)
           if (step > 0) emit(day, String(step + 1), "from_previous_ms", time - attempt.reached[step - 1]!)

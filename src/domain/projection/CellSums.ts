@@ -13,6 +13,9 @@ export interface CellDelta {
   readonly cause: DeltaCause
 }
 
+/** One key for two free texts: the length says where the first ends, since either may hold any character. */
+export const pairKey = (stat: string, item: string): string => `${stat.length}|${stat}${item}`
+
 /** Sums what measures emit into one number per cell; what cancels out leaves nothing. */
 export class CellSums {
   /** stat, item → day → amount. Two levels, since one item has many days. */
@@ -20,7 +23,7 @@ export class CellSums {
   readonly #decimals = new Map<string, { day: Day; item: string; stat: string; amount: Decimal }>()
 
   readonly add = (day: Day, item: string, stat: string, amount: number): void => {
-    const key = `${stat}|${item}`
+    const key = pairKey(stat, item)
     let entry = this.#byItem.get(key)
     if (entry === undefined) {
       entry = { item, stat, days: new Map() }
@@ -34,7 +37,7 @@ export class CellSums {
   }
 
   readonly addDecimal = (day: Day, item: string, stat: string, amount: string): void => {
-    const key = `${day}|${stat}|${item}`
+    const key = `${day}|${pairKey(stat, item)}`
     const entry = this.#decimals.get(key)
     const added = parseDecimal(amount)
     if (entry === undefined) this.#decimals.set(key, { day, item, stat, amount: added })
@@ -62,10 +65,10 @@ export const mergeDeltas = (data: CellSums, identity: CellSums): ReadonlyArray<C
   const deltas: Array<CellDelta> = []
   const byIdentity = new Map<string, Decimal>()
   identity.forEach((day, item, stat, amount) => {
-    if (amount.digits !== 0n) byIdentity.set(`${day}|${stat}|${item}`, amount)
+    if (amount.digits !== 0n) byIdentity.set(`${day}|${pairKey(stat, item)}`, amount)
   })
   data.forEach((day, item, stat, amount) => {
-    const key = `${day}|${stat}|${item}`
+    const key = `${day}|${pairKey(stat, item)}`
     const moved = byIdentity.get(key)
     byIdentity.delete(key)
     const sum = moved === undefined ? amount : addDecimals(amount, moved)
@@ -74,7 +77,7 @@ export const mergeDeltas = (data: CellSums, identity: CellSums): ReadonlyArray<C
   })
   if (byIdentity.size === 0) return deltas
   identity.forEach((day, item, stat, amount) => {
-    if (byIdentity.has(`${day}|${stat}|${item}`)) {
+    if (byIdentity.has(`${day}|${pairKey(stat, item)}`)) {
       deltas.push({ day, item, stat, amount: formatDecimal(amount), cause: "identity" })
     }
   })

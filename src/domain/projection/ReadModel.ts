@@ -20,6 +20,12 @@ export interface Checkpoint {
   readonly counts: FoldCounts
 }
 
+/** Where a partition ended, with proof of what stood there. */
+export interface LogEnd {
+  readonly position: Position
+  readonly sum: string
+}
+
 /** One version of a metric in the read model. */
 export interface MeasureVersion {
   /** Number of this version; cells and facts are stored under it. */
@@ -68,6 +74,9 @@ export class ReadModel extends Context.Service<
     /** Whether the tables have held all of the log since they were last emptied; until then they answer nothing. */
     readonly isWhole: Effect.Effect<boolean, ReadModelUnavailable>
     readonly markWhole: Effect.Effect<void, ReadModelUnavailable>
+    /** The last control fact that the tables stand on; `null` for none. */
+    readonly controlEnd: Effect.Effect<LogEnd | null, ReadModelUnavailable>
+    readonly noteControlEnd: (end: LogEnd) => Effect.Effect<void, ReadModelUnavailable>
     /** Forgets what groups other than the default one have built of these versions, so that they begin anew. */
     readonly discardBuilds: (measures: ReadonlyArray<number>) => Effect.Effect<void, ReadModelUnavailable>
     readonly measures: Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>

@@ -14,12 +14,24 @@ export const makeCluster = async (directory: string): Promise<void> => {
   const parent = dirname(directory)
   const prefix = `${basename(directory)}-new-`
   for (const entry of readdirSync(parent)) {
-    if (entry.startsWith(prefix)) rmSync(join(parent, entry), { recursive: true, force: true })
+    if (entry.startsWith(prefix)) removeLeftover(join(parent, entry))
   }
   if (existsSync(directory)) return
   const fresh = mkdtempSync(join(parent, prefix))
   await promisify(execFile)(process.execPath, ["--liftoff-only", "--input-type=module", "--eval", script(fresh)])
   renameSync(fresh, directory)
+}
+
+/**
+ * Removes what a killed process left. The process that it had started may still be writing there, and then what can't be
+ * removed now is left for the next start.
+ */
+const removeLeftover = (path: string): void => {
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch {
+    return
+  }
 }
 
 const script = (directory: string): string => `

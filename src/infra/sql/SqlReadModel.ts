@@ -21,7 +21,13 @@ import {
 import type { CellDelta } from "../../domain/projection/CellSums.ts"
 import type { DedupeEntry } from "../../domain/projection/DedupeIndex.ts"
 import { CheckpointConflict, ReadModelUnavailable } from "../../domain/projection/errors.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel, type Step } from "../../domain/projection/ReadModel.ts"
+import {
+  LIVE_GROUP,
+  type LogEnd,
+  type MeasureVersion,
+  ReadModel,
+  type Step,
+} from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { layerMigrations } from "./migrations.ts"
@@ -330,6 +336,14 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
       ).pipe(explained("read the state of the read model")),
       markWhole: Effect.asVoid(sql`UPDATE settings SET whole = true`).pipe(explained("mark the read model as whole")),
       discardBuilds: (ids) => discardBuilds(ids).pipe(explained("discard unfinished metrics")),
+      controlEnd: Effect.map(
+        sql<{ readonly control_end: LogEnd | null }>`SELECT control_end FROM settings`,
+        ([row]) => row?.control_end ?? null,
+      ).pipe(explained("read where the control facts ended")),
+      noteControlEnd: (end) =>
+        Effect.asVoid(sql`UPDATE settings SET control_end = ${JSON.stringify(end)}::json`).pipe(
+          explained("note where the control facts end"),
+        ),
       measures: measures.pipe(explained("read the metrics of the read model")),
       checkpoint: (group, partition) => checkpoint(group, partition).pipe(explained("read a checkpoint")),
       identities: (distinctIds) => identities(distinctIds).pipe(explained("read who is who")),

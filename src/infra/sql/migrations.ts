@@ -5,7 +5,7 @@ import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 /** Tables and views of the read model; documented for their readers in docs/reference/tables.md. */
 const createTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  yield* sql`CREATE TABLE settings (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), settings json NOT NULL, whole boolean NOT NULL DEFAULT false)`
+  yield* sql`CREATE TABLE settings (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), settings json NOT NULL, whole boolean NOT NULL DEFAULT false, control_end json)`
   yield* sql`CREATE TABLE measures (
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     metric text NOT NULL,

@@ -1,0 +1,47 @@
+import { Effect } from "effect"
+import { batchIdOf } from "../domain/log/batch.ts"
+import { PositionDiverged } from "../domain/log/errors.ts"
+import { EventLog } from "../domain/log/EventLog.ts"
+import { type Checkpoint, LIVE_GROUP, type LogEnd, ReadModel } from "../domain/projection/ReadModel.ts"
+import { openRecord } from "./readBatches.ts"
+
+/**
+ * Reads the record that a saved position names, and compares (DESIGN §3): a log that was put back hands out the same
+ * sequences and batch ids again, to other events.
+ */
+const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: LogEnd) {
+  const log = yield* EventLog
+  if (saved.incarnation !== log.incarnation) {
+    return yield* new PositionDiverged({ saved, found: `incarnation ${log.incarnation}` })
+  }
+  const record = yield* log.at(saved.partition, saved.sequence)
+  if (record?.position.batchId !== saved.batchId) {
+    const found = record === null ? "no batch" : `batch ${record.position.batchId}`
+    return yield* new PositionDiverged({ saved, found })
+  }
+  const batch = yield* openRecord(record)
+  if (batch.sum !== sum) {
+    return yield* new PositionDiverged({ saved, found: `another batch of the same id (checksum ${batch.sum})` })
+  }
+})
+
+/** The end of what a checkpoint has taken in: its position, and the checksum that its chain holds of the batch there. */
+const endOf = ({ position, chain }: Checkpoint): LogEnd => {
+  const { partition, batchId } = position
+  const last = Object.entries(chain).find(
+    ([writer, { number }]) => batchIdOf({ writer, partition, number }) === batchId,
+  )
+  return { position, sum: last?.[1].sum ?? "" }
+}
+
+/** Proves every position that the read model stands on, that of the control facts included. */
+export const provePositions = Effect.gen(function* () {
+  const log = yield* EventLog
+  const readModel = yield* ReadModel
+  const control = yield* readModel.controlEnd
+  if (control !== null) yield* provePosition(control)
+  for (let partition = 0; partition < log.partitions; partition++) {
+    const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, partition)
+    if (checkpoint !== null) yield* provePosition(endOf(checkpoint))
+  }
+})
