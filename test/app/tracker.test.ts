@@ -46,10 +46,13 @@ const layerOf = (log: Log) =>
 const run = <A, E>(log: Log, options: TrackerOptions, test: Effect.Effect<A, E, Tracker | Scope.Scope>): Promise<A> =>
   Effect.runPromise(
     test.pipe(
-      Effect.provide(Tracker.layer(options).pipe(Layer.provide(layerOf(log)))),
       Effect.scoped,
-      Effect.provide(TestClock.layer()),
-      Effect.provide(Logger.layer([])),
+      Effect.provide(
+        Tracker.layer(options).pipe(
+          Layer.provide(layerOf(log)),
+          Layer.provideMerge(Layer.merge(TestClock.layer(), Logger.layer([]))),
+        ),
+      ),
     ),
   )
 

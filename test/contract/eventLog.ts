@@ -344,5 +344,5 @@ export const failureOf = async <E>(effect: Effect.Effect<unknown, E>): Promise<E
   if (Exit.isSuccess(exit)) throw new Error("it succeeded")
   const failure = exit.cause.reasons.find(Cause.isFailReason)
   if (failure === undefined) throw new Error(`no typed failure: ${Cause.pretty(exit.cause)}`)
-  return failure.error as E
+  return failure.error
 }

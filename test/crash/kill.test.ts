@@ -18,7 +18,7 @@ afterAll(() => here.remove())
 /** What is known from outside of all that was written to a store. */
 interface Known {
   readonly acknowledged: Set<number>
-  /** First number of the next writer's events; each writer has a thousand times a thousand of its own. */
+  /** First number of the next writer's events; each writer has a million of its own. */
   next: number
   /** Times that a writer found the store to be right. */
   looks: number
@@ -96,19 +96,19 @@ describe("a program that tracks", () => {
     )
     const known = newKnown()
     const works = ["metrics", "track", "project", "rebuild"]
-    for (let round = 0; round < 16; round++) {
+    for (let round = 0; round < 14; round++) {
       const work = works[round % works.length]!
       const moment = round % 5 === 4 ? { sinceStart: random(200, 2500) } : { sinceLook: random(0, 500) }
       await runWriter(directory, known, work, moment)
     }
     await runWriter(directory, known, "track", {})
-    expect(known.looks).toBeGreaterThan(10)
+    expect(known.looks).toBeGreaterThanOrEqual(10)
     expect(known.acknowledged.size).toBeGreaterThan(100)
   })
 })
 
 describe("an import", () => {
-  const events = [...simulate({ users: 1000, days: 30, seed: 9 })]
+  const events = [...simulate({ users: 700, days: 30, seed: 9 })]
   const unique = new Map(events.map(({ id, event, type }) => [id, event ?? type]))
 
   const file = here.write("events.ndjson", events)

@@ -488,7 +488,7 @@ describe("an embedded store", () => {
     const directory = newDirectory()
     const open = <A, E>(story: Effect.Effect<A, E, EventLog | LogWriter | Projector | SqlClient.SqlClient>) =>
       Effect.runPromise(
-        story.pipe(Effect.provide(layerEmbedded({ directory, partitions: 2 })), Effect.provide(TestClock.layer())),
+        story.pipe(Effect.provide(Layer.merge(layerEmbedded({ directory, partitions: 2 }), TestClock.layer()))),
       )
     const input: Array<OracleInput> = []
     const first = await open(

@@ -313,7 +313,7 @@ describe("the chain of writers", () => {
     fc.assert(
       fc.property(arbPair, fc.array(fc.nat(25), { maxLength: 3 }), ([records, pair], resumes) => {
         fc.pre(pair !== null)
-        expect(verify(change(records, ...pair!), resumes)).toMatch(problem)
+        expect(verify(change(records, ...pair), resumes)).toMatch(problem)
       }),
       { numRuns: RUNS_CHAIN },
     )

@@ -2,6 +2,7 @@ import { Config, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Analytics } from "../Analytics.ts"
 import { type Embedded, hasStore, layerEmbedded } from "../embedded.ts"
+import { provePositions } from "../provePosition.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "./failure.ts"
 
 /** The root command; what it shares every command below can read. */
@@ -54,3 +55,8 @@ export const withStore = <A, E extends { readonly _tag: string; readonly message
     }
     return yield* withNewStore(effect)
   })
+
+/** The same for questions: the log must hold what the read model was made from, or an answer would be of another history. */
+export const withProvenStore = <A, E extends { readonly _tag: string; readonly message: string }>(
+  effect: StoreEffect<A, E>,
+) => withStore(Effect.andThen(provePositions, effect))

@@ -17,7 +17,8 @@ export const visible = (text: string): string =>
     return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
   })
 
-const CELL_LENGTH_MAX = 60
+/** Longest cell; the sentences that say why a line was rejected fit. */
+const CELL_LENGTH_MAX = 120
 
 const shorten = (text: string): string =>
   text.length > CELL_LENGTH_MAX ? `${text.slice(0, CELL_LENGTH_MAX - 1)}…` : text

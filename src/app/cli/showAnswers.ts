@@ -64,6 +64,9 @@ export const showAdoption = (answer: AdoptionAnswer) =>
   print([
     heading(answer, "Feature adoption"),
     "",
+    ...(answer.features.length === 0
+      ? ["No use of a feature (feature_used with a feature_name) is stored in this range.", ""]
+      : []),
     formatTable(
       ["feature", "users", "of active", "uses", ""],
       answer.features.map(({ featureName, uniqueUsers, adoptionRate, usageCount }) => [
@@ -75,7 +78,7 @@ export const showAdoption = (answer: AdoptionAnswer) =>
       ]),
     ),
     "",
-    `${formatCount(answer.features[0]?.totalUsers ?? 0)} persons were active.`,
+    `${formatCount(answer.totalUsers)} persons were active.`,
     ...quality(answer),
   ])
 

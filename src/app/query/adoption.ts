@@ -25,6 +25,8 @@ export interface FeatureAdoption {
 }
 
 export interface AdoptionAnswer extends Frame {
+  /** Persons active in the range, whatever they did. */
+  readonly totalUsers: number
   /** Most users first. */
   readonly features: ReadonlyArray<FeatureAdoption>
 }
@@ -36,21 +38,26 @@ export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) 
   const queries = yield* ReadModelQueries
   const feature = input.feature === undefined ? undefined : boundedItem(input.feature)
   const cells = yield* queries.cells(measure.id, question.range, feature === undefined ? {} : { item: feature })
-  const features = yield* adoptionOf(measure, cells, question)
+  const everybody = yield* liveMeasure(BUILTIN_METRICS.activeUsers.name)
+  const totalUsers = (yield* queries.uniquesByValue(everybody.id, question.range)).get("") ?? 0
+  const features = yield* adoptionOf(measure, cells, question, totalUsers)
   const wanted = feature === undefined ? features : features.filter(({ featureName }) => featureName === feature)
-  return { ...(yield* frame(measure.definition, question, cells)), features: wanted } satisfies AdoptionAnswer
+  return {
+    ...(yield* frame(measure.definition, question, cells)),
+    totalUsers,
+    features: wanted,
+  } satisfies AdoptionAnswer
 })
 
 /** Adoption of each value of a measure with a breakdown. */
-export const adoptionOf = Effect.fnUntraced(function* (
+const adoptionOf = Effect.fnUntraced(function* (
   measure: MeasureVersion,
   cells: ReadonlyArray<Cell>,
   { range }: Question,
+  totalUsers: number,
 ) {
   const queries = yield* ReadModelQueries
   const uniques = yield* queries.uniquesByValue(measure.id, range)
-  const everybody = yield* liveMeasure(BUILTIN_METRICS.activeUsers.name)
-  const totalUsers = (yield* queries.uniquesByValue(everybody.id, range)).get("") ?? 0
   const days = new Map<string, Map<number, { users: number; uses: number }>>()
   for (const { item, day, stat, amount } of cells) {
     const ofItem = days.get(item) ?? new Map<number, { users: number; uses: number }>()

@@ -28,8 +28,6 @@ export const STANDARD_EVENT_NAMES = [
   "custom",
 ] as const
 
-export type StandardEventName = (typeof STANDARD_EVENT_NAMES)[number]
-
 /** Name given to an event whose kind has none of its own. */
 export const NAME_OF_KIND = {
   page: "page_view",

@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs"
 import { Clock, Console, Effect, Option, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { Quarantine } from "../../../domain/log/Quarantine.ts"
 import { TimeZone } from "../../../domain/time/TimeZone.ts"
 import { parseColumnMap } from "../../import/columnMap.ts"
 import { FileNotFound } from "../../import/errors.ts"
@@ -56,8 +55,6 @@ export const importCommand = Command.make(
         const started = yield* Clock.currentTimeMillis
         const sum = { read: 0, accepted: 0, rejected: 0 }
         const failures: Array<CliFailure> = []
-        const quarantine = yield* Quarantine
-        const waitingBefore = yield* countWaiting(quarantine)
         for (const file of files) {
           const imported = yield* Effect.scoped(
             Effect.gen(function* () {
@@ -82,7 +79,6 @@ export const importCommand = Command.make(
         const projected = noProject || sum.read === 0 ? null : yield* projectShowing("project")
         const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
         const eventsPerSecond = Math.round(sum.read / Math.max(0.001, seconds))
-        const waiting = (yield* countWaiting(quarantine)) - waitingBefore
         if (json) {
           const duplicates = projected?.duplicates ?? null
           yield* printJson({
@@ -93,7 +89,7 @@ export const importCommand = Command.make(
             eventsPerSecond,
             failures: failures.map(({ sentence }) => sentence),
           })
-        } else {
+        } else if (sum.read > 0 || failures.length === 0) {
           yield* Console.log(
             [
               `read        ${formatCount(sum.read)}`,
@@ -108,7 +104,7 @@ export const importCommand = Command.make(
               `${formatCount(projected.conflicts)} repeats say something else than the copy that counts.`,
             )
           }
-          if (waiting > 0) yield* Console.log(`"tidemark quarantine list" shows what was rejected, and why.`)
+          if (sum.rejected > 0) yield* Console.log(`"tidemark quarantine list" shows what was rejected, and why.`)
         }
         if (failures.length > 0) {
           const sentence = failures.map((failure) => failure.sentence).join("\n")
@@ -128,6 +124,3 @@ export const importCommand = Command.make(
     { command: "zcat *.gz | tidemark import -", description: "Import what another program prints" },
   ]),
 )
-
-const countWaiting = (quarantine: Quarantine["Service"]) =>
-  Effect.map(quarantine.counts, (counts) => [...counts.values()].reduce((sum, lines) => sum + lines, 0))

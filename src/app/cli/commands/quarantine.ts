@@ -66,12 +66,7 @@ const replay = Command.make(
     json,
   },
   Effect.fn(function* ({ map, event, json }) {
-    const columns = yield* sayingWhy(
-      Option.match(map, {
-        onNone: () => Effect.succeed(undefined),
-        onSome: (text) => Effect.fromResult(parseColumnMap(text)),
-      }),
-    )
+    const columns = Option.isSome(map) ? yield* sayingWhy(Effect.fromResult(parseColumnMap(map.value))) : undefined
     yield* withStore(
       Effect.gen(function* () {
         const replayed = yield* replayQuarantine({ map: columns, eventName: given(event) })

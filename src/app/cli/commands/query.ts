@@ -2,7 +2,7 @@ import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Analytics } from "../../Analytics.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { given, json, optionalText, range, withStore } from "../options.ts"
+import { given, json, optionalText, range, withProvenStore } from "../options.ts"
 import { printJson } from "../print.ts"
 import {
   showActiveUsers,
@@ -32,7 +32,7 @@ const activeUsers = Command.make(
     json,
   },
   ({ from, to, interval, event, json }) =>
-    withStore(
+    withProvenStore(
       Analytics.use((analytics) =>
         analytics.activeUsers({ from: given(from), to: given(to), interval, event: given(event) }),
       ).pipe(printAnswer(json, showActiveUsers)),
@@ -55,7 +55,7 @@ const adoption = Command.make(
   "adoption",
   { ...range, feature: optionalText("feature", "Only this feature"), json },
   ({ from, to, feature, json }) =>
-    withStore(
+    withProvenStore(
       Analytics.use((analytics) =>
         analytics.adoption({ from: given(from), to: given(to), feature: given(feature) }),
       ).pipe(printAnswer(json, showAdoption)),
@@ -95,7 +95,7 @@ const funnel = Command.make(
       order,
       ...(Option.isSome(window) ? { window: window.value } : {}),
     }))
-    yield* withStore(
+    yield* withProvenStore(
       Analytics.use((analytics) =>
         analytics.funnel({ name: given(name), formula: given(formula), from: given(from), to: given(to) }),
       ).pipe(printAnswer(json, showFunnel)),
@@ -116,7 +116,7 @@ const sessions = Command.make(
   "sessions",
   { ...range, gap: optionalText("gap", "Longest pause within a session (default 30m)"), json },
   ({ from, to, gap, json }) =>
-    withStore(
+    withProvenStore(
       Analytics.use((analytics) => analytics.sessions({ from: given(from), to: given(to), gap: given(gap) })).pipe(
         printAnswer(json, showSessions),
       ),
@@ -129,7 +129,7 @@ const sessions = Command.make(
 )
 
 const events = Command.make("events", { ...range, event: eventFlag, json }, ({ from, to, event, json }) =>
-  withStore(
+  withProvenStore(
     Analytics.use((analytics) => analytics.events({ from: given(from), to: given(to), event: given(event) })).pipe(
       printAnswer(json, showEvents),
     ),
@@ -143,7 +143,7 @@ const user = Command.make(
   "user",
   { id: Argument.String("id").pipe(Argument.withDescription("A user id or an anonymous id")), ...range, json },
   ({ id, from, to, json }) =>
-    withStore(
+    withProvenStore(
       Analytics.use((analytics) => analytics.user(id, { from: given(from), to: given(to) })).pipe(
         printAnswer(json, showUser),
       ),
@@ -157,7 +157,7 @@ const metric = Command.make(
   "metric",
   { name: Argument.String("name").pipe(Argument.withDescription("A metric that was applied")), ...range, json },
   ({ name, from, to, json }) =>
-    withStore(
+    withProvenStore(
       Analytics.use((analytics) => analytics.metric(name, { from: given(from), to: given(to) })).pipe(
         printAnswer(json, showMetric),
       ),

@@ -4,11 +4,11 @@ import { formatDuration } from "../../../domain/time/duration.ts"
 import { doctor } from "../../doctor.ts"
 import { status } from "../../status.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { json, root, withStore } from "../options.ts"
+import { json, root, withProvenStore, withStore } from "../options.ts"
 import { formatTable, printJson } from "../print.ts"
 
 export const statusCommand = Command.make("status", { json }, ({ json }) =>
-  withStore(
+  withProvenStore(
     Effect.gen(function* () {
       const found = yield* status()
       if (json) return yield* printJson(found)
