@@ -386,6 +386,13 @@ describe("NDJSON", () => {
     }
   })
 
+  test("a line nested 150,000 levels deep goes to quarantine, and the next line counts", async () => {
+    const deep = `{"event":"a","timestamp":"2025-01-01","properties":{"x":${"[".repeat(150_000)}${"]".repeat(150_000)}}}`
+    const outcome = await runOn(`${deep}\n${line({ event: "after" })}\n`)
+    expect(reasons(outcome)).toEqual([[1, "too-deep"]])
+    expect(outcome.events.map((event) => event.name)).toEqual(["after"])
+  })
+
   test("an event of just the largest size counts", async () => {
     const fill = EVENT_BYTES_MAX - Buffer.byteLength(line({ fill: "" }))
     expect((await runOn(`${line({ fill: "x".repeat(fill) })}\n`)).events).toHaveLength(1)

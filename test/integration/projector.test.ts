@@ -419,6 +419,18 @@ describe("the projector", () => {
         }),
       )
     })
+
+    test("without its last control fact is PositionDiverged, since the settings may have stood there", () =>
+      inStore(
+        Effect.gen(function* () {
+          yield* append([event({})], [])
+          yield* recordDefinitions([clicks])
+          yield* project()
+          const { database } = yield* LogFile
+          database.exec("DELETE FROM records WHERE partition = -1")
+          expect(yield* Effect.flip(project())).toMatchObject({ _tag: "PositionDiverged", found: "no batch" })
+        }),
+      ))
   })
 
   describe("a build that was cut off", () => {
