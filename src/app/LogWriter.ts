@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { Clock, Context, Effect, Layer, Semaphore } from "effect"
 import type { Event } from "../domain/event/Event.ts"
 import { attributedTo } from "../domain/identity/distinctId.ts"
@@ -14,6 +15,12 @@ const BATCH_EVENTS = 1000
 /** Largest batch in bytes: below the 1 MiB that JetStream takes by default, with room for headers. */
 const BATCH_BYTES_MAX = 900 * 1024
 
+/**
+ * One of many writers takes a new id after this long, so that readers can forget chains: they keep one for
+ * `CHAIN_MEMORY_MILLIS` after its last batch.
+ */
+const WRITER_LIFE_MILLIS = 86_400_000
+
 export type AppendError = LogUnavailable | LogDamaged | UnknownBatchVersion
 
 /**
@@ -23,7 +30,10 @@ export type AppendError = LogUnavailable | LogDamaged | UnknownBatchVersion
 export class LogWriter extends Context.Service<
   LogWriter,
   {
-    /** Appends events; returns when they are durable. All or none of one call, the order kept within a partition. */
+    /**
+     * Appends events; returns when they are durable, in their order within a partition. After a failure some of them may
+     * be in the log: append all of them again, with the same ids, and each counts once.
+     */
     readonly append: (events: ReadonlyArray<Event>) => Effect.Effect<ReadonlyArray<Position>, AppendError>
     /** Appends events to one given partition: control facts. */
     readonly appendTo: (
@@ -37,13 +47,23 @@ export class LogWriter extends Context.Service<
     Effect.gen(function* () {
       const log = yield* EventLog
       const turn = yield* Semaphore.make(1)
-      const writer = log.incarnation
+      // The log's one writer goes on where the process before it ended; one of many begins chains of its own.
+      const many = log.writers === "many"
+      let writer = many ? randomUUID() : log.incarnation
+      let writerSince = 0
       /** The last batch of this writer per partition. Absent: to be read from the log. */
       const ends = new Map<number, ChainEnd>()
+
+      const beginAnew = (now: number): void => {
+        ends.clear()
+        if (many) writer = randomUUID()
+        writerSince = now
+      }
 
       const endOf = Effect.fnUntraced(function* (partition: number) {
         const known = ends.get(partition)
         if (known !== undefined) return known
+        if (many) return { number: 0, sum: "" }
         const status = yield* log.status
         const last = status.find((entry) => entry.partition === partition)?.last ?? null
         if (last === null) return { number: 0, sum: "" }
@@ -64,6 +84,7 @@ export class LogWriter extends Context.Service<
 
       const appendGroups = Effect.fnUntraced(function* (groups: ReadonlyMap<number, ReadonlyArray<Event>>) {
         const loggedAt = yield* Clock.currentTimeMillis
+        if (many && loggedAt - writerSince >= WRITER_LIFE_MILLIS) beginAnew(loggedAt)
         const batches: Array<PackedBatch> = []
         const next = new Map<number, ChainEnd>()
         for (const [partition, events] of groups) {
@@ -75,8 +96,9 @@ export class LogWriter extends Context.Service<
           next.set(partition, end)
         }
         const positions = yield* log.append(batches).pipe(
-          // Whether it arrived is not known, so where the chain ends is read anew.
-          Effect.onError(() => Effect.sync(() => ends.clear())),
+          // Whether it arrived is not known: the one writer reads anew where its chain ends, one of many leaves its
+          // chain as it is and begins another.
+          Effect.onError(() => Effect.sync(() => beginAnew(loggedAt))),
         )
         for (const [partition, end] of next) ends.set(partition, end)
         return positions

@@ -37,15 +37,33 @@ export const openRecord = ({ position, bytes }: LogRecord): Effect.Effect<Batch,
  */
 export const readBatches = (
   partition: number,
-  { after = 0, upTo, chain = new ChainVerifier(partition) }: ReadOptions = {},
+  { after = 0, upTo, chain }: ReadOptions = {},
 ): Stream.Stream<OpenedBatch, ReadError, EventLog> =>
-  Stream.unwrap(Effect.map(EventLog, (log) => log.read(partition, after))).pipe(
-    Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo),
-    Stream.mapEffect(({ position, bytes }) =>
-      Effect.gen(function* () {
-        const batch = yield* openRecord({ position, bytes })
-        yield* Effect.fromResult(chain.accept(position.sequence, batch))
-        return { position, batch }
-      }),
-    ),
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const verifier = chain ?? (yield* newChain(partition))
+      return openBatches(log.read(partition, after), verifier).pipe(
+        Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo),
+      )
+    }),
+  )
+
+/** The verifier for a partition that is read from its front. */
+export const newChain = Effect.fnUntraced(function* (partition: number) {
+  const log = yield* EventLog
+  return new ChainVerifier(partition, {}, (yield* log.begins) > 1)
+})
+
+/** Opens and proves records, one after another. */
+export const openBatches = <E, R>(
+  records: Stream.Stream<LogRecord, E, R>,
+  chain: ChainVerifier,
+): Stream.Stream<OpenedBatch, E | LogDamaged | UnknownBatchVersion, R> =>
+  Stream.mapEffect(records, ({ position, bytes }) =>
+    Effect.gen(function* () {
+      const batch = yield* openRecord({ position, bytes })
+      yield* Effect.fromResult(chain.accept(position.sequence, batch))
+      return { position, batch }
+    }),
   )

@@ -205,6 +205,42 @@ export const eventLogContract = (name: string, makeHome: () => Promise<LogHome>)
       }),
     )
 
+    scenario("is proven whole until a record in the middle is gone", ({ log, remove }) =>
+      Effect.gen(function* () {
+        yield* log.prove
+        expect(yield* log.begins).toBe(1)
+        const positions = yield* log.append(chainOf(6))
+        yield* log.prove
+        yield* remove(0, positions[2]!.sequence)
+        yield* remove(0, positions[3]!.sequence)
+        const error = yield* Effect.flip(log.prove)
+        expect(error).toMatchObject({ _tag: "LogDamaged", sequence: positions[2]!.sequence })
+        expect(error.message).toContain(`2 records are missing, ${positions[2]!.sequence} to ${positions[3]!.sequence}`)
+      }),
+    )
+
+    scenario("follows: what is there, then what comes, without an end", ({ log }) =>
+      Effect.gen(function* () {
+        const batches = chainOf(9)
+        const positions = yield* log.append(batches.slice(0, 3))
+        const seen: Array<LogRecord> = []
+        yield* log.follow(0, positions[0]!.sequence).pipe(
+          Stream.take(8),
+          Stream.runForEach((record) =>
+            Effect.gen(function* () {
+              seen.push(record)
+              // Each that comes brings the next, so the reader is at the end of the log again and again.
+              if (seen.length >= 2 && seen.length < 8) {
+                const next = batches[seen.length + 1]!
+                yield* Effect.forkChild(Effect.andThen(Effect.yieldNow, log.append([next])))
+              }
+            }),
+          ),
+        )
+        expectRecords(seen, batches.slice(1))
+      }),
+    )
+
     scenario(
       "keeps partitions apart, the control facts' too",
       ({ log }) =>

@@ -79,7 +79,10 @@ const position = (sequence: number, partition = 0) => ({
 
 const checkpoint = (sequence: number, partition = 0): Checkpoint => ({
   position: position(sequence, partition),
-  chain: { w: { number: sequence, sum: "00112233445566778899aabbccddeeff" }, __proto__x: { number: 1, sum: "" } },
+  chain: {
+    w: { number: sequence, sum: "00112233445566778899aabbccddeeff", loggedAt: sequence },
+    __proto__x: { number: 1, sum: "", loggedAt: 1 },
+  },
   logTime: 1_763_769_600_000 + sequence,
   counts: { projected: sequence * 10, duplicates: 2, conflicts: 1, personless: 3 },
 })

@@ -228,8 +228,12 @@ const NOT_HERE = Effect.die("the model in memory has no such thing")
 const NO_LOG = EventLog.of({
   incarnation: "none",
   partitions: 1,
+  writers: "one",
   append: () => NOT_HERE,
   read: () => Stream.fromEffect(NOT_HERE),
+  follow: () => Stream.fromEffect(NOT_HERE),
+  prove: NOT_HERE,
+  begins: NOT_HERE,
   at: () => NOT_HERE,
   status: NOT_HERE,
 })

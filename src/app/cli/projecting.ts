@@ -9,9 +9,11 @@ export const projectShowing = (verb: "project" | "rebuild") =>
     Effect.gen(function* () {
       const log = yield* EventLog
       const projector = yield* Projector
-      const total = (yield* log.status)
-        .filter(({ partition }) => partition >= 0)
-        .reduce((sum, { events }) => sum + events, 0)
+      const counts = (yield* log.status).filter(({ partition }) => partition >= 0).map(({ events }) => events)
+      // A log that can't count its events without reading them gives no total to show.
+      const total = counts.every((events) => events !== null)
+        ? counts.reduce((sum, events) => sum + events, 0)
+        : undefined
       const progress = yield* makeProgress(verb === "project" ? "Projecting" : "Rebuilding")
       const options = { onProgress: (done: number) => progress.report(done, verb === "rebuild" ? total : undefined) }
       return yield* verb === "project" ? projector.project(options) : projector.rebuild(options)

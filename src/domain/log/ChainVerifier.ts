@@ -2,8 +2,17 @@ import { Result } from "effect"
 import type { Batch } from "./batch.ts"
 import { LogDamaged } from "./errors.ts"
 
-/** The last batch seen of each writer: its number and checksum. */
-export type ChainState = Readonly<Record<string, { readonly number: number; readonly sum: string }>>
+/** The last batch seen of each writer: its number, its checksum, and its log time in ms. */
+export type ChainState = Readonly<Record<string, ChainEnd>>
+
+interface ChainEnd {
+  readonly number: number
+  readonly sum: string
+  readonly loggedAt: number
+}
+
+/** How long after its last batch a chain is remembered, in ms of log time, where writers come and go. */
+export const CHAIN_MEMORY_MILLIS = 7 * 86_400_000
 
 /**
  * Follows the chains of all writers in one partition, record by record: every writer numbers its batches and names the
@@ -11,17 +20,20 @@ export type ChainState = Readonly<Record<string, { readonly number: number; read
  */
 export class ChainVerifier {
   readonly #partition: number
-  readonly #last: Map<string, { readonly number: number; readonly sum: string }>
+  readonly #last: Map<string, ChainEnd>
+  readonly #trimmed: boolean
 
-  constructor(partition: number, state: ChainState = {}) {
+  /** `trimmed`: the log is read from a front that was cut off, so a writer may be met in the middle of its chain. */
+  constructor(partition: number, state: ChainState = {}, trimmed = false) {
     this.#partition = partition
     this.#last = new Map(Object.entries(state))
+    this.#trimmed = trimmed
   }
 
   /** Takes the next record; a failure says what is missing, and leaves the state as it was. */
   accept(sequence: number, batch: Batch): Result.Result<void, LogDamaged> {
-    const { writer, number, previous, partition } = batch.origin
-    const last = this.#last.get(writer)
+    const { writer, number, previous, partition, loggedAt } = batch.origin
+    const last = this.#last.get(writer) ?? (this.#trimmed ? { number: number - 1, sum: previous } : undefined)
     const expected = (last?.number ?? 0) + 1
     const damaged = (problem: string) => Result.fail(new LogDamaged({ partition: this.#partition, sequence, problem }))
     if (partition !== this.#partition)
@@ -38,8 +50,13 @@ export class ChainVerifier {
     if (previous !== (last?.sum ?? "")) {
       return damaged(`batch ${number} of writer ${writer} follows another batch ${number - 1} than the one in this log`)
     }
-    this.#last.set(writer, { number, sum: batch.sum })
+    this.#last.set(writer, { number, sum: batch.sum, loggedAt })
     return Result.succeed(undefined)
+  }
+
+  /** Forgets chains whose last batch was logged before an instant (ms): their writers have new ids by then. */
+  forgetBefore(instant: number): void {
+    for (const [writer, { loggedAt }] of this.#last) if (loggedAt < instant) this.#last.delete(writer)
   }
 
   get state(): ChainState {

@@ -1,6 +1,6 @@
 import { Context, type Effect, type Stream } from "effect"
 import type { PackedBatch } from "./batch.ts"
-import type { LogUnavailable } from "./errors.ts"
+import type { LogDamaged, LogUnavailable } from "./errors.ts"
 import type { Position } from "./position.ts"
 
 /** One record as the log holds it. */
@@ -13,8 +13,10 @@ export interface LogRecord {
 export interface PartitionStatus {
   readonly partition: number
   readonly records: number
-  readonly events: number
-  readonly bytes: number
+  /** Events in the records; `null` where the log can't say without reading them. */
+  readonly events: number | null
+  /** Bytes stored; `null` where the log can't tell its partitions apart. */
+  readonly bytes: number | null
   readonly last: Position | null
 }
 
@@ -27,19 +29,35 @@ export const CONTROL_PARTITION = -1
  * Owns: durability, order within a partition, and that a batch id is stored once. Does not own: what batches mean,
  * whether the chain of a writer is whole (`ChainVerifier`), dedupe of events.
  *
- * Guarantees: `append` returns after the batches are durable, all or none of one call; appending a batch id again
- * returns the position it already has. Sequences ascend in the order of appending; holes are allowed. `read` gives
- * records after a position (exclusive), in order, up to the end as it was when the read began.
+ * Guarantees: `append` returns after the batches are durable, in their order within a partition. When it fails, any
+ * number of them may have been stored, always the first ones of each partition; appending a batch id again returns the
+ * position it already has. Sequences ascend in the order of appending; holes are allowed. `read` gives records after a
+ * position (exclusive), in order, up to the end as it was when the read began.
  */
 export class EventLog extends Context.Service<
   EventLog,
   {
+    /** Made once when the log was created: another log has another. */
     readonly incarnation: string
     readonly partitions: number
+    /** Whether every writing process is a writer of its own, or all are the one writer of the log. */
+    readonly writers: "many" | "one"
     readonly append: (batches: ReadonlyArray<PackedBatch>) => Effect.Effect<ReadonlyArray<Position>, LogUnavailable>
-    readonly read: (partition: number, after: number) => Stream.Stream<LogRecord, LogUnavailable>
+    readonly read: (partition: number, after: number) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
+    /** Like `read`, but never ends: at the end of the log it waits for more. */
+    readonly follow: (partition: number, after: number) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
     /** The record at exactly this sequence, or `null` where there is a hole or the end. */
     readonly at: (partition: number, sequence: number) => Effect.Effect<LogRecord | null, LogUnavailable>
     readonly status: Effect.Effect<ReadonlyArray<PartitionStatus>, LogUnavailable>
+    /**
+     * Asks the store itself what it has lost: records missing from the middle that nobody is known to have removed.
+     * Says from where to where and how many. Records removed at the front, by retention or a purge, are no damage.
+     */
+    readonly prove: Effect.Effect<void, LogDamaged | LogUnavailable>
+    /**
+     * The first sequence that may still be stored: those below were removed at the front, by retention or a purge, so
+     * the numbers of a writer need not begin at 1. 1 while nothing ever was.
+     */
+    readonly begins: Effect.Effect<number, LogUnavailable>
   }
 >()("tidemark/domain/log/EventLog") {}

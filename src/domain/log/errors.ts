@@ -44,6 +44,10 @@ export class LogDamaged extends Data.TaggedError("LogDamaged")<{
   }
 }
 
+/** Names records that are gone from a log, by sequence, both ends included. */
+export const missingRecords = (first: number, last: number): string =>
+  first === last ? `record ${first} is missing` : `${last - first + 1} records are missing, ${first} to ${last}`
+
 /** The log does not hold what a saved position says; the histories have parted. */
 export class PositionDiverged extends Data.TaggedError("PositionDiverged")<{
   readonly saved: Position

@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
-import { Effect, Option, type Scope, Stream } from "effect"
+import { Effect, Latch, Option, type Scope, Stream } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
-import { LogUnavailable } from "../../domain/log/errors.ts"
+import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
 import { EventLog, type LogRecord, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import type { Position } from "../../domain/log/position.ts"
@@ -110,6 +110,14 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
     "SELECT partition, count(*) AS records, sum(events) AS events, sum(length(zstd)) AS bytes, max(sequence) AS last FROM records GROUP BY partition ORDER BY partition",
   )
 
+  /** The first hole of the file: this log numbers without any, and removes nothing. */
+  const hole = database.prepare(`
+    SELECT partition, sequence, before FROM (
+      SELECT partition, sequence, lag(sequence, 1, 0) OVER (PARTITION BY partition ORDER BY sequence) AS before FROM records
+    ) WHERE sequence <> before + 1 ORDER BY partition, sequence LIMIT 1`)
+  /** Opens at the next append, and is then replaced. */
+  let appended = Latch.makeUnsafe()
+
   const lastSequence = (partition: number): number => Number(last.get(partition)!["sequence"])
 
   const appendAll = (batches: ReadonlyArray<PackedBatch>): ReadonlyArray<Position> => {
@@ -125,6 +133,8 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
         return { incarnation, partition, sequence, batchId: batch.id }
       })
       database.exec("COMMIT")
+      appended.openUnsafe()
+      appended = Latch.makeUnsafe()
       return positions
     } catch (cause) {
       // A full disk may have rolled back already, and then there is nothing left to roll back.
@@ -149,9 +159,30 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
     return records
   }
 
+  /** Pages from a place on; at the end of the log it waits for the next append. */
+  const followPage = (partition: number, from: number) =>
+    Effect.gen(function* () {
+      for (;;) {
+        const next = appended
+        const records = yield* attempt("read the log", () => readPage(partition, from, Number.MAX_SAFE_INTEGER))
+        if (records.length > 0) return records
+        yield* next.await
+      }
+    })
+
+  const prove = Effect.gen(function* () {
+    const row = yield* attempt("read the log", () => hole.get())
+    if (row === undefined) return
+    const partition = Number(row["partition"])
+    const first = Number(row["before"]) + 1
+    const last = Number(row["sequence"]) - 1
+    return yield* new LogDamaged({ partition, sequence: first, problem: missingRecords(first, last) })
+  })
+
   return EventLog.of({
     incarnation,
     partitions,
+    writers: "one",
     append: (batches) => attempt("append to the log", () => appendAll(batches)),
     read: (partition, after) =>
       Stream.unwrap(
@@ -169,6 +200,15 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
             ),
         ),
       ),
+    follow: (partition, after) =>
+      Stream.paginate(after, (from) =>
+        Effect.map(
+          followPage(partition, from),
+          (records) => [records, Option.some(records[records.length - 1]!.position.sequence)] as const,
+        ),
+      ),
+    prove,
+    begins: Effect.succeed(1),
     at: (partition, sequence) =>
       attempt("read the log", () => {
         const row = at.get(partition, sequence)
