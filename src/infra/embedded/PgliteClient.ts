@@ -1,10 +1,11 @@
 import { statfsSync } from "node:fs"
 import { dirname } from "node:path"
 import { PGlite } from "@electric-sql/pglite"
-import { Effect, Layer, Semaphore, Stream } from "effect"
+import { Context, Effect, Layer, Option, Semaphore, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Connection } from "effect/sql/SqlConnection"
 import { Reactivity } from "effect/reactivity"
+import { BulkCopy, copyStatement } from "../sql/BulkCopy.ts"
 import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
 import { makePostgresCompiler } from "../sql/postgresCompiler.ts"
 import { StoreUnavailable } from "./errors.ts"
@@ -18,12 +19,11 @@ import { reasonOf } from "./StoreLock.ts"
 const SERVER_SETTINGS = ["shared_buffers=16MB", "wal_buffers=1MB", "min_wal_size=32MB", "max_wal_size=64MB"]
 
 /**
- * Postgres inside this process (PGlite), its files below `directory`, as effect/sql's `SqlClient`. It has one
- * connection: statements and transactions wait for each other.
+ * Postgres inside this process (PGlite), its files below `directory`, as effect/sql's `SqlClient` and as `BulkCopy`. It
+ * has one connection: statements and transactions wait for each other.
  */
-export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient, StoreUnavailable> =>
-  Layer.effect(
-    SqlClient.SqlClient,
+export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient | BulkCopy, StoreUnavailable> =>
+  Layer.effectContext(
     Effect.gen(function* () {
       const database = yield* Effect.acquireRelease(
         Effect.tryPromise({
@@ -35,7 +35,7 @@ export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient,
       )
       const turn = yield* Semaphore.make(1)
       const connection = makeConnection(database)
-      return yield* SqlClient.make({
+      const client = yield* SqlClient.make({
         acquirer: Effect.succeed(connection),
         borrower: (use) => turn.withPermit(use(connection)),
         transactionAcquirer: Effect.as(
@@ -47,6 +47,15 @@ export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient,
         spanAttributes: [["db.system.name", "postgresql"]],
         releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
       })
+      return Context.make(SqlClient.SqlClient, client).pipe(
+        Context.add(BulkCopy, {
+          copy: Effect.fnUntraced(function* (table, columns, text) {
+            const copied = copyInto(database, copyStatement(table, columns, "'/dev/blob'"), text)
+            const inTransaction = Option.isSome(yield* Effect.serviceOption(client.transactionService))
+            yield* inTransaction ? copied : turn.withPermit(copied)
+          }),
+        }),
+      )
     }),
   ).pipe(Layer.provide(Reactivity.layer))
 
@@ -75,6 +84,15 @@ const open = async (directory: string): Promise<PGlite> => {
   await database.exec("CREATE SCHEMA IF NOT EXISTS tidemark; SET search_path TO tidemark; SET timezone TO 'UTC'")
   return database
 }
+
+/** PGlite reads what it copies from a file of the name `/dev/blob`. */
+const copyInto = (database: PGlite, statement: string, text: string) =>
+  Effect.asVoid(
+    Effect.tryPromise({
+      try: () => database.query(statement, [], { blob: new Blob([text]) }),
+      catch: (cause) => classifyPostgresError(cause),
+    }),
+  )
 
 const makeConnection = (database: PGlite): Connection => {
   const query = (sql: string, params: ReadonlyArray<unknown>, rowMode: "object" | "array") =>

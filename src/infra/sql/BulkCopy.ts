@@ -1,17 +1,24 @@
 import { Context, type Effect } from "effect"
+import { Statement } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 
 /**
  * `COPY … FROM STDIN`, which effect/sql does not have: several times as fast as any `INSERT` where rows are many. It runs
- * inside the transaction that the calling fiber is in.
+ * inside the transaction that the calling fiber is in; without one, it is a transaction of its own.
  */
 export class BulkCopy extends Context.Service<
   BulkCopy,
   {
     /**
-     * Copies rows into a table, by the columns named. `text` is in Postgres' text format: a line per row, a tab between
-     * values; see `copyText.ts`.
+     * Copies rows into a table, by the columns named; the names are quoted here. `text` is in Postgres' text format: a
+     * line per row, a tab between values; `copyText` makes it.
      */
     readonly copy: (table: string, columns: ReadonlyArray<string>, text: string) => Effect.Effect<void, SqlError>
   }
 >()("tidemark/infra/sql/BulkCopy") {}
+
+const quote = Statement.defaultEscape('"')
+
+/** The statement that copies into a table from where the driver keeps the rows. */
+export const copyStatement = (table: string, columns: ReadonlyArray<string>, source: "STDIN" | "'/dev/blob'"): string =>
+  `COPY ${quote(table)} (${columns.map(quote).join()}) FROM ${source}`
