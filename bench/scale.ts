@@ -6,7 +6,7 @@ import { Effect, Layer } from "effect"
 import { Analytics } from "../src/app/Analytics.ts"
 import { layerEmbedded } from "../src/app/embedded.ts"
 import { LogWriter } from "../src/app/LogWriter.ts"
-import { Projector } from "../src/app/Projector.ts"
+import { Projector } from "../src/app/projection/Projector.ts"
 import type { Event } from "../src/domain/event/Event.ts"
 import { simulatedEvents } from "./events.ts"
 

@@ -4,7 +4,7 @@ export { type Embedded, type EmbeddedOptions, layerEmbedded, type OpenError } fr
 export { type Imported, importEvents, type ImportEventsOptions } from "./app/importEvents.ts"
 export { type AppendError, LogWriter } from "./app/LogWriter.ts"
 export { applyMetrics } from "./app/metrics.ts"
-export { type Projected, type ProjectError, type ProjectOptions, Projector } from "./app/Projector.ts"
+export { type Projected, type ProjectError, type ProjectOptions, Projector } from "./app/projection/Projector.ts"
 export { dropQuarantine, replayQuarantine } from "./app/quarantine.ts"
 export { status } from "./app/status.ts"
 export { EventRejected, Tracker, TrackerFull, type TrackerOptions } from "./app/Tracker.ts"

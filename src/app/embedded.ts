@@ -14,7 +14,7 @@ import { lockStore } from "../infra/embedded/StoreLock.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
 import { LogWriter } from "./LogWriter.ts"
-import { Projector } from "./Projector.ts"
+import { Projector } from "./projection/Projector.ts"
 
 /** Where an embedded store is, and how it is made when it isn't there yet. */
 export interface EmbeddedOptions {

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
-import { Projector } from "../Projector.ts"
+import { Projector } from "../projection/Projector.ts"
 import { makeProgress } from "./progress.ts"
 
 /** Projects (or rebuilds) with a progress bar. */

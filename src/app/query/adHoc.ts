@@ -3,7 +3,7 @@ import { EMPTY_FACT, type Fact, factKey, joinFacts } from "../../domain/measure/
 import type { Measure } from "../../domain/measure/Measure.ts"
 import { completeStep, resolveIdentities } from "../../domain/projection/completeStep.ts"
 import { Fold } from "../../domain/projection/Fold.ts"
-import { ReadModel } from "../../domain/projection/ReadModel.ts"
+import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
 import { scanLog } from "./scanLog.ts"
 
@@ -16,17 +16,18 @@ export const adHocFacts = Effect.fnUntraced(function* (
   zone: TimeZone,
   mergeWindowMillis: number | null,
 ) {
-  const readModel = yield* ReadModel
+  const queries = yield* ReadModelQueries
   const fold = new Fold([measure], zone)
   yield* scanLog((partition, sequence, batch, duplicates) => fold.add(partition, sequence, batch, duplicates))
-  const known = yield* readModel.identities([...fold.gathered.keys()])
-  const resolved = resolveIdentities(fold, known)
+  // Who is who of what is projected is in the tables, so no new keys are needed.
+  const known = yield* queries.identities([...fold.gathered.keys()])
+  const resolved = resolveIdentities(fold, { ...known, newKeys: [] })
   const changes = completeStep(fold, resolved, [new Map()], mergeWindowMillis, zone)
   const personOf = new Map([...resolved.rows.values(), ...changes.identities].map((row) => [row.key, row.person]))
   const byPerson = new Map<number, Fact>()
-  for (const { key, upserts } of changes.measures[0]!.facts) {
+  for (const { key, rows } of changes.measures[0]!.facts) {
     const person = personOf.get(key)!
-    const fact: Fact = new Map(upserts.map((row) => [factKey(row.value, row.month), row]))
+    const fact: Fact = new Map(rows.map((row) => [factKey(row.value, row.month), row]))
     byPerson.set(person, joinFacts(byPerson.get(person) ?? EMPTY_FACT, fact))
   }
   return byPerson

@@ -49,6 +49,19 @@ export const joinFacts = (a: Fact, b: Fact): Fact => {
 }
 
 /**
+ * The rows of `gained` that say something which `known` does not: joining them gives the same as joining all of `gained`.
+ * Moments count as news, since every event is gathered once.
+ */
+export const newsIn = (gained: Fact, known: Fact): ReadonlyArray<FactRow> => {
+  const news: Array<FactRow> = []
+  for (const [key, row] of gained) {
+    const held = known.get(key)
+    if (held === undefined || (row.mask & ~held.mask) !== 0 || row.points.times.length > 0) news.push(row)
+  }
+  return news
+}
+
+/**
  * Cuts a device's fact at an instant: what was observed before it, and from it on. Exact, since facts of devices keep
  * their moments. Joining the two parts gives back the whole.
  */
@@ -125,6 +138,11 @@ export class FactBuilder {
       row.points.keys.push(key)
       row.points.labels.push(label)
     }
+  }
+
+  /** The months observed so far. */
+  get months(): Iterable<Month> {
+    return new Set([...this.#byValue.values()].flatMap((byMonth) => [...byMonth.keys()]))
   }
 
   build(): Fact {

@@ -36,7 +36,25 @@ export interface Measure {
   readonly observe: (event: ObservedEvent) => Observation | null
   /** Whether `contribute` needs the moments, or the days alone. Facts of devices keep moments in any case. */
   readonly keepsPoints: boolean
+  /**
+   * How much of a fact a contribution depends on. `month`: every month contributes by itself, so a step needs only the
+   * months that it adds to. `history`: one observation may change what any other contributes.
+   */
+  readonly reach: "month" | "history"
   readonly contribute: (fact: Fact, emit: Emit) => void
+  /**
+   * The same as `contribute(before, subtract)` and `contribute(after, add)`, without what cancels out: most of what a
+   * person contributed before a step it still contributes after it.
+   */
+  readonly contributeChange: (before: Fact, after: Fact, subtract: Emit, add: Emit) => void
   /** What the event adds by itself, whoever did it. `null` for measures of persons only. */
   readonly tally: ((event: ObservedEvent, day: Day, emit: Emit, emitDecimal: EmitDecimal) => void) | null
 }
+
+/** The change of a contribution, by its definition: for measures that know no shorter way. */
+export const wholeChange =
+  (contribute: Measure["contribute"]): Measure["contributeChange"] =>
+  (before, after, subtract, add) => {
+    if (before.size > 0) contribute(before, subtract)
+    if (after.size > 0) contribute(after, add)
+  }

@@ -1,8 +1,8 @@
 import type { MetricDefinition } from "../metric/definition.ts"
 import { boundedItem } from "../metric/boundedItem.ts"
 import { compileFilter, fieldReader, type ObservedEvent } from "../metric/filter.ts"
-import { daysOfMask } from "./Fact.ts"
-import type { Measure } from "./Measure.ts"
+import { daysOfMask, EMPTY_FACT, type Fact } from "./Fact.ts"
+import type { Emit, Measure } from "./Measure.ts"
 
 /** Persons a day (`users`) and events a day (`events`), for each value of the breakdown. */
 export const activeUsers = (definition: MetricDefinition): Measure => {
@@ -12,17 +12,26 @@ export const activeUsers = (definition: MetricDefinition): Measure => {
     definition,
     concerns: filter.named,
     keepsPoints: false,
+    reach: "month",
     observe: (event) => {
       if (!filter.holds(event)) return null
       const value = valueOf(event)
       return value === undefined ? null : { value, label: "" }
     },
-    contribute: (fact, emit) => {
-      for (const { value, month, mask } of fact.values()) {
-        for (const day of daysOfMask(month, mask)) emit(day, value, "users", 1)
-      }
+    contribute: (fact, emit) => emitDaysMissing(fact, EMPTY_FACT, emit),
+    contributeChange: (before, after, subtract, add) => {
+      emitDaysMissing(before, after, subtract)
+      emitDaysMissing(after, before, add)
     },
     tally: countEvents(definition),
+  }
+}
+
+/** One person on each day of a fact that another fact lacks. */
+const emitDaysMissing = (fact: Fact, other: Fact, emit: Emit): void => {
+  for (const [key, { value, month, mask }] of fact) {
+    const missing = mask & ~(other.get(key)?.mask ?? 0)
+    if (missing !== 0) for (const day of daysOfMask(month, missing)) emit(day, value, "users", 1)
   }
 }
 
@@ -31,8 +40,10 @@ export const eventCount = (definition: MetricDefinition): Measure => ({
   definition,
   concerns: compileFilter(definition.filter ?? {}).named,
   keepsPoints: false,
+  reach: "month",
   observe: () => null,
   contribute: () => undefined,
+  contributeChange: () => undefined,
   tally: countEvents(definition),
 })
 

@@ -5,7 +5,7 @@ import type { Day } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import type { EventKind } from "../event/Event.ts"
 import { pointsOf } from "./Fact.ts"
-import type { Measure } from "./Measure.ts"
+import { type Measure, wholeChange } from "./Measure.ts"
 import { matchSteps } from "./matchSteps.ts"
 import type { Points } from "./points.ts"
 
@@ -256,32 +256,35 @@ const readNumbers = (text: string): ReadonlyArray<number> => (text === "" ? [] :
 export const funnel = (definition: MetricDefinition, formula: FunnelFormula, zone: TimeZone): Measure => {
   const rules = funnelRules(formula)
   const matcher = funnelMatcher(formula)
+  const contribute: Measure["contribute"] = (fact, emit) => {
+    const history = new FunnelHistory(pointsOf(fact), rules)
+    // Grouped, not cut at midnights: where clocks go back over midnight, a local day has two parts.
+    const entriesOfDay = new Map<Day, Array<number>>()
+    for (const entry of history.entries) {
+      const day = zone.dayOf(entry)
+      const entries = entriesOfDay.get(day)
+      if (entries === undefined) entriesOfDay.set(day, [entry])
+      else entries.push(entry)
+    }
+    for (const [day, entries] of entriesOfDay) {
+      const attempt = history.best(entries)
+      attempt?.reached.forEach((time, step) => {
+        emit(day, String(step + 1), "users", 1)
+        if (step > 0) emit(day, String(step + 1), "from_previous_ms", time - attempt.reached[step - 1]!)
+      })
+    }
+  }
   return {
     definition,
     concerns: matcher.concerns,
     keepsPoints: true,
+    reach: "history",
     observe: (event) => {
       const label = matcher.label(event)
       return label === null ? null : { value: "", label }
     },
-    contribute: (fact, emit) => {
-      const history = new FunnelHistory(pointsOf(fact), rules)
-      // Grouped, not cut at midnights: where clocks go back over midnight, a local day has two parts.
-      const entriesOfDay = new Map<Day, Array<number>>()
-      for (const entry of history.entries) {
-        const day = zone.dayOf(entry)
-        const entries = entriesOfDay.get(day)
-        if (entries === undefined) entriesOfDay.set(day, [entry])
-        else entries.push(entry)
-      }
-      for (const [day, entries] of entriesOfDay) {
-        const attempt = history.best(entries)
-        attempt?.reached.forEach((time, step) => {
-          emit(day, String(step + 1), "users", 1)
-          if (step > 0) emit(day, String(step + 1), "from_previous_ms", time - attempt.reached[step - 1]!)
-        })
-      }
-    },
+    contribute,
+    contributeChange: wholeChange(contribute),
     tally: null,
   }
 }

@@ -22,8 +22,10 @@ export const propertySum = (
     definition,
     concerns: filter.named,
     keepsPoints: false,
+    reach: "month",
     observe: () => null,
     contribute: () => undefined,
+    contributeChange: () => undefined,
     tally: (event, day, emit, emitDecimal) => {
       if (!filter.holds(event)) return
       const value = valueOf(event)

@@ -4,7 +4,7 @@ import { compareIds } from "../identity/distinctId.ts"
 import { parseDuration } from "../time/duration.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import { pointsOf } from "./Fact.ts"
-import type { Measure } from "./Measure.ts"
+import type { Emit, Measure } from "./Measure.ts"
 import type { Points } from "./points.ts"
 
 /** One session of one person. Instants in ms. */
@@ -40,7 +40,16 @@ export const sessionRules = (formula: Extract<Formula, { kind: "sessions" }>): S
  */
 export const cutSessions = (points: Points, rules: SessionRules, zone: TimeZone): ReadonlyArray<Session> => {
   const byClient = new Map<string | null, Array<number>>()
-  const notes = points.labels.map(readNote)
+  // Points have few different labels, often one.
+  const read = new Map<string, Note>()
+  const notes = points.labels.map((label) => {
+    let note = read.get(label)
+    if (note === undefined) {
+      note = readNote(label)
+      read.set(label, note)
+    }
+    return note
+  })
   for (let i = 0; i < notes.length; i++) {
     const group = byClient.get(notes[i]!.session)
     if (group === undefined) byClient.set(notes[i]!.session, [i])
@@ -101,6 +110,39 @@ const readNote = (label: string): Note => {
   return { session, page }
 }
 
+const NO_SESSIONS: ReadonlyArray<Session> = []
+
+const sameSession = (a: Session, b: Session): boolean =>
+  a.start === b.start &&
+  a.end === b.end &&
+  a.events === b.events &&
+  a.entryPage === b.entryPage &&
+  a.exitPage === b.exitPage
+
+/** What sessions of one person add; the person itself only on days on which none of the `others` begins. */
+const emitSessions = (
+  sessions: ReadonlyArray<Session>,
+  others: ReadonlyArray<Session>,
+  zone: TimeZone,
+  emit: Emit,
+): void => {
+  if (sessions.length === 0) return
+  const days = new Set(others.map(({ start }) => zone.dayOf(start)))
+  for (const { start, end, events, entryPage, exitPage } of sessions) {
+    const day = zone.dayOf(start)
+    if (!days.has(day)) emit(day, "", "persons", 1)
+    days.add(day)
+    const duration = end - start
+    emit(day, "", "sessions", 1)
+    emit(day, "", "duration_ms", duration)
+    emit(day, String(duration), "duration", 1)
+    emit(day, "", "events", events)
+    if (events === 1) emit(day, "", "bounces", 1)
+    if (entryPage !== undefined) emit(day, entryPage, "entries", 1)
+    if (exitPage !== undefined) emit(day, exitPage, "exits", 1)
+  }
+}
+
 /**
  * Sessions per local day of their start: `sessions`, `persons`, `duration_ms`, `bounces` (one event), `events`; how
  * many lasted how long (`duration`, item = ms) for medians; `entries` and `exits` by page.
@@ -116,22 +158,17 @@ export const sessions = (
     definition,
     concerns: filter.named,
     keepsPoints: true,
+    reach: "history",
     observe: (event) => (filter.holds(event) ? { value: "", label: writeNote(event.sessionId, pageOf(event)) } : null),
-    contribute: (fact, emit) => {
-      const days = new Set<number>()
-      for (const session of cutSessions(pointsOf(fact), rules, zone)) {
-        const day = zone.dayOf(session.start)
-        if (!days.has(day)) emit(day, "", "persons", 1)
-        days.add(day)
-        const duration = session.end - session.start
-        emit(day, "", "sessions", 1)
-        emit(day, "", "duration_ms", duration)
-        emit(day, String(duration), "duration", 1)
-        emit(day, "", "events", session.events)
-        if (session.events === 1) emit(day, "", "bounces", 1)
-        if (session.entryPage !== undefined) emit(day, session.entryPage, "entries", 1)
-        if (session.exitPage !== undefined) emit(day, session.exitPage, "exits", 1)
-      }
+    contribute: (fact, emit) => emitSessions(cutSessions(pointsOf(fact), rules, zone), NO_SESSIONS, zone, emit),
+    contributeChange: (before, after, subtract, add) => {
+      const was = cutSessions(pointsOf(before), rules, zone)
+      const is = cutSessions(pointsOf(after), rules, zone)
+      // New activity is mostly the latest: what came first is mostly the same.
+      let same = 0
+      while (same < was.length && same < is.length && sameSession(was[same]!, is[same]!)) same++
+      emitSessions(was.slice(same), is, zone, subtract)
+      emitSessions(is.slice(same), was, zone, add)
     },
     tally: null,
   }

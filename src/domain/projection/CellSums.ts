@@ -1,4 +1,4 @@
-import { addDecimals, type Decimal, formatDecimal, parseDecimal } from "../measure/decimal.ts"
+import { addDecimals, type Decimal, DECIMAL_ZERO, formatDecimal, parseDecimal } from "../measure/decimal.ts"
 import type { Day } from "../time/calendar.ts"
 
 /** Why a cell changes: events came in, or persons turned out to be others. */
@@ -18,18 +18,22 @@ export const pairKey = (stat: string, item: string): string => `${stat.length}|$
 
 /** Sums what measures emit into one number per cell; what cancels out leaves nothing. */
 export class CellSums {
-  /** stat, item → day → amount. Two levels, since one item has many days. */
-  readonly #byItem = new Map<string, { item: string; stat: string; days: Map<Day, number> }>()
+  /** Statistic → item → day → amount. Levels, not one joined key: this is called several times for every event. */
+  readonly #byStat = new Map<string, Map<string, Map<Day, number>>>()
   readonly #decimals = new Map<string, { day: Day; item: string; stat: string; amount: Decimal }>()
 
   readonly add = (day: Day, item: string, stat: string, amount: number): void => {
-    const key = pairKey(stat, item)
-    let entry = this.#byItem.get(key)
-    if (entry === undefined) {
-      entry = { item, stat, days: new Map() }
-      this.#byItem.set(key, entry)
+    let byItem = this.#byStat.get(stat)
+    if (byItem === undefined) {
+      byItem = new Map()
+      this.#byStat.set(stat, byItem)
     }
-    entry.days.set(day, (entry.days.get(day) ?? 0) + amount)
+    let days = byItem.get(item)
+    if (days === undefined) {
+      days = new Map()
+      byItem.set(item, days)
+    }
+    days.set(day, (days.get(day) ?? 0) + amount)
   }
 
   readonly subtract = (day: Day, item: string, stat: string, amount: number): void => {
@@ -51,12 +55,16 @@ export class CellSums {
 
   /** Calls back for every cell, also those that cancelled out. */
   forEach(visit: (day: Day, item: string, stat: string, amount: Decimal) => void): void {
-    for (const { item, stat, days } of this.#byItem.values()) {
-      for (const [day, amount] of days) visit(day, item, stat, { digits: BigInt(amount), scale: 0 })
+    for (const [stat, byItem] of this.#byStat) {
+      for (const [item, days] of byItem) {
+        for (const [day, amount] of days) visit(day, item, stat, amount === 0 ? DECIMAL_ZERO : wholeDecimal(amount))
+      }
     }
     for (const { day, item, stat, amount } of this.#decimals.values()) visit(day, item, stat, amount)
   }
 }
+
+const wholeDecimal = (amount: number): Decimal => ({ digits: BigInt(amount), scale: 0 })
 
 const NO_SUMS = new CellSums()
 
@@ -68,7 +76,7 @@ export const mergeDeltas = (data: CellSums, identity: CellSums): ReadonlyArray<C
     if (amount.digits !== 0n) byIdentity.set(`${day}|${pairKey(stat, item)}`, amount)
   })
   data.forEach((day, item, stat, amount) => {
-    const key = `${day}|${pairKey(stat, item)}`
+    const key = byIdentity.size === 0 ? "" : `${day}|${pairKey(stat, item)}`
     const moved = byIdentity.get(key)
     byIdentity.delete(key)
     const sum = moved === undefined ? amount : addDecimals(amount, moved)

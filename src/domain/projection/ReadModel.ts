@@ -2,9 +2,10 @@ import { Context, type Effect } from "effect"
 import type { DistinctId } from "../identity/distinctId.ts"
 import type { ChainState } from "../log/ChainVerifier.ts"
 import type { Position } from "../log/position.ts"
+import type { Measure } from "../measure/Measure.ts"
 import type { MetricDefinition } from "../metric/definition.ts"
 import type { Settings } from "../settings.ts"
-import type { KnownFacts, KnownIdentities, StepChanges } from "./completeStep.ts"
+import type { FactsNeeded, KnownFacts, KnownIdentities, StepChanges } from "./completeStep.ts"
 import type { DedupeEntry } from "./DedupeIndex.ts"
 import type { CheckpointConflict, ReadModelUnavailable } from "./errors.ts"
 import type { FoldCounts, FoldFailure } from "./Fold.ts"
@@ -33,21 +34,31 @@ export interface MeasureVersion {
   readonly definition: MetricDefinition
   /** `building`: being projected by a group of its own; `live`: part of the default group, and answers queries. */
   readonly state: "building" | "live"
+  /** The projector group that folds events into it. */
+  readonly group: string
 }
 
 /** The default projector group. */
 export const LIVE_GROUP = "live"
 
-/** Everything that one step of one (group, partition) commits, in one transaction. */
+/** What a projector holds that has claimed a (group, partition). */
+export interface Claim {
+  /** Raised by every claim: the number that a commit must still find. */
+  readonly epoch: number
+  readonly checkpoint: Checkpoint | null
+}
+
+/** Everything that one step of one (group, partition) commits, in one transaction, besides what it settles. */
 export interface Step {
   readonly group: string
   readonly partition: number
+  /** Of the claim that the step is made under. The commit compares it with what is stored. */
+  readonly epoch: number
   /** The position that the step read from; `null` at the beginning. The commit compares it with what is stored. */
   readonly expected: Position | null
   readonly next: Checkpoint
-  /** Ids of the measure versions that `changes.measures` stands for, in order. */
+  /** Ids of the measure versions that the changes of measures stand for, in order. */
   readonly measures: ReadonlyArray<number>
-  readonly changes: StepChanges
   readonly intake: ReadonlyArray<CellDelta>
   /** One entry per batch that is still within the dedupe horizon. */
   readonly dedupe: ReadonlyArray<DedupeEntry>
@@ -60,11 +71,29 @@ export interface Step {
   readonly revises: boolean
 }
 
+/** How much a step needs of the facts of persons that only gain: see `Measure.reach`; `none` when it observes nothing. */
+export type FactReach = Measure["reach"] | "none"
+
+/**
+ * What a step may look up while it is committed. What it has looked up nobody else changes until the step is through, so
+ * that two partitions can touch the same person at once.
+ */
+export interface KnownTables {
+  /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
+  readonly identities: (distinctIds: ReadonlyArray<DistinctId>) => Effect.Effect<KnownIdentities, ReadModelUnavailable>
+  /** Facts of measure versions, in the order given. */
+  readonly facts: (
+    measures: ReadonlyArray<{ readonly id: number; readonly reach: FactReach }>,
+    needed: FactsNeeded,
+  ) => Effect.Effect<KnownFacts, ReadModelUnavailable>
+}
+
 /**
  * The tables that the projector writes: who is who, facts, cells, checkpoints, dedupe.
  *
- * Owns: that a step is committed whole or not at all, and only onto the checkpoint that it read from. Does not own:
- * what the numbers mean. Text goes in and comes out unchanged, whatever code points it has.
+ * Owns: that a step is committed whole or not at all, only onto the checkpoint that it read from, and only by the last
+ * to claim the partition. Does not own: what the numbers mean. Text goes in and comes out unchanged, whatever code points
+ * it has.
  */
 export class ReadModel extends Context.Service<
   ReadModel,
@@ -77,19 +106,10 @@ export class ReadModel extends Context.Service<
     /** The last control fact that the tables stand on; `null` for none. */
     readonly controlEnd: Effect.Effect<LogEnd | null, ReadModelUnavailable>
     readonly noteControlEnd: (end: LogEnd) => Effect.Effect<void, ReadModelUnavailable>
-    /** Forgets what groups other than the default one have built of these versions, so that they begin anew. */
-    readonly discardBuilds: (measures: ReadonlyArray<number>) => Effect.Effect<void, ReadModelUnavailable>
     readonly measures: Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
     readonly checkpoint: (group: string, partition: number) => Effect.Effect<Checkpoint | null, ReadModelUnavailable>
-    /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
-    readonly identities: (
-      distinctIds: ReadonlyArray<DistinctId>,
-    ) => Effect.Effect<KnownIdentities, ReadModelUnavailable>
-    /** Facts of the measure versions, in the order given, for the identity keys. */
-    readonly facts: (
-      measures: ReadonlyArray<number>,
-      keys: ReadonlyArray<number>,
-    ) => Effect.Effect<KnownFacts, ReadModelUnavailable>
+    /** Makes the caller the owner of a (group, partition); no step of an owner before it can be committed any more. */
+    readonly claim: (group: string, partition: number, owner: string) => Effect.Effect<Claim, ReadModelUnavailable>
     /** What was kept of the batches of a partition logged at or after an instant (ms), in order. */
     readonly dedupeEntries: (
       partition: number,
@@ -99,13 +119,24 @@ export class ReadModel extends Context.Service<
     readonly duplicates: (
       partition: number,
     ) => Effect.Effect<ReadonlyMap<number, ReadonlySet<number>>, ReadModelUnavailable>
-    readonly commit: (step: Step) => Effect.Effect<void, CheckpointConflict | ReadModelUnavailable>
-    /** Registers metric versions to be built; those already known are left alone, and older ones still building end. */
+    /** Settles what the step changes and writes it, in one transaction. `settle` may be run again from the start. */
+    readonly commit: (
+      step: Step,
+      settle: (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>,
+    ) => Effect.Effect<void, CheckpointConflict | ReadModelUnavailable>
+    /**
+     * Registers metric versions to be built together, by a group of their own; those already known are left alone, and older
+     * ones still building end. While nothing is projected yet they are live at once.
+     */
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,
     ) => Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
-    /** Makes built versions part of the default group, in place of earlier versions of their metrics. */
-    readonly promote: (group: string, measures: ReadonlyArray<number>) => Effect.Effect<void, ReadModelUnavailable>
+    /**
+     * Makes what a group has built part of the default group, in place of earlier versions of its metrics, and ends the
+     * group. `false`, and nothing is changed, when the default group has gone on from where the build stands. Owners of
+     * the default group must claim anew, since it has other measures now.
+     */
+    readonly promote: (group: string) => Effect.Effect<boolean, ReadModelUnavailable>
     /** Empties every table, and notes the settings that the next projection runs under. */
     readonly wipe: (settings: Settings) => Effect.Effect<void, ReadModelUnavailable>
   }

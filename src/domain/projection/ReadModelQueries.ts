@@ -3,6 +3,7 @@ import type { DistinctId } from "../identity/distinctId.ts"
 import type { Identity } from "../identity/persons.ts"
 import type { Fact } from "../measure/Fact.ts"
 import type { Day, Month } from "../time/calendar.ts"
+import type { KnownIdentities } from "./completeStep.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
 import type { FoldFailure } from "./Fold.ts"
 import type { Checkpoint } from "./ReadModel.ts"
@@ -62,6 +63,10 @@ export class ReadModelQueries extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<PersonDays>, ReadModelUnavailable>
     /** For each person, the join of its distinct ids' facts. */
     readonly personFacts: (measure: number) => Effect.Effect<ReadonlyMap<number, Fact>, ReadModelUnavailable>
+    /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
+    readonly identities: (
+      distinctIds: ReadonlyArray<DistinctId>,
+    ) => Effect.Effect<Pick<KnownIdentities, "rows" | "statements">, ReadModelUnavailable>
     /** All rows of the person that a distinct id belongs to; empty when it is unknown. */
     readonly personOf: (distinctId: DistinctId) => Effect.Effect<ReadonlyArray<Identity>, ReadModelUnavailable>
     readonly checkpoints: Effect.Effect<ReadonlyArray<Checkpoint & { readonly group: string }>, ReadModelUnavailable>

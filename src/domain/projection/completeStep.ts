@@ -1,7 +1,8 @@
 import { isAnonymous } from "../identity/distinctId.ts"
 import { type AliasStatement, joinLinks, joinStatements, pairKey } from "../identity/links.ts"
 import { type Identity, mergeBorder, resolvePersons } from "../identity/persons.ts"
-import { EMPTY_FACT, type Fact, type FactKey, type FactRow, joinFacts, splitFact } from "../measure/Fact.ts"
+import { EMPTY_FACT, type Fact, type FactRow, joinFacts, newsIn, splitFact } from "../measure/Fact.ts"
+import type { Month } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import { type CellDelta, CellSums, mergeDeltas } from "./CellSums.ts"
 import type { Fold } from "./Fold.ts"
@@ -10,18 +11,28 @@ import type { Fold } from "./Fold.ts"
 export interface KnownIdentities {
   readonly rows: ReadonlyArray<Identity>
   readonly statements: ReadonlyArray<AliasStatement>
-  /** The next key to give. */
-  readonly nextKey: number
+  /** Keys for distinct ids that have none yet: never given before, positive, at least as many as are missing. */
+  readonly newKeys: ReadonlyArray<number>
+}
+
+/**
+ * Facts that a step needs. Of `whole` it needs every row; of `gaining`, for measures that contribute month by month, only
+ * those of `months`, and for the others every row.
+ */
+export interface FactsNeeded {
+  readonly whole: ReadonlyArray<number>
+  readonly gaining: ReadonlyArray<number>
+  readonly months: ReadonlyArray<Month>
 }
 
 /** Facts per measure (in the order of the fold's measures) and identity key; absent means empty. */
 export type KnownFacts = ReadonlyArray<ReadonlyMap<number, Fact>>
 
-/** Changes of the facts of one distinct id in one measure. */
+/** Change of the fact of one distinct id in one measure: `rows` are joined to it, or take its place. */
 export interface FactChange {
   readonly key: number
-  readonly upserts: ReadonlyArray<FactRow>
-  readonly deletes: ReadonlyArray<FactRow>
+  readonly rows: ReadonlyArray<FactRow>
+  readonly replaces: boolean
 }
 
 /** Everything that one step changes, per measure in the order of the fold's measures. */
@@ -43,7 +54,6 @@ export interface ResolvedIdentities {
   readonly moved: ReadonlySet<number>
   /** Keys of devices whose merge border changed. */
   readonly relinked: ReadonlySet<number>
-  readonly nextKey: number
 }
 
 /** Takes the fold's links and statements into account and works out all persons concerned. */
@@ -53,11 +63,12 @@ export const resolveIdentities = (fold: Fold, known: KnownIdentities): ResolvedI
   const rows = new Map(before)
   const moved = new Set<number>()
   const relinked = new Set<number>()
-  let nextKey = known.nextKey
+  let given = 0
   for (const { distinctId, link } of fold.gathered.values()) {
     const row = mainOf.get(distinctId)
     if (row === undefined) {
-      const key = nextKey++
+      const key = known.newKeys[given++]
+      if (key === undefined) throw new RangeError("the read model gave fewer keys than distinct ids are missing")
       rows.set(key, { key, distinctId, older: false, person: key, link })
     } else if (link !== null) {
       const joined = joinLinks(row.link, link)
@@ -81,26 +92,34 @@ export const resolveIdentities = (fold: Fold, known: KnownIdentities): ResolvedI
     if (before.get(row.key) !== undefined && before.get(row.key)!.person !== row.person) moved.add(row.key)
     rows.set(row.key, row)
   }
-  return { rows, before, statements: changed, moved, relinked, nextKey }
+  return { rows, before, statements: changed, moved, relinked }
 }
 
 /**
- * Keys of all identities whose facts the second half of the step needs: every member of every person that gains
- * observations or members.
+ * Whose facts the second half of the step needs: those of every member of every person that gains observations or
+ * members.
  */
-export const factsNeeded = (fold: Fold, resolved: ResolvedIdentities): ReadonlyArray<number> => {
-  const persons = new Set<number>()
+export const factsNeeded = (fold: Fold, resolved: ResolvedIdentities): FactsNeeded => {
+  const changed = new Set<number>()
+  const gaining = new Set<number>()
+  const months = new Set<Month>()
+  for (const { facts } of fold.gathered.values()) {
+    for (const fact of facts) for (const month of fact?.months ?? []) months.add(month)
+  }
   const relinked = new Set([...resolved.relinked].map((key) => resolved.rows.get(key)!.distinctId))
   for (const row of resolved.rows.values()) {
     const gains = fold.gathered.get(row.distinctId)?.facts.some((fact) => fact !== undefined) === true
-    if (gains || resolved.moved.has(row.key) || relinked.has(row.distinctId)) {
-      persons.add(row.person)
-      persons.add(resolved.before.get(row.key)?.person ?? row.person)
-    }
+    const becomesAnother = resolved.moved.has(row.key) || relinked.has(row.distinctId)
+    if (!gains && !becomesAnother) continue
+    const persons = becomesAnother ? changed : gaining
+    persons.add(row.person)
+    persons.add(resolved.before.get(row.key)?.person ?? row.person)
   }
-  const needed: Array<number> = []
+  const needed = { whole: [] as Array<number>, gaining: [] as Array<number>, months: [...months] }
   for (const [key, row] of resolved.before) {
-    if (persons.has(row.person) || persons.has(resolved.rows.get(key)!.person)) needed.push(key)
+    const after = resolved.rows.get(key)!.person
+    if (changed.has(row.person) || changed.has(after)) needed.whole.push(key)
+    else if (gaining.has(row.person) || gaining.has(after)) needed.gaining.push(key)
   }
   return needed
 }
@@ -119,51 +138,70 @@ export const completeStep = (
   const rows = new Map(resolved.rows)
   const olderOf = new Map<string, number>()
   for (const row of rows.values()) if (row.older) olderOf.set(row.distinctId, row.key)
-  let nextKey = resolved.nextKey
+  /** The older part of a device has the negative of the device's key, so it needs none given. */
   const olderKey = (row: Identity): number => {
-    let key = olderOf.get(row.distinctId)
-    if (key === undefined) {
-      key = nextKey++
+    const key = -row.key
+    if (!olderOf.has(row.distinctId)) {
       olderOf.set(row.distinctId, key)
       rows.set(key, { key, distinctId: row.distinctId, older: true, person: key, link: null })
     }
     return key
   }
 
+  const parts = Array.from(resolved.rows.values()).flatMap((row) => {
+    if (row.older) return []
+    const border = isAnonymous(row.distinctId) ? mergeBorder(row.link, mergeWindowMillis) : Number.NEGATIVE_INFINITY
+    const gathered = fold.gathered.get(row.distinctId)
+    // A border can only have moved where a link was gathered, so what gathered nothing keeps its facts as they are.
+    return gathered === undefined ? [] : [{ row, border, gathered }]
+  })
+
   const measures = fold.measures.map((measure, m) => {
     const before = known[m]!
     const after = new Map<number, Fact>()
+    const changes: Array<FactChange> = []
     const factAfter = (key: number): Fact => after.get(key) ?? before.get(key) ?? EMPTY_FACT
-    for (const row of resolved.rows.values()) {
-      if (row.older) continue
-      const gained = fold.gathered.get(row.distinctId)?.facts[m]?.build() ?? EMPTY_FACT
-      const border = isAnonymous(row.distinctId) ? mergeBorder(row.link, mergeWindowMillis) : Number.NEGATIVE_INFINITY
-      const main = before.get(row.key) ?? EMPTY_FACT
+    const join = (key: number, gained: Fact): void => {
+      if (gained.size === 0) return
+      const held = before.get(key) ?? EMPTY_FACT
+      const news = newsIn(gained, held)
+      if (news.length === 0) return
+      changes.push({ key, rows: news, replaces: false })
+      after.set(key, joinFacts(held, gained))
+    }
+    const replace = (key: number, fact: Fact): void => {
+      changes.push({ key, rows: [...fact.values()], replaces: before.has(key) })
+      after.set(key, fact)
+    }
+    for (const { row, border, gathered } of parts) {
+      const gained = gathered.facts[m]?.build() ?? EMPTY_FACT
       if (border === Number.NEGATIVE_INFINITY) {
-        if (gained.size > 0) after.set(row.key, joinFacts(main, gained))
+        join(row.key, gained)
         continue
       }
-      // A link, once known, only ever moves to an earlier time, so what is inside the merge window stays inside.
-      const borderMoved = resolved.relinked.has(row.key)
       const [gainedOlder, gainedMain] = splitFact(gained, border, zone)
-      const [leaving, staying] = borderMoved ? splitFact(main, border, zone) : [EMPTY_FACT, main]
-      const heldOlder = olderOf.get(row.distinctId)
-      const older = heldOlder === undefined ? EMPTY_FACT : (before.get(heldOlder) ?? EMPTY_FACT)
-      const [remaining, returning] = borderMoved ? splitFact(older, border, zone) : [older, EMPTY_FACT]
-      const mainAfter = joinFacts(joinFacts(staying, returning), gainedMain)
-      const olderAfter = joinFacts(joinFacts(remaining, leaving), gainedOlder)
-      if (mainAfter !== main) after.set(row.key, mainAfter)
-      if (olderAfter.size > 0 ? olderAfter !== older : heldOlder !== undefined && older.size > 0) {
-        after.set(olderKey(row), olderAfter)
+      // A link, once known, only ever moves to an earlier time, so what is inside the merge window stays inside.
+      if (resolved.relinked.has(row.key)) {
+        const main = before.get(row.key) ?? EMPTY_FACT
+        const older = before.get(olderOf.get(row.distinctId) ?? Number.NaN) ?? EMPTY_FACT
+        const [leaving, staying] = splitFact(main, border, zone)
+        const [remaining, returning] = splitFact(older, border, zone)
+        if (leaving.size > 0 || returning.size > 0) {
+          replace(row.key, joinFacts(joinFacts(staying, returning), gainedMain))
+          replace(olderKey(row), joinFacts(joinFacts(remaining, leaving), gainedOlder))
+          continue
+        }
       }
+      join(row.key, gainedMain)
+      if (gainedOlder.size > 0) join(olderKey(row), gainedOlder)
     }
-    return { measure, before, after, factAfter, tally: fold.tallies[m]! }
+    return { measure, before, after, factAfter, changes, tally: fold.tallies[m]! }
   })
 
   const membersBefore = groupByPerson(resolved.before.values())
   const membersAfter = groupByPerson(rows.values())
   const personBefore = (key: number): number | undefined => resolved.before.get(key)?.person
-  const changes = measures.map(({ measure, before, after, factAfter, tally }) => {
+  const changes = measures.map(({ measure, before, after, factAfter, changes: facts, tally }) => {
     const touched = new Set<number>()
     for (const key of [...after.keys(), ...resolved.moved]) {
       touched.add(rows.get(key)!.person)
@@ -180,14 +218,8 @@ export const completeStep = (
     for (const person of touched) {
       const sums = merged.has(person) ? moved : gained
       const was = joinAll(membersBefore.get(person), (key) => before.get(key) ?? EMPTY_FACT)
-      if (was.size > 0) measure.contribute(was, sums.subtract)
       const is = joinAll(membersAfter.get(person), factAfter)
-      if (is.size > 0) measure.contribute(is, sums.add)
-    }
-    const facts: Array<FactChange> = []
-    for (const [key, fact] of after) {
-      const change = compareFacts(key, before.get(key) ?? EMPTY_FACT, fact)
-      if (change !== null) facts.push(change)
+      measure.contributeChange(was, is, sums.subtract, sums.add)
     }
     return { facts, cells: [...tally.deltas(), ...mergeDeltas(gained, moved)] }
   })
@@ -211,16 +243,3 @@ const groupByPerson = (rows: Iterable<Identity>): ReadonlyMap<number, ReadonlyAr
 
 const joinAll = (keys: ReadonlyArray<number> | undefined, factOf: (key: number) => Fact): Fact =>
   (keys ?? []).reduce((joined, key) => joinFacts(joined, factOf(key)), EMPTY_FACT)
-
-/** Rows that are new or changed, and rows that are gone. Rows that a join left alone are the same objects. */
-const compareFacts = (key: number, before: Fact, after: Fact): FactChange | null => {
-  const upserts: Array<FactRow> = []
-  const deletes: Array<FactRow> = []
-  after.forEach((row, at: FactKey) => {
-    if (before.get(at) !== row) upserts.push(row)
-  })
-  before.forEach((row, at: FactKey) => {
-    if (!after.has(at)) deletes.push(row)
-  })
-  return upserts.length === 0 && deletes.length === 0 ? null : { key, upserts, deletes }
-}

@@ -6,10 +6,11 @@ export class CheckpointConflict extends Data.TaggedError("CheckpointConflict")<{
   readonly group: string
   readonly partition: number
   readonly expected: Position | null
+  readonly epoch: number
 }> {
   override get message(): string {
     const place = this.expected === null ? "the beginning" : formatPosition(this.expected)
-    return `The checkpoint of group ${this.group}, partition ${this.partition} is no longer at ${place}: another projector has gone on. Nothing was written.`
+    return `The checkpoint of group ${this.group}, partition ${this.partition} is no longer at ${place} under epoch ${this.epoch}: another projector has gone on. Nothing was written.`
   }
 }
 

@@ -8,6 +8,7 @@ import { Reactivity } from "effect/reactivity"
 import { BulkCopy, copyStatement } from "../sql/BulkCopy.ts"
 import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
 import { makePostgresCompiler } from "../sql/postgresCompiler.ts"
+import { SharedDatabase } from "../sql/SharedDatabase.ts"
 import { StoreUnavailable } from "./errors.ts"
 import { makeCluster } from "./makeCluster.ts"
 import { reasonOf } from "./StoreLock.ts"
@@ -48,6 +49,7 @@ export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient 
         releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
       })
       return Context.make(SqlClient.SqlClient, client).pipe(
+        Context.add(SharedDatabase, false),
         Context.add(BulkCopy, {
           copy: Effect.fnUntraced(function* (table, columns, text) {
             const copied = copyInto(database, copyStatement(table, columns, "'/dev/blob'"), text)

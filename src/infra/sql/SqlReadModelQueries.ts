@@ -1,139 +1,141 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { joinFacts } from "../../domain/measure/Fact.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { type Cell, type DayRange, INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { firstDayOfMonth, monthOfDay } from "../../domain/time/calendar.ts"
 import { explained } from "./explained.ts"
-import {
-  type CheckpointRow,
-  type IdentityRow,
-  type PackedFactRow,
-  readCheckpoint,
-  readIdentity,
-  type SqlBigint,
-  unpackFact,
-} from "./rows.ts"
+import type { BulkCopy } from "./BulkCopy.ts"
+import { joinFragments, type PackedFragment } from "./factRows.ts"
+import { makeIdentityTables } from "./identityTables.ts"
+import { type CheckpointRow, type IdentityRow, readCheckpoint, readIdentity, type SqlBigint } from "./rows.ts"
 import { fromStorable, toStorable } from "./storableText.ts"
 
 /** Asks the tables that {@link ReadModel}'s adapter writes. */
-export const layerSqlReadModelQueries: Layer.Layer<ReadModelQueries, never, SqlClient.SqlClient | ReadModel> =
-  Layer.effect(
-    ReadModelQueries,
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
+export const layerSqlReadModelQueries: Layer.Layer<
+  ReadModelQueries,
+  never,
+  SqlClient.SqlClient | BulkCopy | ReadModel
+> = Layer.effect(
+  ReadModelQueries,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const identityTables = yield* makeIdentityTables
 
-      /** Masks of `facts` rows with only the days inside a range left. */
-      const maskWithin = ({ from, to }: DayRange) => {
-        const fromMonth = monthOfDay(from)
-        const toMonth = monthOfDay(to)
-        const fromBits = 0x7fffffff & (-1 << (from - firstDayOfMonth(fromMonth)))
-        const toBits = 0x7fffffff >>> (30 - (to - firstDayOfMonth(toMonth)))
-        return {
-          months: sql`f.month BETWEEN ${fromMonth} AND ${toMonth}`,
-          mask: sql`(f.mask & CASE WHEN f.month = ${fromMonth} THEN ${fromBits}::int ELSE 2147483647 END
-          & CASE WHEN f.month = ${toMonth} THEN ${toBits}::int ELSE 2147483647 END)`,
-        }
-      }
+    /** `facts`, a row for each value, with only the days inside a range left in the masks. */
+    const factsWithin = ({ from, to }: DayRange) => {
+      const fromMonth = monthOfDay(from)
+      const toMonth = monthOfDay(to)
+      const fromBits = 0x7fffffff & (-1 << (from - firstDayOfMonth(fromMonth)))
+      const toBits = 0x7fffffff >>> (30 - (to - firstDayOfMonth(toMonth)))
+      return sql`(
+          SELECT f.measure, f.key, f.month, coalesce(i.item, '') AS value, coalesce(i.mask, f.mask)
+            & CASE WHEN f.month = ${fromMonth} THEN ${fromBits}::int ELSE 2147483647 END
+            & CASE WHEN f.month = ${toMonth} THEN ${toBits}::int ELSE 2147483647 END AS mask
+          FROM facts f LEFT JOIN LATERAL unnest(f.items, f.masks) AS i(item, mask) ON true
+          WHERE f.month BETWEEN ${fromMonth} AND ${toMonth})`
+    }
 
-      const cells = Effect.fnUntraced(function* (
-        measure: number,
-        { from, to }: DayRange,
-        filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
-      ) {
-        const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats.map(toStorable)}::text[])`
-        const item = filter.item === undefined ? sql`` : sql`AND item = ${toStorable(filter.item)}`
-        const rows = yield* sql<{ readonly cells: ReadonlyArray<PackedCell> | null }>`
+    const cells = Effect.fnUntraced(function* (
+      measure: number,
+      { from, to }: DayRange,
+      filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
+    ) {
+      const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats.map(toStorable)}::text[])`
+      const item = filter.item === undefined ? sql`` : sql`AND item = ${toStorable(filter.item)}`
+      const rows = yield* sql<{ readonly cells: ReadonlyArray<PackedCell> | null }>`
         SELECT json_agg(json_build_array(day - DATE '1970-01-01', item, stat, amount::text,
           extract(epoch FROM revised_at) * 1000, last_cause)) AS cells
         FROM (SELECT * FROM cells WHERE measure = ${measure}
           AND day BETWEEN DATE '1970-01-01' + ${from}::int AND DATE '1970-01-01' + ${to}::int ${stats} ${item}
           ORDER BY day, stat, item) AS c`
-        return (rows[0]?.cells ?? []).map(([day, stored, stat, amount, revisedAt, lastCause]): Cell => ({
-          day,
-          item: fromStorable(stored),
-          stat: fromStorable(stat),
-          amount,
-          revisedAt,
-          revisionCause: revisedAt === null ? null : lastCause,
-        }))
-      })
+      return (rows[0]?.cells ?? []).map(([day, stored, stat, amount, revisedAt, lastCause]): Cell => ({
+        day,
+        item: fromStorable(stored),
+        stat: fromStorable(stat),
+        amount,
+        revisedAt,
+        revisionCause: revisedAt === null ? null : lastCause,
+      }))
+    })
 
-      const storedRange = Effect.map(
-        sql<{ readonly first: number | null; readonly last: number | null }>`
+    const storedRange = Effect.map(
+      sql<{ readonly first: number | null; readonly last: number | null }>`
         SELECT min(day) - DATE '1970-01-01' AS first, max(day) - DATE '1970-01-01' AS last FROM cells
         WHERE measure = ${INTAKE} AND stat = 'activity'`,
-        ([row]) => (row?.first == null || row.last === null ? null : { from: row.first, to: row.last }),
+      ([row]) => (row?.first == null || row.last === null ? null : { from: row.first, to: row.last }),
+    )
+
+    const uniquesByValue = (measure: number, range: DayRange) =>
+      Effect.map(
+        sql<{ readonly value: string; readonly users: SqlBigint }>`
+            SELECT f.value, count(DISTINCT d.person) AS users
+            FROM ${factsWithin(range)} AS f JOIN distinct_ids d ON d.key = f.key
+            WHERE f.measure = ${measure} AND f.mask <> 0 GROUP BY f.value`,
+        (rows): ReadonlyMap<string, number> => new Map(rows.map((row) => [fromStorable(row.value), Number(row.users)])),
       )
 
-      const uniquesByValue = (measure: number, range: DayRange) => {
-        const { months, mask } = maskWithin(range)
-        return Effect.map(
-          sql<{ readonly value: string; readonly users: SqlBigint }>`
-          SELECT f.value, count(DISTINCT d.person) AS users FROM facts f JOIN distinct_ids d ON d.key = f.key
-          WHERE f.measure = ${measure} AND ${months} AND ${mask} <> 0 GROUP BY f.value`,
-          (rows): ReadonlyMap<string, number> =>
-            new Map(rows.map((row) => [fromStorable(row.value), Number(row.users)])),
-        )
-      }
+    const personDays = (measure: number, value: string, range: DayRange) =>
+      sql<{ readonly person: number; readonly months: ReadonlyArray<readonly [number, number]> }>`
+          SELECT person, json_agg(json_build_array(month, mask) ORDER BY month) AS months FROM (
+            SELECT d.person, f.month, bit_or(f.mask) AS mask
+            FROM ${factsWithin(range)} AS f JOIN distinct_ids d ON d.key = f.key
+            WHERE f.measure = ${measure} AND f.value = ${toStorable(value)} AND f.mask <> 0
+            GROUP BY d.person, f.month) AS monthly
+          GROUP BY person`
 
-      const personDays = (measure: number, value: string, range: DayRange) => {
-        const { months, mask } = maskWithin(range)
-        return sql<{ readonly person: number; readonly months: ReadonlyArray<readonly [number, number]> }>`
-        SELECT person, json_agg(json_build_array(month, mask) ORDER BY month) AS months FROM (
-          SELECT d.person, f.month, bit_or(${mask}) AS mask FROM facts f JOIN distinct_ids d ON d.key = f.key
-          WHERE f.measure = ${measure} AND f.value = ${toStorable(value)} AND ${months} AND ${mask} <> 0
-          GROUP BY d.person, f.month) AS monthly
-        GROUP BY person`
-      }
+    const personFacts = (measure: number) =>
+      Effect.map(
+        sql<{ readonly person: number; readonly fragments: ReadonlyArray<PackedFragment> }>`
+            SELECT d.person, json_agg(json_build_array(
+              f.measure, f.key, f.month, f.mask, f.items, f.masks, encode(f.points, 'hex'))) AS fragments
+            FROM facts f JOIN distinct_ids d ON d.key = f.key WHERE f.measure = ${measure} GROUP BY d.person`,
+        (found) => new Map(found.map(({ person, fragments }) => [person, joinFragments(fragments)])),
+      )
 
-      const personFacts = (measure: number) =>
+    return ReadModelQueries.of({
+      cells: (measure, range, filter) => cells(measure, range, filter).pipe(explained("read cells")),
+      storedRange: storedRange.pipe(explained("read the stored range")),
+      uniquesByValue: (measure, range) => uniquesByValue(measure, range).pipe(explained("count persons")),
+      personDays: (measure, value, range) => personDays(measure, value, range).pipe(explained("read active days")),
+      personFacts: (measure) => personFacts(measure).pipe(explained("read facts")),
+      identities: (distinctIds) => identityTables.look(distinctIds).pipe(explained("read who is who")),
+      personOf: (distinctId) =>
         Effect.map(
-          sql<{ readonly person: number; readonly rows: ReadonlyArray<ReadonlyArray<PackedFactRow>> }>`
-          SELECT person, json_agg(rows) AS rows FROM (
-            SELECT d.person, json_agg(json_build_array(f.month, f.value, f.mask, encode(f.points, 'base64'))) AS rows
-            FROM facts f JOIN distinct_ids d ON d.key = f.key WHERE f.measure = ${measure} GROUP BY d.person, d.key
-          ) AS by_id GROUP BY person`,
-          (found) => new Map(found.map(({ person, rows }) => [person, rows.map(unpackFact).reduce(joinFacts)])),
-        )
-
-      return ReadModelQueries.of({
-        cells: (measure, range, filter) => cells(measure, range, filter).pipe(explained("read cells")),
-        storedRange: storedRange.pipe(explained("read the stored range")),
-        uniquesByValue: (measure, range) => uniquesByValue(measure, range).pipe(explained("count persons")),
-        personDays: (measure, value, range) => personDays(measure, value, range).pipe(explained("read active days")),
-        personFacts: (measure) => personFacts(measure).pipe(explained("read facts")),
-        personOf: (distinctId) =>
-          Effect.map(
-            sql<IdentityRow>`SELECT * FROM distinct_ids WHERE person = (
-            SELECT person FROM distinct_ids WHERE distinct_id = ${toStorable(distinctId)} AND NOT older) ORDER BY key`,
-            (rows) => rows.map(readIdentity),
-          ).pipe(explained("read who is who")),
-        checkpoints: Effect.map(
-          sql<CheckpointRow & { readonly projector_group: string }>`
+          sql<{ readonly rows: ReadonlyArray<IdentityRow> | null }>`
+              SELECT json_agg(json_build_array(key, distinct_id, older, person, link_time, link_user) ORDER BY key) AS rows
+              FROM distinct_ids WHERE person = (
+                SELECT person FROM distinct_ids WHERE distinct_id = ${toStorable(distinctId)} AND NOT older)`,
+          ([row]) => (row?.rows ?? []).map(readIdentity),
+        ).pipe(explained("read who is who")),
+      checkpoints: Effect.map(
+        sql<CheckpointRow & { readonly projector_group: string }>`
           SELECT * FROM checkpoints ORDER BY projector_group, partition`,
-          (rows) => rows.map((row) => ({ ...readCheckpoint(row), group: row.projector_group })),
-        ).pipe(explained("read the checkpoints")),
-        failures: Effect.map(
-          sql<{ partition: number; sequence: SqlBigint; place: number; metric: string; cause: string }>`
+        (rows) =>
+          rows.flatMap((row) => {
+            const checkpoint = readCheckpoint(row)
+            return checkpoint === null ? [] : [{ ...checkpoint, group: row.projector_group }]
+          }),
+      ).pipe(explained("read the checkpoints")),
+      failures: Effect.map(
+        sql<{ partition: number; sequence: SqlBigint; place: number; metric: string; cause: string }>`
           SELECT * FROM quarantine ORDER BY partition, sequence, place, metric`,
-          (rows) => rows.map((row) => ({ ...row, sequence: Number(row.sequence), cause: fromStorable(row.cause) })),
-        ).pipe(explained("read the quarantine")),
-        sizes: Effect.map(
-          sql<{ distinct_ids: SqlBigint; persons: SqlBigint; facts: SqlBigint; cells: SqlBigint }>`
+        (rows) => rows.map((row) => ({ ...row, sequence: Number(row.sequence), cause: fromStorable(row.cause) })),
+      ).pipe(explained("read the quarantine")),
+      sizes: Effect.map(
+        sql<{ distinct_ids: SqlBigint; persons: SqlBigint; facts: SqlBigint; cells: SqlBigint }>`
           SELECT (SELECT count(DISTINCT distinct_id) FROM distinct_ids) AS distinct_ids,
             (SELECT count(DISTINCT person) FROM distinct_ids) AS persons,
             (SELECT count(*) FROM facts) AS facts, (SELECT count(*) FROM cells) AS cells`,
-          ([row]) => ({
-            distinctIds: Number(row!.distinct_ids),
-            persons: Number(row!.persons),
-            facts: Number(row!.facts),
-            cells: Number(row!.cells),
-          }),
-        ).pipe(explained("count rows")),
-      })
-    }),
-  )
+        ([row]) => ({
+          distinctIds: Number(row!.distinct_ids),
+          persons: Number(row!.persons),
+          facts: Number(row!.facts),
+          cells: Number(row!.cells),
+        }),
+      ).pipe(explained("count rows")),
+    })
+  }),
+)
 
 type PackedCell = readonly [
   day: number,

@@ -2,6 +2,17 @@ import { Effect, Layer } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 
+/**
+ * Drops the tables and views of an earlier layout. They hold nothing that the log does not, and the next projection makes
+ * them anew from it.
+ */
+const dropTables = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`DROP VIEW IF EXISTS sessions_daily, funnel_steps, feature_adoption, daily_event_counts, daily_active_users, live_cells`
+  yield* sql`DROP SEQUENCE IF EXISTS epochs, distinct_id_keys`
+  yield* sql`DROP TABLE IF EXISTS settings, measures, checkpoints, distinct_ids, aliases, facts, cells, dedupe, duplicates, quarantine`
+})
+
 /** Tables and views of the read model; documented for their readers in docs/reference/tables.md. */
 const createTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -11,23 +22,31 @@ const createTables = Effect.gen(function* () {
     metric text NOT NULL,
     version integer NOT NULL,
     state text NOT NULL,
+    projector_group text NOT NULL,
     definition json NOT NULL,
     UNIQUE (metric, version)
   )`
   yield* sql`CREATE TABLE checkpoints (
     projector_group text NOT NULL,
     partition integer NOT NULL,
-    incarnation text NOT NULL,
-    sequence bigint NOT NULL,
-    batch_id text NOT NULL,
-    chain json NOT NULL,
-    log_time bigint NOT NULL,
-    projected bigint NOT NULL,
-    duplicates bigint NOT NULL,
-    conflicts bigint NOT NULL,
-    personless bigint NOT NULL,
+    epoch bigint NOT NULL,
+    owner text NOT NULL,
+    claimed_at timestamptz NOT NULL DEFAULT now(),
+    incarnation text,
+    sequence bigint,
+    batch_id text,
+    chain json,
+    log_time bigint,
+    projected bigint,
+    duplicates bigint,
+    conflicts bigint,
+    personless bigint,
+    committed_at timestamptz,
     PRIMARY KEY (projector_group, partition)
   )`
+  // Epochs are never given twice, also not to rows that are made anew.
+  yield* sql`CREATE SEQUENCE epochs`
+  yield* sql`CREATE SEQUENCE distinct_id_keys AS integer`
   yield* sql`CREATE TABLE distinct_ids (
     key integer PRIMARY KEY,
     distinct_id text NOT NULL,
@@ -50,11 +69,12 @@ const createTables = Effect.gen(function* () {
     measure integer NOT NULL,
     key integer NOT NULL,
     month integer NOT NULL,
-    value text NOT NULL,
     mask integer NOT NULL,
-    points bytea,
-    PRIMARY KEY (measure, key, month, value)
+    items text[],
+    masks integer[],
+    points bytea
   )`
+  yield* sql`CREATE INDEX facts_of ON facts (measure, key, month)`
   yield* sql`CREATE TABLE cells (
     measure integer NOT NULL,
     day date NOT NULL,
@@ -116,10 +136,11 @@ const createTables = Effect.gen(function* () {
     FROM live_cells WHERE metric = 'sessions' AND item = '' GROUP BY day`
 })
 
-const MIGRATIONS = { "0001_create_tables": createTables }
+/** The first layout is gone: nobody needs to make it only to drop it. */
+const MIGRATIONS = { "0002_create_tables": Effect.andThen(dropTables, createTables) }
 
 /** The newest schema version that this code knows. */
-export const SCHEMA_VERSION = Object.keys(MIGRATIONS).length
+export const SCHEMA_VERSION = 2
 
 const TABLE = "migrations"
 

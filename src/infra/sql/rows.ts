@@ -1,17 +1,20 @@
 import type { DistinctId } from "../../domain/identity/distinctId.ts"
+import type { AliasStatement } from "../../domain/identity/links.ts"
 import type { Identity } from "../../domain/identity/persons.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { type Fact, factKey, type FactRow } from "../../domain/measure/Fact.ts"
-import { decodePoints, EMPTY_POINTS } from "../../domain/measure/points.ts"
 import type { Checkpoint } from "../../domain/projection/ReadModel.ts"
 import { fromStorable } from "./storableText.ts"
 
 /** A `bigint` or a count as drivers give it: PGlite as a number, others as text. */
 export type SqlBigint = number | string
 
-/** A row of `checkpoints`. */
-export interface CheckpointRow {
-  readonly partition: number
+/** A row of `checkpoints`; without a position until the first step of its partition. */
+export type CheckpointRow = { readonly partition: number; readonly epoch: SqlBigint } & (
+  | { readonly [Column in keyof PositionRow]: PositionRow[Column] }
+  | { readonly [Column in keyof PositionRow]: null }
+)
+
+interface PositionRow {
   readonly incarnation: string
   readonly sequence: SqlBigint
   readonly batch_id: string
@@ -23,7 +26,8 @@ export interface CheckpointRow {
   readonly personless: SqlBigint
 }
 
-export const readCheckpoint = (row: CheckpointRow): Checkpoint => {
+export const readCheckpoint = (row: CheckpointRow): Checkpoint | null => {
+  if (row.sequence === null) return null
   const position: Position = {
     incarnation: row.incarnation,
     partition: row.partition,
@@ -43,41 +47,35 @@ export const readCheckpoint = (row: CheckpointRow): Checkpoint => {
   }
 }
 
-/** A row of `distinct_ids`. */
-export interface IdentityRow {
-  readonly key: number
-  readonly distinct_id: string
-  readonly older: boolean
-  readonly person: number
-  readonly link_time: SqlBigint | null
-  readonly link_user: string | null
-}
+/** A row of `distinct_ids` as JSON carries it. */
+export type IdentityRow = readonly [
+  key: number,
+  distinctId: string,
+  older: boolean,
+  person: number,
+  linkTime: number | null,
+  linkUser: string | null,
+]
 
-export const readIdentity = (row: IdentityRow): Identity => ({
-  key: row.key,
-  distinctId: fromStorable(row.distinct_id) as DistinctId,
-  older: row.older,
-  person: row.person,
-  link:
-    row.link_time === null || row.link_user === null
-      ? null
-      : { time: Number(row.link_time), userId: fromStorable(row.link_user) },
+export const readIdentity = ([key, distinctId, older, person, linkTime, linkUser]: IdentityRow): Identity => ({
+  key,
+  distinctId: fromStorable(distinctId) as DistinctId,
+  older,
+  person,
+  link: linkTime === null || linkUser === null ? null : { time: linkTime, userId: fromStorable(linkUser) },
 })
 
-/** A row of `facts` as JSON carries it; the points in base 64. */
-export type PackedFactRow = readonly [month: number, value: string, mask: number, points: string | null]
-
-/** The fact that the rows of one distinct id make. */
-export const unpackFact = (rows: ReadonlyArray<PackedFactRow>): Fact => {
-  const fact = new Map<string, FactRow>()
-  for (const [month, stored, mask, points] of rows) {
-    const value = fromStorable(stored)
-    fact.set(factKey(value, month), {
-      value,
-      month,
-      mask,
-      points: points === null ? EMPTY_POINTS : decodePoints(Buffer.from(points, "base64")),
-    })
-  }
-  return fact
+/** A row of `aliases`. */
+export interface AliasRow {
+  readonly first_user: string
+  readonly second_user: string
+  readonly time: SqlBigint
+  readonly joined: boolean
 }
+
+export const readAlias = (row: AliasRow): AliasStatement => ({
+  first: fromStorable(row.first_user),
+  second: fromStorable(row.second_user),
+  time: Number(row.time),
+  joined: row.joined,
+})

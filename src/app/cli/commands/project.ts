@@ -1,6 +1,6 @@
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import type { Projected } from "../../Projector.ts"
+import type { Projected } from "../../projection/Projector.ts"
 import { json, withStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"

@@ -1,0 +1,143 @@
+import { Effect } from "effect"
+import { CHAIN_MEMORY_MILLIS, ChainVerifier } from "../../domain/log/ChainVerifier.ts"
+import { EventLog } from "../../domain/log/EventLog.ts"
+import type { Position } from "../../domain/log/position.ts"
+import { type DedupeEntry, DedupeIndex } from "../../domain/projection/DedupeIndex.ts"
+import { Fold, type FoldCounts } from "../../domain/projection/Fold.ts"
+import { type Checkpoint, LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import type { Settings } from "../../domain/settings.ts"
+import { TimeZone } from "../../domain/time/TimeZone.ts"
+import { findDuplicates, makeBatchReader } from "../findDuplicates.ts"
+import type { OpenedBatch } from "../readBatches.ts"
+import { newChain } from "../readBatches.ts"
+import type { Group } from "./groups.ts"
+import { settle } from "./settle.ts"
+
+/** What a partition's projection has taken in since it began, or what one batch added. */
+export interface Taken {
+  readonly events: number
+  readonly duplicates: number
+  readonly conflicts: number
+}
+
+/**
+ * Claims one partition for one group, and gives the means to project it: batches are taken in order and folded in memory,
+ * and committed in steps. After a failure it is not to be used any more: claim again, which begins at the checkpoint.
+ */
+export const claimPartition = Effect.fn("claimPartition")(function* (
+  group: Group,
+  partition: number,
+  settings: Settings,
+  owner: string,
+) {
+  const log = yield* EventLog
+  const readModel = yield* ReadModel
+  const zone = TimeZone.of(settings.timeZone)!
+  const measures = group.measures.map(({ measure }) => measure)
+  const { epoch, checkpoint: claimed } = yield* readModel.claim(group.name, partition, owner)
+  let checkpoint = claimed
+
+  // The default group decides what is a duplicate; the others count what it counted.
+  const decides = group.name === LIVE_GROUP
+  const counted = decides ? null : yield* readModel.duplicates(partition)
+  const revises = decides && claimed !== null
+  const dedupe = new DedupeIndex(settings.dedupeHorizonMillis)
+  // Loaded with the first new batch: most calls of a program that asks often find none.
+  let dedupeLoaded = !decides || claimed === null
+  const loadDedupe = Effect.fnUntraced(function* () {
+    dedupeLoaded = true
+    const from = dedupe.horizonAt(checkpoint!.logTime)
+    for (const entry of yield* readModel.dedupeEntries(partition, from)) dedupe.add(entry)
+  })
+  const chain = claimed === null ? yield* newChain(partition) : new ChainVerifier(partition, claimed.chain)
+  const readBatch = makeBatchReader(log, partition)
+  let logTime = claimed?.logTime ?? 0
+  let draft = newDraft(new Fold(measures, zone))
+
+  /** Takes in one batch, the next of the partition. */
+  const take = Effect.fnUntraced(function* ({ position, batch }: OpenedBatch) {
+    const { sequence } = position
+    if (!dedupeLoaded) yield* loadDedupe()
+    logTime = Math.max(logTime, batch.origin.loggedAt)
+    let duplicates = counted?.get(sequence) ?? NO_PLACES
+    let conflicts = 0
+    if (decides) {
+      const found = yield* findDuplicates(dedupe, readBatch, batch, logTime)
+      duplicates = found.places
+      conflicts = found.conflicts
+      draft.fold.counts.conflicts += conflicts
+      const entry = DedupeIndex.entry(sequence, logTime, batch.ids, (place) => !found.places.has(place))
+      dedupe.add(entry)
+      draft.dedupe.push(entry)
+      if (duplicates.size > 0) draft.duplicates.push({ sequence, places: [...duplicates] })
+    }
+    draft.fold.add(partition, sequence, batch, duplicates)
+    draft.position = position
+    draft.events += batch.count
+    return { events: batch.count, duplicates: duplicates.size, conflicts } satisfies Taken
+  })
+
+  /** Commits what was taken in since the last commit, if anything. */
+  const commit = Effect.fn("PartitionProjection.commit")(function* () {
+    const { fold, position } = draft
+    if (position === null) return
+    if (log.writers === "many") chain.forgetBefore(logTime - CHAIN_MEMORY_MILLIS)
+    const before = checkpoint
+    const counts = addCounts(before?.counts ?? NO_COUNTS, fold.counts)
+    const next: Checkpoint = { position, chain: chain.state, logTime, counts }
+    yield* readModel.commit(
+      {
+        group: group.name,
+        partition,
+        epoch,
+        expected: before?.position ?? null,
+        next,
+        measures: group.measures.map(({ id }) => id),
+        intake: fold.intake.deltas(),
+        dedupe: draft.dedupe,
+        dedupeFrom: dedupe.horizonAt(logTime),
+        duplicates: draft.duplicates,
+        failures: fold.failures,
+        revises,
+      },
+      (known) => settle(fold, known, group, settings.mergeWindowMillis, zone),
+    )
+    dedupe.forgetBefore(dedupe.horizonAt(logTime))
+    checkpoint = next
+    draft = newDraft(new Fold(measures, zone))
+  })
+
+  return {
+    chain,
+    take,
+    commit,
+    /** Events taken in and not committed. */
+    pending: () => draft.events,
+    /** Where the projection stands: what is committed. */
+    checkpoint: () => checkpoint,
+  }
+})
+
+export type PartitionProjection = Effect.Success<ReturnType<typeof claimPartition>>
+
+/** What is folded and not yet committed. */
+interface Draft {
+  readonly fold: Fold
+  readonly dedupe: Array<DedupeEntry>
+  readonly duplicates: Array<{ readonly sequence: number; readonly places: ReadonlyArray<number> }>
+  position: Position | null
+  events: number
+}
+
+const newDraft = (fold: Fold): Draft => ({ fold, dedupe: [], duplicates: [], position: null, events: 0 })
+
+const NO_PLACES: ReadonlySet<number> = new Set()
+
+const NO_COUNTS: FoldCounts = { projected: 0, duplicates: 0, conflicts: 0, personless: 0 }
+
+const addCounts = (a: FoldCounts, b: FoldCounts): FoldCounts => ({
+  projected: a.projected + b.projected,
+  duplicates: a.duplicates + b.duplicates,
+  conflicts: a.conflicts + b.conflicts,
+  personless: a.personless + b.personless,
+})

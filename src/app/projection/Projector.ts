@@ -1,0 +1,142 @@
+import { hostname } from "node:os"
+import { Context, Effect, Layer, Semaphore, Stream } from "effect"
+import type {
+  LogDamaged,
+  LogUnavailable,
+  PositionDiverged,
+  UnknownBatchVersion,
+  UnknownControlFact,
+} from "../../domain/log/errors.ts"
+import { EventLog } from "../../domain/log/EventLog.ts"
+import type { CheckpointConflict, ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import type { Settings } from "../../domain/settings.ts"
+import { TimeZone } from "../../domain/time/TimeZone.ts"
+import { readControl } from "../control.ts"
+import { readBatches } from "../readBatches.ts"
+import { buildGroups, type Group, liveGroup } from "./groups.ts"
+import { claimPartition } from "./PartitionProjection.ts"
+import { prepare } from "./prepare.ts"
+
+/**
+ * Events in one step at most: the more, the fewer times a person's facts are loaded and written on a long replay; what
+ * is folded but not committed is held in memory and is folded again after a crash.
+ */
+const STEP_EVENTS_MAX = 250_000
+
+/** What a projection did. */
+export interface Projected {
+  /** Events folded, duplicates included. */
+  readonly events: number
+  readonly duplicates: number
+  readonly conflicts: number
+  /** Names of metrics that went live. */
+  readonly built: ReadonlyArray<string>
+  /** Whether the read model was emptied first, because the project's settings changed. */
+  readonly rebuilt: boolean
+}
+
+export type ProjectError =
+  | LogUnavailable
+  | LogDamaged
+  | UnknownBatchVersion
+  | UnknownControlFact
+  | PositionDiverged
+  | CheckpointConflict
+  | ReadModelUnavailable
+
+export interface ProjectOptions {
+  /** Called after each batch with the number of events folded since the start. */
+  readonly onProgress?: (events: number) => void
+}
+
+/** Folds the log into the read model, in this process. */
+export class Projector extends Context.Service<
+  Projector,
+  {
+    /** Projects what is in the log and not yet in the read model; builds metrics that are new. */
+    readonly project: (options?: ProjectOptions) => Effect.Effect<Projected, ProjectError>
+    /** Empties the read model and projects the whole log. */
+    readonly rebuild: (options?: ProjectOptions) => Effect.Effect<Projected, ProjectError>
+  }
+>()("tidemark/app/Projector") {
+  static readonly layer = Layer.effect(
+    Projector,
+    Effect.gen(function* () {
+      const services = yield* Effect.context<EventLog | ReadModel>()
+      const log = yield* EventLog
+      const readModel = yield* ReadModel
+      const owner = `${hostname()}:${process.pid}`
+
+      /** Projects all partitions for one group, each to the end of the log or to a place given. */
+      const projectGroup = Effect.fnUntraced(function* (
+        group: Group,
+        settings: Settings,
+        upTo: ((partition: number) => Effect.Effect<number, ReadModelUnavailable>) | null,
+        onTaken: (events: number, duplicates: number, conflicts: number) => void,
+      ) {
+        for (let partition = 0; partition < log.partitions; partition++) {
+          const end = upTo === null ? undefined : yield* upTo(partition)
+          const projection = yield* claimPartition(group, partition, settings, owner)
+          const after = projection.checkpoint()?.position.sequence ?? 0
+          yield* readBatches(partition, {
+            after,
+            chain: projection.chain,
+            ...(end === undefined ? {} : { upTo: end }),
+          }).pipe(
+            Stream.runForEach((opened) =>
+              Effect.gen(function* () {
+                const { events, duplicates, conflicts } = yield* projection.take(opened)
+                onTaken(events, duplicates, conflicts)
+                if (projection.pending() >= STEP_EVENTS_MAX) yield* projection.commit()
+              }),
+            ),
+          )
+          yield* projection.commit()
+        }
+      })
+
+      const livePosition = (partition: number) =>
+        Effect.map(readModel.checkpoint(LIVE_GROUP, partition), (checkpoint) => checkpoint?.position.sequence ?? 0)
+
+      const project = Effect.fn("Projector.project")(function* (options: ProjectOptions = {}) {
+        const { settings, versions, controlEnd, wiped } = yield* prepare
+        const zone = TimeZone.of(settings.timeZone)!
+        const totals = { events: 0, duplicates: 0, conflicts: 0 }
+        let folded = 0
+        const progress = (events: number) => options.onProgress?.((folded += events))
+        yield* projectGroup(liveGroup(versions, zone), settings, null, (events, duplicates, conflicts) => {
+          totals.events += events
+          totals.duplicates += duplicates
+          totals.conflicts += conflicts
+          progress(events)
+        })
+        const builds = buildGroups(versions, zone)
+        for (const group of builds) {
+          // Other workers may go on meanwhile: then the build follows them a little further.
+          do yield* projectGroup(group, settings, livePosition, progress)
+          while (!(yield* readModel.promote(group.name)))
+        }
+        if (controlEnd !== null && controlEnd.sum !== (yield* readModel.controlEnd)?.sum) {
+          yield* readModel.noteControlEnd(controlEnd)
+        }
+        if (!(yield* readModel.isWhole)) yield* readModel.markWhole
+        const built = builds.flatMap(({ measures }) => measures.map(({ measure }) => measure.definition.name))
+        return { ...totals, built, rebuilt: wiped } satisfies Projected
+      })
+
+      const rebuild = Effect.fn("Projector.rebuild")(function* (options: ProjectOptions = {}) {
+        const { settings } = yield* readControl
+        yield* readModel.wipe(settings)
+        return yield* project(options)
+      })
+
+      // One at a time: callers that come meanwhile wait, and then find little or nothing to do.
+      const turn = yield* Semaphore.make(1)
+      return Projector.of({
+        project: (options) => turn.withPermit(Effect.provideContext(project(options), services)),
+        rebuild: (options) => turn.withPermit(Effect.provideContext(rebuild(options), services)),
+      })
+    }),
+  )
+}

@@ -1,0 +1,47 @@
+import { compileMeasure } from "../../domain/measure/compile.ts"
+import type { Measure } from "../../domain/measure/Measure.ts"
+import { LIVE_GROUP, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { TimeZone } from "../../domain/time/TimeZone.ts"
+
+/** A measure version in a group, compiled. */
+export interface GroupMeasure {
+  readonly id: number
+  readonly measure: Measure
+  /**
+   * Whether the group folds no events into it, and only moves what persons contribute when they turn out to be others:
+   * the default group does so for measures that are still being built.
+   */
+  readonly follows: boolean
+}
+
+/** Measures that share checkpoints. */
+export interface Group {
+  readonly name: string
+  readonly measures: ReadonlyArray<GroupMeasure>
+}
+
+/** The default group: all live metrics, and with them those being built, for who is who. */
+export const liveGroup = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZone): Group => ({
+  name: LIVE_GROUP,
+  measures: versions.map(({ id, definition, state }) => {
+    const measure = compileMeasure(definition, zone)
+    const follows = state === "building"
+    return { id, measure: follows ? { ...measure, concerns: () => false } : measure, follows }
+  }),
+})
+
+/** The groups that build, each with the metrics that were applied together. */
+export const buildGroups = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZone): ReadonlyArray<Group> => {
+  const building = versions.filter(({ state }) => state === "building")
+  return Array.from(
+    Map.groupBy(building, ({ group }) => group),
+    ([name, members]) => ({
+      name,
+      measures: members.map(({ id, definition }) => ({
+        id,
+        measure: compileMeasure(definition, zone),
+        follows: false,
+      })),
+    }),
+  )
+}

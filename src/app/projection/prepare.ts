@@ -1,0 +1,40 @@
+import { Effect } from "effect"
+import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
+import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { sameSettings, type Settings } from "../../domain/settings.ts"
+import type { LogEnd } from "../../domain/projection/ReadModel.ts"
+import { readControl } from "../control.ts"
+import { provePositions } from "../provePosition.ts"
+
+/** What a projection works by: settings, measure versions, and where the control facts that say so end. */
+export interface Plan {
+  readonly settings: Settings
+  readonly versions: ReadonlyArray<MeasureVersion>
+  readonly controlEnd: LogEnd | null
+  /** Whether the read model was emptied, because the project's settings changed. */
+  readonly wiped: boolean
+}
+
+/**
+ * Brings the read model in line with the control facts of the log: proves that it was made from this log, empties it when
+ * the settings are others, and registers metrics that are new.
+ */
+export const prepare = Effect.gen(function* () {
+  const readModel = yield* ReadModel
+  const control = yield* readControl
+  const held = yield* readModel.settings
+  yield* provePositions
+  const changed = held === null || !sameSettings(held, control.settings)
+  if (changed) yield* readModel.wipe(control.settings)
+  const latest = [...control.definitions.values()].map((versions) => versions[versions.length - 1]!)
+  const versions = yield* readModel.measures
+  const news = [...Object.values(BUILTIN_METRICS), ...latest].filter(({ name, version }) =>
+    versions.every(({ definition }) => definition.name !== name || definition.version !== version),
+  )
+  return {
+    settings: control.settings,
+    versions: news.length > 0 ? yield* readModel.register(news) : versions,
+    controlEnd: control.end,
+    wiped: changed && held !== null,
+  } satisfies Plan
+})

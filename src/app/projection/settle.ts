@@ -1,0 +1,22 @@
+import { Effect } from "effect"
+import { completeStep, factsNeeded, resolveIdentities } from "../../domain/projection/completeStep.ts"
+import type { Fold } from "../../domain/projection/Fold.ts"
+import type { KnownTables } from "../../domain/projection/ReadModel.ts"
+import type { TimeZone } from "../../domain/time/TimeZone.ts"
+import type { Group } from "./groups.ts"
+
+/** Joins a fold with what the read model knows: the second half of a step, inside its transaction. */
+export const settle = Effect.fnUntraced(function* (
+  fold: Fold,
+  known: KnownTables,
+  group: Group,
+  mergeWindowMillis: number | null,
+  zone: TimeZone,
+) {
+  const resolved = resolveIdentities(fold, yield* known.identities([...fold.gathered.keys()]))
+  const measures = group.measures.map(
+    ({ id, measure, follows }) => ({ id, reach: follows ? "none" : measure.reach }) as const,
+  )
+  const facts = yield* known.facts(measures, factsNeeded(fold, resolved))
+  return completeStep(fold, resolved, facts, mergeWindowMillis, zone)
+})

@@ -1,0 +1,134 @@
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import { type DistinctId, isAnonymous } from "../../domain/identity/distinctId.ts"
+import { type AliasStatement, pairKey } from "../../domain/identity/links.ts"
+import type { Identity } from "../../domain/identity/persons.ts"
+import type { KnownIdentities } from "../../domain/projection/completeStep.ts"
+import { BulkCopy } from "./BulkCopy.ts"
+import { copyText } from "./copyText.ts"
+import { inSlices } from "./inSlices.ts"
+import { SharedDatabase } from "./SharedDatabase.ts"
+import { type AliasRow, type IdentityRow, readAlias, readIdentity } from "./rows.ts"
+import { toStorable } from "./storableText.ts"
+
+const IDENTITY_COLUMNS = ["key", "distinct_id", "older", "person", "link_time", "link_user"] as const
+
+/**
+ * Reads and writes who is who, for one step in one transaction.
+ *
+ * Two partitions may touch the same person at once. So the rows of all persons that a step looks up are locked, in the
+ * order of their keys; whoever waited looks again, since a person may have gained members meanwhile. Distinct ids that
+ * are new to both are told apart by the table's own uniqueness: the later step fails and is settled anew.
+ */
+export const makeIdentityTables = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const bulk = yield* BulkCopy
+  const shared = yield* SharedDatabase
+
+  const membersOf = (names: ReadonlyArray<string>) => sql`
+    SELECT key, distinct_id, older, person, link_time, link_user FROM distinct_ids WHERE person IN (
+      SELECT person FROM distinct_ids WHERE distinct_id = ANY(${names}::text[]))`
+
+  const read = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+    const [found] = yield* sql<{ readonly rows: ReadonlyArray<IdentityRow> }>`
+      SELECT coalesce(json_agg(json_build_array(key, distinct_id, older, person, link_time, link_user)), '[]') AS rows
+      FROM (${membersOf(names)}) AS members`
+    return found!.rows
+  })
+
+  /** Rows of all members, locked until the transaction ends; looked at again until nobody has joined meanwhile. */
+  const readLocked = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+    const locked = new Set<number>()
+    for (;;) {
+      const [lock] = yield* sql<{ readonly keys: ReadonlyArray<number> }>`
+        SELECT coalesce(json_agg(key), '[]') AS keys FROM (${membersOf(names)} ORDER BY key FOR NO KEY UPDATE) AS members`
+      for (const key of lock!.keys) locked.add(key)
+      const rows = yield* read(names)
+      if (rows.every(([key]) => locked.has(key))) return rows
+    }
+  })
+
+  const statementsAmong = Effect.fnUntraced(function* (rows: ReadonlyArray<Identity>) {
+    const users = rows.filter(({ distinctId }) => !isAnonymous(distinctId)).map(({ distinctId }) => distinctId.slice(2))
+    const statements = new Map<string, AliasStatement>()
+    yield* inSlices(users, (slice) =>
+      Effect.gen(function* () {
+        const names = slice.map(toStorable)
+        const found = yield* sql<AliasRow>`
+          SELECT * FROM aliases WHERE first_user = ANY(${names}::text[]) OR second_user = ANY(${names}::text[])`
+        for (const row of found) {
+          const statement = readAlias(row)
+          statements.set(pairKey(statement), statement)
+        }
+      }),
+    )
+    return [...statements.values()]
+  })
+
+  /** Who is who as it stands. */
+  const look = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>) {
+    const rows = (yield* read(distinctIds.map(toStorable))).map(readIdentity)
+    return { rows, statements: yield* statementsAmong(rows) }
+  })
+
+  /** Who is who for a step, which nobody else changes until its transaction ends, with keys for those not known yet. */
+  const lookLocked = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>) {
+    const names = distinctIds.map(toStorable)
+    const rows = (yield* shared ? readLocked(names) : read(names)).map(readIdentity)
+    const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))
+    const missing = distinctIds.reduce((count, distinctId) => count + (held.has(distinctId) ? 0 : 1), 0)
+    return {
+      rows,
+      statements: yield* statementsAmong(rows),
+      newKeys: missing === 0 ? [] : yield* nextKeys(missing),
+    } satisfies KnownIdentities
+  })
+
+  const nextKeys = (count: number) =>
+    Effect.map(
+      sql<{ readonly keys: ReadonlyArray<number> }>`
+        SELECT json_agg(nextval('distinct_id_keys')) AS keys FROM generate_series(1, ${count}::int)`,
+      ([row]) => row!.keys,
+    )
+
+  /** Writes rows; those that `isKnown` says were read before are there already. */
+  const write = Effect.fnUntraced(function* (rows: ReadonlyArray<Identity>, isKnown: (key: number) => boolean) {
+    const added = rows.filter(({ key }) => !isKnown(key)).sort((a, b) => (a.distinctId < b.distinctId ? -1 : 1))
+    if (added.length > 0) {
+      const text = copyText(
+        added.map(({ key, distinctId, older, person, link }) => [
+          key,
+          toStorable(distinctId),
+          older,
+          person,
+          link?.time ?? null,
+          link === null ? null : toStorable(link.userId),
+        ]),
+      )
+      yield* bulk.copy("distinct_ids", IDENTITY_COLUMNS, text)
+    }
+    yield* inSlices(
+      rows.filter(({ key }) => isKnown(key)),
+      (slice) => sql`
+        UPDATE distinct_ids d SET person = row.person, link_time = row.link_time, link_user = row.link_user
+        FROM unnest(
+          ${slice.map(({ key }) => key)}::int[], ${slice.map(({ person }) => person)}::int[],
+          ${slice.map(({ link }) => link?.time ?? null)}::bigint[],
+          ${slice.map(({ link }) => (link === null ? null : toStorable(link.userId)))}::text[])
+          AS row(key, person, link_time, link_user)
+        WHERE d.key = row.key`,
+    )
+  })
+
+  const writeStatements = (statements: ReadonlyArray<AliasStatement>) =>
+    inSlices(
+      statements,
+      (slice) => sql`
+        INSERT INTO aliases SELECT * FROM unnest(
+          ${slice.map((row) => toStorable(row.first))}::text[], ${slice.map((row) => toStorable(row.second))}::text[],
+          ${slice.map((row) => row.time)}::bigint[], ${slice.map((row) => row.joined)}::bool[])
+        ON CONFLICT (first_user, second_user) DO UPDATE SET time = excluded.time, joined = excluded.joined`,
+    )
+
+  return { look, lookLocked, write, writeStatements }
+})
