@@ -22,7 +22,7 @@ import { TimeZone } from "../domain/time/TimeZone.ts"
 import { readControl } from "./control.ts"
 import { findDuplicates, makeBatchReader } from "./findDuplicates.ts"
 import { provePositions } from "./provePosition.ts"
-import { type OpenedBatch, readBatches } from "./readBatches.ts"
+import { newChain, type OpenedBatch, readBatches } from "./readBatches.ts"
 
 /**
  * Events in one step at most: the more, the fewer times a person's facts are loaded and written on a long replay; what
@@ -145,7 +145,10 @@ export class Projector extends Context.Service<
           const from = dedupe.horizonAt(checkpoint!.logTime)
           for (const entry of yield* readModel.dedupeEntries(partition, from)) dedupe.add(entry)
         })
-        const chain = new ChainVerifier(partition, checkpoint?.chain)
+        const chain =
+          checkpoint === null
+            ? yield* Effect.provideService(newChain(partition), EventLog, log)
+            : new ChainVerifier(partition, checkpoint.chain)
         const readBatch = makeBatchReader(log, partition)
         let logTime = checkpoint?.logTime ?? 0
         let draft = newDraft(measures, zone)

@@ -1,15 +1,15 @@
 import { jetstreamManager, type StreamState } from "@nats-io/jetstream"
 import { Duration, Effect, Layer, Option, type Scope, Stream } from "effect"
-import { LogDamaged, type LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
+import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
 import { EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import { makeAppend } from "./append.ts"
 import { BadNatsOptions, type StreamUnfit } from "./errors.ts"
-import { asUnavailable, LogStream } from "./LogStream.ts"
+import { LogStream } from "./LogStream.ts"
 import { type ConnectError, type NatsOptions, openNats } from "./NatsConnection.ts"
 import { openStream } from "./openStream.ts"
 import { openReader } from "./Reader.ts"
-import { isProjectName, type NewStream, PARTITIONS_DEFAULT } from "./streamConfig.ts"
+import { DUPLICATE_WINDOW, isProjectName, type NewStream, PARTITIONS_DEFAULT } from "./streamConfig.ts"
 
 /** Where the log is, and how it is made when it isn't there yet. */
 export interface JetStreamLogOptions extends NatsOptions, NewStream {
@@ -45,6 +45,9 @@ export const openJetStreamLog = Effect.fn("openJetStreamLog")(function* (
   }
   if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX) {
     return yield* bad("partitions", `a log has 1 to ${PARTITIONS_MAX} partitions, not ${partitions}`)
+  }
+  if (options.maxAge !== undefined && Duration.isLessThan(Duration.fromInputUnsafe(options.maxAge), DUPLICATE_WINDOW)) {
+    return yield* bad("maxAge", "records must be kept for two minutes at least, to know batches that are sent again")
   }
   if (Duration.isGreaterThan(patience, PATIENCE_MAX)) return yield* bad("patience", "it can be 60 s at most")
   const connection = yield* openNats(options)
@@ -113,11 +116,12 @@ const makeLog = (stream: LogStream): EventLog["Service"] => {
     follow: (partition, after) => records(partition, after, null),
     at: (partition, sequence) =>
       Effect.map(stream.recordAt(sequence), (record) => (record?.position.partition === partition ? record : null)),
-    status: Effect.mapError(status, asUnavailable("read the log")),
+    status: Effect.catchTag(status, "LogDamaged", ({ problem }) =>
+      Effect.fail(new LogUnavailable({ attempted: "read the log", reason: problem, retryable: false })),
+    ),
     prove,
-    begins: stream.inspect(null).pipe(
-      Effect.map(({ state }) => (state.messages === 0 ? state.last_seq + 1 : Math.max(1, state.first_seq))),
-      Effect.mapError(asUnavailable("read the log")),
+    begins: Effect.map(stream.inspect(null), ({ state }) =>
+      state.messages === 0 ? state.last_seq + 1 : Math.max(1, state.first_seq),
     ),
   })
 }
@@ -125,7 +129,10 @@ const makeLog = (stream: LogStream): EventLog["Service"] => {
 /** Partitions whose last record is asked for at once. */
 const STATUS_CONCURRENCY = 16
 
-/** Records missing between the first and the last one: those the server knows to be deleted, and those it lost count of. */
+/**
+ * Records missing between the first and the last one. Counted here, since the server's own count of deleted records
+ * leaves out what it lost.
+ */
 const missingIn = ({ messages, first_seq: first, last_seq: last }: StreamState): number =>
   messages === 0 ? 0 : last - first + 1 - messages
 

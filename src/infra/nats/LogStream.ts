@@ -1,6 +1,6 @@
 import type { JetStreamManager, MsgRequest, StoredMsg, StreamInfo, StreamInfoRequestOptions } from "@nats-io/jetstream"
 import { type Duration, Effect, Schedule } from "effect"
-import { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
+import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { call, unavailable, whileAway } from "./jetStreamCall.ts"
@@ -166,9 +166,3 @@ export class LogStream {
     })
   }
 }
-
-/** Where the port has no word for damage, the log is not available. */
-export const asUnavailable =
-  (attempted: string) =>
-  (error: LogDamaged | LogUnavailable): LogUnavailable =>
-    error._tag === "LogUnavailable" ? error : new LogUnavailable({ attempted, reason: error.problem, retryable: false })

@@ -1,19 +1,17 @@
 import type { PubAck } from "@nats-io/jetstream"
 import { Effect, Semaphore } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
-import { LogUnavailable } from "../../domain/log/errors.ts"
+import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { call, CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
-import { asUnavailable, type LogStream } from "./LogStream.ts"
+import type { LogStream } from "./LogStream.ts"
 
 /** Batches sent and not yet acknowledged, over all partitions. */
 const IN_FLIGHT_MAX = 32
 
 /** How long one attempt waits for its acknowledgement. */
 const ACK_MILLIS = 5000
-
-const APPEND = "append to the log"
 
 /**
  * Appends batches, several partitions at once. Within a partition the next batch is sent when the one before is stored:
@@ -57,12 +55,12 @@ export const makeAppend = (stream: LogStream) => {
       // With the same id: a batch that arrived and whose answer was lost is stored once.
       whileAway(stream.patience),
       Effect.catchIf(({ kind }) => kind === "away", explain),
-      Effect.mapError(unavailable(APPEND)),
+      Effect.mapError(unavailable("append to the log")),
     )
     if (ack.duplicate) yield* count("duplicates")
     else if (ack.seq <= floor) {
-      const reason = `the server gave it number ${ack.seq}, and records up to ${floor} were read or written before: the stream ${stream.name} was put back to an older copy or made anew`
-      return yield* new LogUnavailable({ attempted: APPEND, reason, retryable: false })
+      const problem = `a new record got this number, and records up to ${floor} were read or written before: the stream ${stream.name} was put back to an older copy or made anew`
+      return yield* new LogDamaged({ partition: batch.origin.partition, sequence: ack.seq, problem })
     }
     stream.saw(ack.seq)
     const { incarnation } = stream.identity
@@ -77,9 +75,9 @@ export const makeAppend = (stream: LogStream) => {
 
   return Effect.fnUntraced(function* (
     batches: ReadonlyArray<PackedBatch>,
-  ): Effect.fn.Return<ReadonlyArray<Position>, LogUnavailable> {
+  ): Effect.fn.Return<ReadonlyArray<Position>, LogUnavailable | LogDamaged> {
     // What was acknowledged before must still be there, or new batches would take the numbers of old ones.
-    if (stream.isUnsure) yield* Effect.mapError(stream.inspect(null), asUnavailable(APPEND))
+    if (stream.isUnsure) yield* stream.inspect(null)
     const positions: Array<Position> = []
     yield* Effect.forEach(
       Map.groupBy(batches.entries(), ([, { origin }]) => origin.partition).values(),
