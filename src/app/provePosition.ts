@@ -15,6 +15,8 @@ const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: Log
     return yield* new PositionDiverged({ saved, found: `incarnation ${log.incarnation}` })
   }
   const record = yield* log.at(saved.partition, saved.sequence)
+  // What retention or a purge removed at the front can't be compared, and says nothing of what comes after it.
+  if (record === null && saved.sequence < (yield* log.begins)) return
   if (record?.position.batchId !== saved.batchId) {
     const found = record === null ? "no batch" : `batch ${record.position.batchId}`
     return yield* new PositionDiverged({ saved, found })

@@ -4,16 +4,24 @@ import { describe, expect, test } from "vitest"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { decodeBatch, encodeBatch, type PackedBatch } from "../../src/domain/log/batch.ts"
 import { ChainVerifier } from "../../src/domain/log/ChainVerifier.ts"
-import { CONTROL_PARTITION, type EventLog, type LogRecord } from "../../src/domain/log/EventLog.ts"
+import {
+  CONTROL_PARTITION,
+  type EventLog,
+  type LogRecord,
+  type PartitionStatus,
+} from "../../src/domain/log/EventLog.ts"
 import type { Position } from "../../src/domain/log/position.ts"
 
 /** A log, opened. */
 export interface OpenedLog {
   readonly log: EventLog["Service"]
   /** Takes a record away behind the log's back, as retention or an operator would. */
-  readonly remove: (partition: number, sequence: number) => Effect.Effect<void>
-  /** Replaces the bytes that are stored for a record, as a failing disk would; the log must not say they are whole. */
-  readonly damage: (partition: number, sequence: number, bytes: Uint8Array) => Effect.Effect<void>
+  readonly remove: (partition: number, sequence: number) => Effect.Effect<unknown>
+  /**
+   * Replaces the bytes that are stored for a record, as a failing disk would; the log must not say they are whole. Null
+   * for a log whose store has no way to replace a record: a test of its own damages the files of that store.
+   */
+  readonly damage: ((partition: number, sequence: number, bytes: Uint8Array) => Effect.Effect<void>) | null
 }
 
 /** Where one log lives: opening it again gives the same log, with all that it held. */
@@ -69,6 +77,15 @@ const expectRecords = (records: ReadonlyArray<LogRecord>, batches: ReadonlyArray
   for (const [i, { bytes }] of records.entries()) {
     if (Buffer.compare(bytes, batches[i]!.bytes) !== 0) throw new Error(`record ${i} has other bytes`)
   }
+}
+
+/** Records are always counted; events only by a log that knows them without reading. */
+const expectCounts = (
+  status: PartitionStatus | undefined,
+  expected: { readonly records: number; readonly events: number },
+): void => {
+  expect(status?.records).toBe(expected.records)
+  expect([expected.events, null]).toContain(status?.events)
 }
 
 /** What every adapter of the EventLog port keeps to. */
@@ -168,7 +185,7 @@ export const eventLogContract = (name: string, makeHome: () => Promise<LogHome>)
         expect(mixed[0]).toEqual(positions[0])
         expect(mixed[3]).toEqual(mixed[1])
         expectRecords(yield* readAll(log), [...batches, ...more])
-        expect((yield* log.status)[0]).toMatchObject({ records: 5, events: 5 })
+        expectCounts((yield* log.status)[0], { records: 5, events: 5 })
       }),
     )
 
@@ -268,9 +285,12 @@ export const eventLogContract = (name: string, makeHome: () => Promise<LogHome>)
         Effect.gen(function* () {
           const positions = yield* log.append([...chainOf(2, { partition: 0 }), ...chainOf(3, { partition: 1 })])
           const [zero, one, ...rest] = yield* log.status
-          expect(zero).toMatchObject({ partition: 0, records: 2, events: 2, last: positions[1] })
-          expect(one).toMatchObject({ partition: 1, records: 3, events: 3, last: positions[4] })
-          expect(zero!.bytes).toBeGreaterThan(0)
+          expect(zero).toMatchObject({ partition: 0, last: positions[1] })
+          expect(one).toMatchObject({ partition: 1, last: positions[4] })
+          expectCounts(zero, { records: 2, events: 2 })
+          expectCounts(one, { records: 3, events: 3 })
+          // A log whose partitions share their files can't tell the bytes of one.
+          if (zero!.bytes !== null) expect(zero!.bytes).toBeGreaterThan(0)
           expect(rest).toEqual([])
         }),
       2,
@@ -335,6 +355,7 @@ export const eventLogContract = (name: string, makeHome: () => Promise<LogHome>)
 
     scenario("hands on damaged bytes as damaged, never as other events", ({ log, damage }) =>
       Effect.gen(function* () {
+        if (damage === null) return
         const batches = chainOf(3)
         const [first, second] = yield* log.append(batches)
         const { bytes } = batches[1]!

@@ -31,7 +31,8 @@ export const CONTROL_PARTITION = -1
  *
  * Guarantees: `append` returns after the batches are durable, in their order within a partition. When it fails, any
  * number of them may have been stored, always the first ones of each partition; appending a batch id again returns the
- * position it already has. Sequences ascend in the order of appending; holes are allowed. `read` gives records after a
+ * position it already has (a log of many writers may forget ids after two minutes: a writer that is not sure by then
+ * begins a chain of its own). Sequences ascend in the order of appending; holes are allowed. `read` gives records after a
  * position (exclusive), in order, up to the end as it was when the read began.
  */
 export class EventLog extends Context.Service<
@@ -42,7 +43,10 @@ export class EventLog extends Context.Service<
     readonly partitions: number
     /** Whether every writing process is a writer of its own, or all are the one writer of the log. */
     readonly writers: "many" | "one"
-    readonly append: (batches: ReadonlyArray<PackedBatch>) => Effect.Effect<ReadonlyArray<Position>, LogUnavailable>
+    /** Damage is what a log says that finds itself put back or replaced since it was opened. */
+    readonly append: (
+      batches: ReadonlyArray<PackedBatch>,
+    ) => Effect.Effect<ReadonlyArray<Position>, LogUnavailable | LogDamaged>
     readonly read: (partition: number, after: number) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
     /** Like `read`, but never ends: at the end of the log it waits for more. */
     readonly follow: (partition: number, after: number) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
@@ -58,6 +62,6 @@ export class EventLog extends Context.Service<
      * The first sequence that may still be stored: those below were removed at the front, by retention or a purge, so
      * the numbers of a writer need not begin at 1. 1 while nothing ever was.
      */
-    readonly begins: Effect.Effect<number, LogUnavailable>
+    readonly begins: Effect.Effect<number, LogDamaged | LogUnavailable>
   }
 >()("tidemark/domain/log/EventLog") {}

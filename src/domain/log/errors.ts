@@ -34,13 +34,15 @@ export class UnknownControlFact extends Data.TaggedError("UnknownControlFact")<{
 
 /** The log is not whole: something that was appended is gone, changed, or stands where it can't. */
 export class LogDamaged extends Data.TaggedError("LogDamaged")<{
-  readonly partition: number
+  /** Null where the log can't tell whose it was. */
+  readonly partition: number | null
   /** Where the reader stopped. */
   readonly sequence: number
   readonly problem: string
 }> {
   override get message(): string {
-    return `The log is damaged at ${this.partition}/${this.sequence}: ${this.problem}. Nothing after this place was read. Restore the log from a copy, then run "tidemark rebuild".`
+    const place = this.partition === null ? `sequence ${this.sequence}` : `${this.partition}/${this.sequence}`
+    return `The log is damaged at ${place}: ${this.problem}. Nothing after this place was read. Restore the log from a copy, then run "tidemark rebuild".`
   }
 }
 

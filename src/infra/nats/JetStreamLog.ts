@@ -1,0 +1,150 @@
+import { jetstreamManager, type StreamState } from "@nats-io/jetstream"
+import { Duration, Effect, Layer, Option, type Scope, Stream } from "effect"
+import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
+import { EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
+import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
+import { makeAppend } from "./append.ts"
+import { BadNatsOptions, type StreamUnfit } from "./errors.ts"
+import { LogStream } from "./LogStream.ts"
+import { type ConnectError, type NatsOptions, openNats } from "./NatsConnection.ts"
+import { openStream } from "./openStream.ts"
+import { openReader } from "./Reader.ts"
+import { DUPLICATE_WINDOW, isProjectName, type NewStream, PARTITIONS_DEFAULT } from "./streamConfig.ts"
+
+/** Where the log is, and how it is made when it isn't there yet. */
+export interface JetStreamLogOptions extends NatsOptions, NewStream {
+  /** One server holds the logs of many projects, each in a stream of its own. Default `default`. */
+  readonly project?: string
+  /**
+   * How long an append or a read is tried while the server is away, before it fails. Default 30 s; at most 60 s, since
+   * the server remembers the ids of batches for two minutes.
+   */
+  readonly patience?: Duration.Input
+}
+
+export type OpenLogError = ConnectError | StreamUnfit | LogUnavailable
+
+const PATIENCE_MAX = Duration.seconds(60)
+
+/** The log in JetStream as a service. */
+export const layerJetStreamLog = (options: JetStreamLogOptions): Layer.Layer<EventLog, OpenLogError> =>
+  Layer.effect(EventLog, openJetStreamLog(options))
+
+/**
+ * Opens the log of a project in JetStream, and makes its stream when there is none. A stream that is there and in which
+ * no log can be kept is left as it is and refused, with the setting that is wrong.
+ */
+export const openJetStreamLog = Effect.fn("openJetStreamLog")(function* (
+  options: JetStreamLogOptions,
+): Effect.fn.Return<EventLog["Service"], OpenLogError, Scope.Scope> {
+  const { project = "default", partitions = PARTITIONS_DEFAULT } = options
+  const patience = Duration.fromInputUnsafe(options.patience ?? "30 seconds")
+  const bad = (option: string, problem: string) => new BadNatsOptions({ option, problem })
+  if (!isProjectName(project)) {
+    return yield* bad("project", "a project's name is 1 to 64 letters, digits, - and _, since it is a part of subjects")
+  }
+  if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX) {
+    return yield* bad("partitions", `a log has 1 to ${PARTITIONS_MAX} partitions, not ${partitions}`)
+  }
+  if (options.maxAge !== undefined && Duration.isLessThan(Duration.fromInputUnsafe(options.maxAge), DUPLICATE_WINDOW)) {
+    return yield* bad("maxAge", "records must be kept for two minutes at least, to know batches that are sent again")
+  }
+  if (Duration.isGreaterThan(patience, PATIENCE_MAX)) return yield* bad("patience", "it can be 60 s at most")
+  const connection = yield* openNats(options)
+  const manager = yield* Effect.promise(() => jetstreamManager(connection.nats, { checkAPI: false }))
+  const opened = yield* openStream(connection.nats, manager, project, options, patience)
+  return makeLog(new LogStream({ connection, manager, project, opened, patience }))
+})
+
+const makeLog = (stream: LogStream): EventLog["Service"] => {
+  const records = (partition: number, after: number, end: number | null) =>
+    Stream.unwrap(
+      Effect.map(openReader(stream, { partition, after, end }), ({ next }) =>
+        Stream.paginate(undefined, () =>
+          Effect.map(next, (page) => [page, page.length === 0 ? Option.none() : Option.some(undefined)] as const),
+        ),
+      ),
+    )
+
+  const read = (partition: number, after: number) =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const { state } = yield* stream.inspect(partition)
+        // Nothing of any partition comes after the end of the stream.
+        if (after >= state.last_seq) return Stream.empty
+        const last = yield* stream.last(partition)
+        return last === null ? Stream.empty : records(partition, after, last.sequence)
+      }),
+    )
+
+  const status = Effect.gen(function* () {
+    const counts = yield* stream.counts()
+    const rows = yield* Effect.forEach(
+      counts,
+      ([partition, records]) =>
+        Effect.map(stream.last(partition), (last): PartitionStatus => ({
+          partition,
+          records,
+          events: null,
+          bytes: null,
+          last,
+        })),
+      { concurrency: STATUS_CONCURRENCY },
+    )
+    return rows.toSorted((a, b) => a.partition - b.partition)
+  })
+
+  const prove = Effect.gen(function* () {
+    // Without the numbers of what is missing, since there may be very many; they are asked for when there are any.
+    if (missingIn((yield* stream.inspect(null)).state) === 0) return
+    const { state } = yield* stream.inspect(null, { deleted_details: true })
+    const missing = missingIn(state)
+    if (missing === 0) return
+    const { first, last } = firstRun(state.deleted ?? []) ?? { first: state.first_seq, last: state.last_seq }
+    const more = missing - (last - first + 1)
+    const problem =
+      more > 0 ? `${missingRecords(first, last)}, and ${more} more after them` : missingRecords(first, last)
+    return yield* new LogDamaged({ partition: null, sequence: first, problem })
+  })
+
+  return EventLog.of({
+    incarnation: stream.identity.incarnation,
+    partitions: stream.identity.partitions,
+    writers: "many",
+    append: makeAppend(stream),
+    read,
+    follow: (partition, after) => records(partition, after, null),
+    at: (partition, sequence) =>
+      Effect.map(stream.recordAt(sequence), (record) => (record?.position.partition === partition ? record : null)),
+    status: Effect.catchTag(status, "LogDamaged", ({ problem }) =>
+      Effect.fail(new LogUnavailable({ attempted: "read the log", reason: problem, retryable: false })),
+    ),
+    prove,
+    begins: Effect.map(stream.inspect(null), ({ state }) =>
+      state.messages === 0 ? state.last_seq + 1 : Math.max(1, state.first_seq),
+    ),
+  })
+}
+
+/** Partitions whose last record is asked for at once. */
+const STATUS_CONCURRENCY = 16
+
+/**
+ * Records missing between the first and the last one. Counted here, since the server's own count of deleted records
+ * leaves out what it lost.
+ */
+const missingIn = ({ messages, first_seq: first, last_seq: last }: StreamState): number =>
+  messages === 0 ? 0 : last - first + 1 - messages
+
+/** The first run of numbers without a hole. */
+const firstRun = (deleted: ReadonlyArray<number>): { readonly first: number; readonly last: number } | null => {
+  const sorted = deleted.toSorted((a, b) => a - b)
+  const first = sorted[0]
+  if (first === undefined) return null
+  let last = first
+  for (const sequence of sorted) {
+    if (sequence > last + 1) break
+    last = sequence
+  }
+  return { first, last }
+}

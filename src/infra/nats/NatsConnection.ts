@@ -1,0 +1,253 @@
+import { readFile } from "node:fs/promises"
+import {
+  type Authenticator,
+  connect,
+  credsAuthenticator,
+  errors,
+  type NatsConnection,
+  nkeyAuthenticator,
+  nkeys,
+  type Status,
+  type TlsOptions,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator,
+} from "@nats-io/transport-node"
+import { Effect, Redacted, type Scope, Stream } from "effect"
+import { BadNatsOptions, NatsRefused, NatsServerUnfit, NatsUnreachable } from "./errors.ts"
+import { count } from "./logMetrics.ts"
+import { versionProblem } from "./serverVersion.ts"
+
+/** How to reach NATS. One way to sign in at most: credentials, an NKey, a token, or user and password in the URL. */
+export interface NatsOptions {
+  /** `nats://host:port`, or `tls://host:port` to insist on TLS; one of them, or several of a cluster. */
+  readonly servers: string | ReadonlyArray<string>
+  /** What the server calls this connection in its lists. Default `tidemark`. */
+  readonly name?: string
+  /** PEM files. `ca` for a server whose certificate the system doesn't know; `cert` and `key` for one that asks who we are. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
+  /** A `.creds` file: JWT and seed. */
+  readonly credentialsFile?: string
+  /** A file that holds the seed of an NKey. */
+  readonly nkeySeedFile?: string
+  readonly token?: Redacted.Redacted
+}
+
+export type ConnectError = BadNatsOptions | NatsUnreachable | NatsRefused | NatsServerUnfit
+
+/** A connection, and news of its loss for those who must not sleep over it. */
+export interface Connection {
+  readonly nats: NatsConnection
+  /** Calls back at every loss of the connection, until the returned function is called. */
+  readonly onLost: (listener: () => void) => () => void
+}
+
+/** How long one server is given to answer. */
+const CONNECT_MILLIS = 5000
+
+/** From one attempt to reconnect to the next. */
+const RECONNECT_MILLIS = 250
+
+/**
+ * Connects, checks the server's version, and stays connected: after a loss it tries until it is back or the scope ends.
+ * No message that this gives holds a secret.
+ */
+export const openNats = Effect.fn("openNats")(function* (
+  options: NatsOptions,
+): Effect.fn.Return<Connection, ConnectError, Scope.Scope> {
+  const { servers, tls, login } = yield* readServers(options)
+  const signIn = yield* readSignIn(options, login)
+  const tlsOptions = tls || options.tls !== undefined ? yield* readTls(options.tls ?? {}) : undefined
+  const nats = yield* Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () =>
+        connect({
+          servers: [...servers],
+          name: options.name ?? "tidemark",
+          timeout: CONNECT_MILLIS,
+          maxReconnectAttempts: -1,
+          reconnectTimeWait: RECONNECT_MILLIS,
+          ...(signIn.authenticator === null ? {} : { authenticator: signIn.authenticator }),
+          ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
+        }),
+      catch: (cause) => connectFailure(cause, servers, signIn.identity),
+    }),
+    (nats) => Effect.promise(() => nats.close()),
+  )
+  const version = nats.info?.version ?? "unknown"
+  const problem = versionProblem(version)
+  if (problem !== null) {
+    return yield* new NatsServerUnfit({ server: nats.getServer(), problem, remedy: "Upgrade the server" })
+  }
+  const listeners = new Set<() => void>()
+  yield* Stream.fromAsyncIterable(nats.status(), (cause) => cause).pipe(
+    Stream.runForEach((status) =>
+      Effect.suspend(() => {
+        if (status.type === "disconnect") for (const listener of listeners) listener()
+        return countStatus(status)
+      }),
+    ),
+    // The events end with the connection.
+    Effect.ignore,
+    Effect.forkScoped,
+  )
+  return {
+    nats,
+    onLost: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+})
+
+const countStatus = ({ type }: Status): Effect.Effect<void> => {
+  switch (type) {
+    case "disconnect":
+      return count("disconnects")
+    case "reconnect":
+      return count("reconnects")
+    case "error":
+      return count("serverErrors")
+    default:
+      return Effect.void
+  }
+}
+
+/** User and password of a URL; alone, what stands before the @ is a token. */
+interface Login {
+  readonly user: string
+  readonly password: string
+}
+
+const readServers = (options: NatsOptions) =>
+  Effect.gen(function* () {
+    const given = typeof options.servers === "string" ? options.servers.split(",") : options.servers
+    const bad = (problem: string) => new BadNatsOptions({ option: "servers", problem })
+    if (given.length === 0) return yield* bad("it names no server")
+    let login: Login | null = null
+    let tls = false
+    const servers: Array<string> = []
+    for (const text of given.map((text) => text.trim())) {
+      const url = URL.parse(text.includes("://") ? text : `nats://${text}`)
+      // The text itself may hold a password, so it is not repeated.
+      if (url === null || url.hostname === "") return yield* bad("one of them is no URL such as nats://host:4222")
+      if (url.protocol !== "nats:" && url.protocol !== "tls:") {
+        return yield* bad(`"${url.protocol}//" is not supported; write nats:// or tls://`)
+      }
+      if (url.protocol === "tls:") tls = true
+      if (url.username !== "") {
+        login = { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
+      }
+      servers.push(`${url.hostname}:${url.port === "" ? "4222" : url.port}`)
+    }
+    return { servers, tls, login }
+  })
+
+/** How this process signs in, and how a message may call that. */
+interface SignIn {
+  readonly authenticator: Authenticator | null
+  readonly identity: string
+}
+
+const readSignIn = (options: NatsOptions, login: Login | null) =>
+  Effect.gen(function* () {
+    const ways: Array<Effect.Effect<SignIn, BadNatsOptions>> = []
+    const { credentialsFile, nkeySeedFile, token } = options
+    if (credentialsFile !== undefined) ways.push(readCredentials(credentialsFile))
+    if (nkeySeedFile !== undefined) ways.push(readNkey(nkeySeedFile))
+    if (token !== undefined) {
+      ways.push(
+        Effect.succeed({ authenticator: tokenAuthenticator(() => Redacted.value(token)), identity: "the token" }),
+      )
+    }
+    if (login !== null) {
+      const { user, password } = login
+      ways.push(
+        Effect.succeed(
+          password === ""
+            ? { authenticator: tokenAuthenticator(user), identity: "the token" }
+            : { authenticator: usernamePasswordAuthenticator(user, password), identity: `user ${user}` },
+        ),
+      )
+    }
+    if (ways.length > 1) {
+      const problem =
+        "there is more than one way to sign in; give one of credentialsFile, nkeySeedFile, token, or user and password in the URL"
+      return yield* new BadNatsOptions({ option: "servers", problem })
+    }
+    return ways.length === 0
+      ? ({ authenticator: null, identity: "a connection without credentials" } satisfies SignIn)
+      : yield* ways[0]!
+  })
+
+const readCredentials = (file: string): Effect.Effect<SignIn, BadNatsOptions> =>
+  Effect.gen(function* () {
+    const content = yield* readOptionFile("credentialsFile", file)
+    if (!/BEGIN NATS USER JWT[\s\S]*BEGIN USER NKEY SEED/.test(content.toString("latin1"))) {
+      return yield* new BadNatsOptions({
+        option: "credentialsFile",
+        problem: `${file} is no credentials file: it must hold a user JWT and an NKey seed`,
+      })
+    }
+    return { authenticator: credsAuthenticator(content), identity: `the credentials of ${file}` }
+  })
+
+const readNkey = (file: string): Effect.Effect<SignIn, BadNatsOptions> =>
+  Effect.gen(function* () {
+    const content = yield* readOptionFile("nkeySeedFile", file)
+    const seed = Buffer.from(content.toString("latin1").trim(), "latin1")
+    const publicKey = yield* Effect.try({
+      try: () => nkeys.fromSeed(seed).getPublicKey(),
+      catch: () => new BadNatsOptions({ option: "nkeySeedFile", problem: `${file} holds no NKey seed` }),
+    })
+    return { authenticator: nkeyAuthenticator(seed), identity: `the NKey ${publicKey}` }
+  })
+
+const readTls = ({ ca, cert, key }: NonNullable<NatsOptions["tls"]>) =>
+  Effect.gen(function* () {
+    const read = (option: string, file: string | undefined) =>
+      file === undefined ? Effect.undefined : readOptionFile(`tls.${option}`, file)
+    const files = { ca: yield* read("ca", ca), cert: yield* read("cert", cert), key: yield* read("key", key) }
+    const tls: TlsOptions = {
+      ...(files.ca === undefined ? {} : { ca: files.ca.toString("utf8") }),
+      ...(files.cert === undefined ? {} : { cert: files.cert.toString("utf8") }),
+      ...(files.key === undefined ? {} : { key: files.key.toString("utf8") }),
+    }
+    return tls
+  })
+
+const readOptionFile = (option: string, file: string): Effect.Effect<Buffer, BadNatsOptions> =>
+  Effect.tryPromise({
+    try: () => readFile(file),
+    catch: (cause) => {
+      const missing = codeOf(cause) === "ENOENT"
+      return new BadNatsOptions({
+        option,
+        problem: missing ? `there is no file ${file}` : `${file} can't be read (${codeOf(cause) ?? String(cause)})`,
+      })
+    },
+  })
+
+const codeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+
+const connectFailure = (cause: unknown, servers: ReadonlyArray<string>, identity: string) => {
+  const error = cause instanceof Error ? cause : new Error(String(cause))
+  if (error instanceof errors.UserAuthenticationExpiredError) {
+    return new NatsRefused({ servers, identity, reason: "the credentials have expired" })
+  }
+  if (error instanceof errors.AuthorizationError) {
+    return new NatsRefused({ servers, identity, reason: "it does not know them" })
+  }
+  return new NatsUnreachable({ servers, reason: unreachableReason(error) })
+}
+
+const unreachableReason = (error: Error): string => {
+  const code = codeOf(error) ?? codeOf(error.cause)
+  if (code === "ECONNREFUSED") return "nothing listens there"
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "the host name is not known"
+  if (code !== undefined && /CERT|SIGNED|TLS|SSL|LEAF/.test(code)) {
+    return `its TLS certificate is not trusted (${code}); give the authority that signed it as tls.ca`
+  }
+  if (error instanceof errors.TimeoutError) return `no answer within ${CONNECT_MILLIS / 1000} s`
+  return code === undefined ? error.message : `${error.message} (${code})`
+}

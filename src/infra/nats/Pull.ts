@@ -1,0 +1,175 @@
+import type { JetStreamManager } from "@nats-io/jetstream"
+import { AckPolicy, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream"
+import { createInbox, type Msg, nanos } from "@nats-io/transport-node"
+import { Data, Duration, Effect, Latch, type Scope } from "effect"
+import { call, type CallFailed } from "./jetStreamCall.ts"
+import { BATCH_ID_HEADER } from "./LogStream.ts"
+import type { Connection } from "./NatsConnection.ts"
+
+/** Bytes asked for at once: bounded by bytes and not by records, since a thousand large records stall JetStream. */
+const PULL_BYTES = 4 * 1024 * 1024
+
+/** Records asked for at once, so that many small ones don't pile up either. */
+const PULL_RECORDS = 4096
+
+/** How long the server may take beyond the end of a pull to say that it ended. */
+const GRACE = Duration.seconds(5)
+
+/** The server forgets a consumer that nobody has pulled from for so long. */
+const FORGOTTEN_AFTER = Duration.minutes(5)
+
+/** A delivery is broken: what comes next must be found out anew. */
+export class DeliveryBroken extends Data.TaggedError("DeliveryBroken")<{
+  readonly reason: "heartbeatMissed" | "lost" | "gap" | "ended"
+}> {}
+
+/** A record as it was delivered. */
+export interface Delivered {
+  readonly sequence: number
+  readonly batchId: string
+  readonly bytes: Uint8Array
+}
+
+export interface PullOptions {
+  readonly stream: string
+  readonly subject: string
+  readonly from: number
+  /** How long the server waits for records before it says that there are none. */
+  readonly expires: Duration.Duration
+}
+
+/** A delivery of the records of one subject, in order. */
+export interface Pull {
+  /** The records that have come, at least one; none when the server says that there are none for now. */
+  readonly take: Effect.Effect<ReadonlyArray<Delivered>, DeliveryBroken>
+}
+
+/**
+ * Begins a delivery: a consumer of its own that keeps no acknowledgements and lives in the server's memory, and one
+ * request after another, each bounded by bytes and sent when all of the one before was taken. So what is held here is
+ * bounded, and a slow reader slows the server down. The position is the reader's own; the consumer is thrown away.
+ */
+export const openPull = (
+  connection: Connection,
+  manager: JetStreamManager,
+  options: PullOptions,
+): Effect.Effect<Pull, CallFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { nats } = connection
+    const consumer = yield* Effect.acquireRelease(
+      call(async () => {
+        const { name } = await manager.consumers.add(options.stream, {
+          ack_policy: AckPolicy.None,
+          deliver_policy: DeliverPolicy.StartSequence,
+          opt_start_seq: options.from,
+          replay_policy: ReplayPolicy.Instant,
+          filter_subject: options.subject,
+          inactive_threshold: nanos(Duration.toMillis(FORGOTTEN_AFTER)),
+          mem_storage: true,
+          num_replicas: 1,
+        })
+        return name
+      }),
+      // It is forgotten by itself where this does not arrive.
+      (name) => Effect.sync(() => nats.isClosed() || nats.publish(`$JS.API.CONSUMER.DELETE.${options.stream}.${name}`)),
+    )
+    // A record must fit into one request whole, or it would never come.
+    const maxBytes = Math.max(PULL_BYTES, 2 * (nats.info?.max_payload ?? 0))
+    const request = JSON.stringify({
+      batch: PULL_RECORDS,
+      max_bytes: maxBytes,
+      expires: nanos(Duration.toMillis(options.expires)),
+    })
+    const inbox = createInbox()
+    const news = Latch.makeUnsafe()
+    let arrived: Array<Delivered> = []
+    let broken: DeliveryBroken | null = null
+    /** Records that may still come for the request that is under way; 0 when none is. */
+    let open = 0
+    let lastDelivery = 0
+
+    const breakOff = (reason: DeliveryBroken["reason"]): void => {
+      broken ??= new DeliveryBroken({ reason })
+      news.openUnsafe()
+    }
+
+    const receive = (message: Msg): void => {
+      const place = message.reply === undefined ? null : placeOf(message.reply)
+      if (place === null) {
+        const ending = endingOf(message)
+        if (ending === "broken") breakOff("ended")
+        if (ending === "ended") open = 0
+      } else if (place.delivery !== lastDelivery + 1) {
+        breakOff("gap")
+      } else {
+        lastDelivery = place.delivery
+        open--
+        const batchId = message.headers?.get(BATCH_ID_HEADER) ?? ""
+        arrived.push({ sequence: place.sequence, batchId, bytes: message.data })
+      }
+      news.openUnsafe()
+    }
+
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const subscription = nats.subscribe(inbox, {
+          callback: (error, message) => (error === null ? receive(message) : breakOff("ended")),
+        })
+        const forget = connection.onLost(() => breakOff("lost"))
+        return { subscription, forget }
+      }),
+      ({ subscription, forget }) =>
+        Effect.sync(() => {
+          forget()
+          if (!nats.isClosed()) subscription.unsubscribe()
+        }),
+    )
+
+    const take = Effect.gen(function* () {
+      for (;;) {
+        if (arrived.length > 0) {
+          const records = arrived
+          arrived = []
+          return records
+        }
+        if (broken !== null) return yield* broken
+        if (open === 0) {
+          open = PULL_RECORDS
+          nats.publish(`$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${consumer}`, request, { reply: inbox })
+        }
+        news.closeUnsafe()
+        yield* news.await.pipe(
+          Effect.timeoutOrElse({
+            duration: Duration.sum(options.expires, GRACE),
+            orElse: () => Effect.fail(new DeliveryBroken({ reason: "heartbeatMissed" })),
+          }),
+        )
+        // Nothing came, and the request is over.
+        if (open === 0 && arrived.length === 0 && broken === null) return []
+      }
+    })
+    return { take }
+  })
+
+/** Where a delivered message stands: `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<delivery>…`, or with two more in front. */
+const placeOf = (reply: string): { readonly sequence: number; readonly delivery: number } | null => {
+  if (!reply.startsWith("$JS.ACK.")) return null
+  const tokens = reply.split(".")
+  const from = tokens.length > 9 ? 7 : 5
+  return { sequence: Number(tokens[from]), delivery: Number(tokens[from + 1]) }
+}
+
+/** What a message without a record says: that the request is over, or that the consumer is. */
+const endingOf = ({ headers }: Msg): "ended" | "broken" | "nothing" => {
+  switch (headers?.code) {
+    case 404:
+    case 408:
+      return "ended"
+    case 409:
+      return /exceeds maxbytes|batch completed/i.test(headers.description) ? "ended" : "broken"
+    case 503:
+      return "broken"
+    default:
+      return "nothing"
+  }
+}

@@ -1,0 +1,141 @@
+import { Duration, Effect, Exit, Scope } from "effect"
+import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
+import type { LogRecord } from "../../domain/log/EventLog.ts"
+import { PAUSES, unavailable, whileAway } from "./jetStreamCall.ts"
+import { count } from "./logMetrics.ts"
+import type { LogStream } from "./LogStream.ts"
+import { type Delivered, type DeliveryBroken, openPull, type Pull } from "./Pull.ts"
+
+/** Deliveries begun in a row that bring nothing, until a reader believes that the server can't give what it has. */
+const FRUITLESS_MAX = 3
+
+export interface ReaderOptions {
+  readonly partition: number
+  readonly after: number
+  /** Last sequence to read; null to wait for what comes, and for a server that is away. */
+  readonly end: number | null
+}
+
+/** Records in order; empty at the end, which only a reader with an `end` comes to. */
+export interface Reader {
+  readonly next: Effect.Effect<ReadonlyArray<LogRecord>, LogDamaged | LogUnavailable>
+}
+
+/**
+ * Reads a partition, whatever happens to the connection meanwhile. Every delivery begins after the last record that was
+ * read, and only once the log has proven that this record still stands there: so nothing is skipped, nothing comes
+ * twice, and a store that was put back is noticed.
+ */
+export const openReader = (
+  stream: LogStream,
+  { partition, after, end }: ReaderOptions,
+): Effect.Effect<Reader, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    let position = after
+    let last: LogRecord | null = null
+    let delivery: { readonly pull: Pull; readonly scope: Scope.Closeable } | null = null
+    let fruitless = 0
+
+    const endDelivery = Effect.suspend(() => {
+      if (delivery === null) return Effect.void
+      const { scope } = delivery
+      delivery = null
+      return Scope.close(scope, Exit.void)
+    })
+    yield* Effect.addFinalizer(() => endDelivery)
+
+    const damaged = (problem: string) => new LogDamaged({ partition, sequence: position, problem })
+
+    /** That the log holds what this reader has read. */
+    const proveLast = Effect.gen(function* () {
+      const { state } = yield* stream.inspect(partition)
+      if (state.last_seq < position) {
+        return yield* damaged(
+          `the log ends at ${state.last_seq} now, before this place: it was put back to an older copy`,
+        )
+      }
+      // What was read and then removed at the front can't be compared, and need not be.
+      if (last === null || position < state.first_seq) return
+      const found = yield* stream.recordAt(position)
+      if (found === null) return yield* damaged("the record that was read here is gone")
+      if (found.position.batchId !== last.position.batchId || Buffer.compare(found.bytes, last.bytes) !== 0) {
+        const name = `batch ${found.position.batchId === "" ? "without an id" : found.position.batchId}`
+        return yield* damaged(
+          `${name} stands where ${last.position.batchId} was read: the log was put back to an older copy`,
+        )
+      }
+    })
+
+    const beginDelivery = Effect.gen(function* () {
+      yield* proveLast
+      const scope = yield* Scope.make()
+      const pull = yield* openPull(stream.connection, stream.manager, {
+        stream: stream.name,
+        subject: stream.subjectOf(partition),
+        from: position + 1,
+        expires: end === null ? Duration.seconds(5) : Duration.seconds(1),
+      }).pipe(
+        Scope.provide(scope),
+        whileAway(stream.patience),
+        Effect.mapError(unavailable("read the log")),
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
+      )
+      delivery = { pull, scope }
+      return pull
+    })
+
+    /** A delivery brings nothing: because there is nothing, or because the server can't give what it has. */
+    const settle = Effect.gen(function* () {
+      yield* stream.inspect(partition)
+      const stored = (yield* stream.last(partition))?.sequence ?? 0
+      if (stored <= position || (end !== null && position >= end)) return "nothing" as const
+      fruitless++
+      if (fruitless >= FRUITLESS_MAX) {
+        return yield* damaged(`the server has records of this partition up to ${stored} and can't give the next one`)
+      }
+      yield* endDelivery
+      yield* count("readerResets")
+      return "more" as const
+    })
+
+    const reset = ({ reason }: DeliveryBroken) =>
+      Effect.gen(function* () {
+        yield* endDelivery
+        yield* count("readerResets")
+        if (reason === "heartbeatMissed") yield* count("heartbeatsMissed")
+      })
+
+    const toRecord = ({ sequence, batchId, bytes }: Delivered): LogRecord => ({
+      position: { incarnation: stream.identity.incarnation, partition, sequence, batchId },
+      bytes,
+    })
+
+    const nextOnce = Effect.gen(function* () {
+      for (;;) {
+        if (end !== null && position >= end) return []
+        const pull = delivery?.pull ?? (yield* beginDelivery)
+        const taken = yield* Effect.result(pull.take)
+        if (taken._tag === "Failure") {
+          yield* reset(taken.failure)
+        } else if (taken.success.length === 0) {
+          if ((yield* settle) === "nothing" && end !== null) return []
+        } else {
+          fruitless = 0
+          const all = taken.success.map(toRecord)
+          position = all[all.length - 1]!.position.sequence
+          last = all[all.length - 1]!
+          stream.saw(position)
+          const records = end === null ? all : all.filter(({ position: { sequence } }) => sequence <= end)
+          if (records.length > 0) return records
+        }
+      }
+    })
+    const next =
+      end !== null
+        ? nextOnce
+        : Effect.retry(nextOnce, {
+            while: (error) => error._tag === "LogUnavailable" && error.retryable,
+            schedule: PAUSES,
+          })
+    return { next }
+  })

@@ -1,0 +1,65 @@
+import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream"
+import type { NatsConnection } from "@nats-io/transport-node"
+import { type Duration, Effect } from "effect"
+import type { LogUnavailable } from "../../domain/log/errors.ts"
+import { NatsServerUnfit, type StreamUnfit } from "./errors.ts"
+import { call, CallFailed, CODE, unavailable, whileAway } from "./jetStreamCall.ts"
+import { newStreamConfig, type NewStream, RECORD_BYTES_MAX, streamNameOf, streamProblem } from "./streamConfig.ts"
+
+/** Finds the stream of a project, or makes it. One in which no log can be kept is left as it is and refused. */
+export const openStream = Effect.fnUntraced(function* (
+  nats: NatsConnection,
+  manager: JetStreamManager,
+  project: string,
+  options: NewStream,
+  patience: Duration.Duration,
+): Effect.fn.Return<StreamInfo, NatsServerUnfit | StreamUnfit | LogUnavailable> {
+  const server = nats.getServer()
+  const largest = nats.info?.max_payload ?? RECORD_BYTES_MAX
+  if (largest < RECORD_BYTES_MAX) {
+    return yield* new NatsServerUnfit({
+      server,
+      problem: `its max_payload is ${largest} bytes, and batches are up to ${RECORD_BYTES_MAX}`,
+      remedy: "Raise max_payload in its configuration",
+    })
+  }
+  yield* call(() => manager.getAccountInfo()).pipe(
+    // Nobody answers where there is no JetStream; where there is, it is a cluster without a leader, for a moment.
+    Effect.mapError((failure) =>
+      failure.kind === "away" && nats.info?.jetstream !== true
+        ? new CallFailed({ kind: "disabled", reason: failure.reason, code: failure.code })
+        : failure,
+    ),
+    whileAway(patience),
+    Effect.mapError((failure) =>
+      failure.kind === "disabled"
+        ? new NatsServerUnfit({
+            server,
+            problem: "JetStream is not enabled there for this account",
+            remedy: 'Enable it in the server\'s configuration ("jetstream { store_dir: … }") and for the account',
+          })
+        : unavailable("open the log")(failure),
+    ),
+  )
+  const stream = streamNameOf(project)
+  const find = call(() => manager.streams.info(stream))
+  const make = call(() => manager.streams.add(newStreamConfig(project, options, nats.info?.version ?? "")))
+  const info = yield* find.pipe(
+    Effect.catchIf(
+      ({ kind }) => kind === "noStream",
+      () =>
+        make.pipe(
+          // Another process made it in the same moment; then that one is the log.
+          Effect.catchIf(
+            ({ code }) => code === CODE.streamNameInUse,
+            () => find,
+          ),
+        ),
+    ),
+    whileAway(patience),
+    Effect.mapError(unavailable(`open the stream ${stream}`)),
+  )
+  const problem = streamProblem(project, info.config)
+  if (problem !== null) return yield* problem
+  return info
+})
