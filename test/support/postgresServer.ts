@@ -104,7 +104,7 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
   const processes = (): ReadonlyArray<number> => {
     if (server?.pid === undefined) return []
     const children = spawnSync("pgrep", ["-P", String(server.pid)], { encoding: "utf8" }).stdout.split("\n")
-    return [server.pid, ...children.filter((pid) => pid !== "").map(Number)]
+    return [...children.filter((pid) => pid !== "").map(Number), server.pid]
   }
 
   const signalAll = (signal: NodeJS.Signals) => {

@@ -8,7 +8,6 @@ import type { PostgresUnavailable } from "./errors.ts"
 import { openServer } from "./openServer.ts"
 import { type PostgresOptions, readOptions } from "./options.ts"
 import type { PostgresConnection } from "./PostgresConnection.ts"
-import { asLocalSettings, sessionSettings } from "./sessionSettings.ts"
 
 /**
  * A PostgreSQL server (13 to 18) as effect/sql's `SqlClient` and as `BulkCopy`: a pool of connections, all tables in a
@@ -36,7 +35,6 @@ export const layerPostgres = (
         acquirer: keepsSessions ? lease : noSession,
         borrower: keepsSessions ? (use) => Effect.scoped(Effect.flatMap(lease, use)) : inTransaction,
         transactionAcquirer: lease,
-        beginTransaction: keepsSessions ? "BEGIN" : `BEGIN; ${asLocalSettings(sessionSettings(config))}`,
         commit: (connection) => (connection as PostgresConnection).commit,
         isTransaction: (connection) => (connection as PostgresConnection).isInTransaction(),
         compiler: makePostgresCompiler(),

@@ -33,9 +33,18 @@ const rolledBack = new SqlError({
   reason: new UnknownError({ cause: undefined, message: "a statement had failed, so the transaction was rolled back" }),
 })
 
-/** Makes a connection of a client of the pool; `server` is for error messages. */
-export const makeConnection = (client: pg.PoolClient, server: string): PostgresConnection => {
+/**
+ * Makes a connection of a client of the pool. `localSettings` are statements that each transaction begins with, `server` is
+ * for error messages.
+ */
+export const makeConnection = (
+  client: pg.PoolClient,
+  localSettings: string | null,
+  server: string,
+): PostgresConnection => {
   let broken = false
+  /** Whether the transaction has done more than read, so that its COMMIT matters. */
+  let wrote = false
   const markBroken = () => {
     broken = true
   }
@@ -62,18 +71,23 @@ export const makeConnection = (client: pg.PoolClient, server: string): PostgresC
       Effect.asVoid,
     )
 
-  /** A statement of its own commits itself. */
+  /** A statement that is in no transaction commits itself. */
   const statement = (sql: string, params: ReadonlyArray<unknown>, rowMode?: "array") =>
     Effect.suspend(() => {
-      const commits = client.getTransactionStatus() === "I" && !ONLY_READS.test(sql)
-      return commits ? Effect.mapError(query(sql, params, rowMode), asCommitFailure) : query(sql, params, rowMode)
+      if (!hasTransaction(client)) wrote = false
+      wrote ||= !ONLY_READS.test(sql)
+      const done = query(sql, params, rowMode)
+      return hasTransaction(client) ? done : Effect.mapError(done, asOutcome)
     })
 
-  /** A rollback that can't be told to the server: it rolls back by itself when the connection breaks. */
-  const control: Connection["executeUnprepared"] = (sql, params, transform) =>
-    sql === "ROLLBACK"
-      ? Effect.catch(rows(sql, params, transform), () => Effect.as(Effect.sync(abandon), []))
-      : rows(sql, params, transform)
+  const asOutcome = (error: SqlError) => (wrote ? asCommitFailure(error) : error)
+
+  const control: Connection["executeUnprepared"] = (sql, params, transform) => {
+    if (localSettings !== null && sql.startsWith("BEGIN")) return rows(`${sql}; ${localSettings}`, params, transform)
+    // A rollback that can't be told to the server: it rolls back by itself when the connection breaks.
+    if (sql === "ROLLBACK") return Effect.catch(rows(sql, params, transform), () => Effect.as(Effect.sync(abandon), []))
+    return rows(sql, params, transform)
+  }
 
   const query = (sql: string, params: ReadonlyArray<unknown>, rowMode?: "array") =>
     Effect.callback<pg.QueryResult, SqlError>((resume) => {
@@ -96,6 +110,7 @@ export const makeConnection = (client: pg.PoolClient, server: string): PostgresC
         ended.resolve()
         resume(effect)
       }
+      wrote = true
       const stream = client.query(copyFrom(statement))
       stream.on("finish", () => settle(Effect.void))
       stream.on("error", (error) => {
@@ -117,11 +132,11 @@ export const makeConnection = (client: pg.PoolClient, server: string): PostgresC
     Effect.map(statement(sql, params, "array"), ({ rows }) => rows as unknown as ReadonlyArray<ReadonlyArray<unknown>>)
 
   const commit = query("COMMIT", []).pipe(
-    Effect.mapError(asCommitFailure),
+    Effect.mapError(asOutcome),
     Effect.flatMap(({ command }) => (command === "COMMIT" ? Effect.void : Effect.fail(rolledBack))),
   )
 
-  const isInTransaction = () => !broken && client.getTransactionStatus() !== "I"
+  const isInTransaction = () => !broken && hasTransaction(client)
 
   return {
     execute: rows,
@@ -137,6 +152,12 @@ export const makeConnection = (client: pg.PoolClient, server: string): PostgresC
     isInTransaction,
     isReusable: () => !broken && !isInTransaction(),
   }
+}
+
+/** Open (T) or failed (E). The driver does not know the state of a connection that has just been made. */
+const hasTransaction = (client: pg.PoolClient): boolean => {
+  const status = client.getTransactionStatus()
+  return status === "T" || status === "E"
 }
 
 const CANCEL_REQUEST = 80_877_102

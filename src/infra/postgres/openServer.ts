@@ -4,7 +4,7 @@ import type { PostgresConfig } from "./options.ts"
 import { PostgresUnavailable } from "./errors.ts"
 import { type Lease, openPool } from "./pool.ts"
 import type { PostgresConnection } from "./PostgresConnection.ts"
-import { asConnectionOptions, sessionSettings } from "./sessionSettings.ts"
+import { asConnectionOptions, asLocalSettings, sessionSettings } from "./sessionSettings.ts"
 
 /** The oldest server that Tidemark is tested with, as `server_version_num` has it. */
 const OLDEST_VERSION = 130_000
@@ -26,7 +26,10 @@ export const openServer = (config: PostgresConfig): Effect.Effect<OpenServer, Po
     const settings = sessionSettings(config)
     const theirs = config.serverOptions ?? ""
 
-    const { lease: direct } = yield* openPool(config, `${theirs} ${asConnectionOptions(settings)}`.trim())
+    const { lease: direct } = yield* openPool(config, {
+      options: `${theirs} ${asConnectionOptions(settings)}`.trim(),
+      localSettings: null,
+    })
     const keepsSessions = yield* using(direct, (connection) =>
       Effect.map(
         connection.execute(
@@ -39,9 +42,11 @@ export const openServer = (config: PostgresConfig): Effect.Effect<OpenServer, Po
         (rows) => (rows as ReadonlyArray<{ readonly kept: boolean }>)[0]!.kept,
       ),
     ).pipe(Effect.catchIf(refusesOptions, () => Effect.succeed(false)))
-    const lease = keepsSessions ? direct : (yield* openPool(config, theirs)).lease
+    const lease = keepsSessions
+      ? direct
+      : (yield* openPool(config, { options: theirs, localSettings: asLocalSettings(settings) })).lease
 
-    yield* using(lease, (connection) => checkVersion(connection, unusable))
+    yield* using(lease, (connection) => checkServer(connection, unusable))
     yield* using(lease, (connection) => ensureSchema(connection, config, unusable))
     return { lease, keepsSessions }
   }).pipe(
@@ -71,15 +76,20 @@ export const tooOld = (versionNumber: number, version: string): string | null =>
 
 type Unusable = (reason: string) => PostgresUnavailable
 
-const checkVersion = (connection: PostgresConnection, unusable: Unusable) =>
+const checkServer = (connection: PostgresConnection, unusable: Unusable) =>
   Effect.gen(function* () {
     const [row] = yield* connection.execute(
-      "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version",
+      "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version, current_setting('server_encoding') AS encoding",
       [],
       undefined,
     )
     const reason = tooOld(row.number, row.version)
     if (reason !== null) return yield* unusable(reason)
+    if (row.encoding !== "UTF8") {
+      return yield* unusable(
+        `its database has the encoding ${row.encoding}, which can't hold every text; make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`,
+      )
+    }
   })
 
 const ensureSchema = (connection: PostgresConnection, config: PostgresConfig, unusable: Unusable) =>

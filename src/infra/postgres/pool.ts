@@ -7,7 +7,7 @@ import { makeConnection, type PostgresConnection } from "./PostgresConnection.ts
 import { valueTypes } from "./types.ts"
 
 /** When a client gives up on an answer: the server's own limit should have ended the statement well before. */
-const ANSWER_GRACE = Duration.seconds(10)
+const ANSWER_GRACE = Duration.seconds(5)
 
 /** How long closing may take before connections are cut. */
 const CLOSE_TIMEOUT = "2 seconds"
@@ -22,8 +22,14 @@ export interface Pool {
   readonly lease: Lease
 }
 
-/** A pool of connections whose startup parameter `options` is the given one. It connects when it is first used. */
-export const openPool = (config: PostgresConfig, options: string): Effect.Effect<Pool, never, Scope.Scope> =>
+/**
+ * A pool of connections. It connects when it is first used. `options` are settings that come with each connection,
+ * `localSettings` statements that each transaction begins with.
+ */
+export const openPool = (
+  config: PostgresConfig,
+  { options, localSettings }: { readonly options: string; readonly localSettings: string | null },
+): Effect.Effect<Pool, never, Scope.Scope> =>
   Effect.gen(function* () {
     const limit = Duration.toMillis(config.statementTimeout)
     const pool = new pg.Pool({
@@ -38,7 +44,7 @@ export const openPool = (config: PostgresConfig, options: string): Effect.Effect
       ...(limit > 0 ? { query_timeout: limit + Duration.toMillis(ANSWER_GRACE) } : {}),
     })
     const connections = new Map<pg.PoolClient, PostgresConnection>()
-    pool.on("connect", (client) => connections.set(client, makeConnection(client, config.server)))
+    pool.on("connect", (client) => connections.set(client, makeConnection(client, localSettings, config.server)))
     pool.on("remove", (client) => connections.delete(client))
     // An idle connection that breaks, as all do when the server restarts: the pool forgets it and makes another.
     pool.on("error", () => {})

@@ -9,7 +9,9 @@ import { isOutcomeUnknown } from "./commitOutcome.ts"
  */
 export const explained =
   (attempted: string) =>
-  <A, E>(effect: Effect.Effect<A, E | SqlError>): Effect.Effect<A, Exclude<E, SqlError> | ReadModelUnavailable> =>
+  <A, E, R>(
+    effect: Effect.Effect<A, E | SqlError, R>,
+  ): Effect.Effect<A, Exclude<E, SqlError> | ReadModelUnavailable, R> =>
     Effect.catchCause(effect, (cause): Effect.Effect<never, Exclude<E, SqlError> | ReadModelUnavailable> => {
       const error = sqlErrorOf(cause)
       return error === undefined
