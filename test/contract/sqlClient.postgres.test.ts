@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from "vitest"
 import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
 import { type PostgresServer, startPostgres } from "../support/postgresServer.ts"
 import { bulkCopyContract } from "./bulkCopy.ts"
+import { sqlValuesContract } from "./sqlValues.ts"
 
 let server: PostgresServer
 
@@ -13,3 +14,4 @@ beforeAll(async () => {
 afterAll(() => server.dispose())
 
 bulkCopyContract("PostgreSQL", () => layerPostgres({ url: Redacted.make(server.url()) }))
+sqlValuesContract("PostgreSQL", () => layerPostgres({ url: Redacted.make(server.url()) }))
