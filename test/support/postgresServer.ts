@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { createInterface } from "node:readline"
 import pg from "pg"
+import { eventually } from "./eventually.ts"
 import { freePort } from "./freePort.ts"
 
 export interface PostgresServerOptions {
@@ -102,7 +103,7 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
   }
 
   const processes = (): ReadonlyArray<number> => {
-    if (server?.pid === undefined) return []
+    if (server?.pid === undefined || server.exitCode !== null || server.signalCode !== null) return []
     const children = spawnSync("pgrep", ["-P", String(server.pid)], { encoding: "utf8" }).stdout.split("\n")
     return [...children.filter((pid) => pid !== "").map(Number), server.pid]
   }
@@ -117,22 +118,27 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
     }
   }
 
-  const ended = async (signal: () => void) => {
+  const end = async (signal: (running: ChildProcess) => void) => {
     if (server === undefined) return
-    const { exitCode, signalCode } = server
-    signal()
-    if (exitCode === null && signalCode === null) await once(server, "exit")
+    const ending = server
     server = undefined
+    if (ending.exitCode !== null || ending.signalCode !== null) return
+    const exit = once(ending, "exit")
+    signal(ending)
+    await exit
   }
 
-  const stop = () => ended(() => server!.kill("SIGINT"))
+  const stop = () => end((running) => running.kill("SIGINT"))
 
-  const kill = () =>
-    ended(() => {
-      // Stopped first, so that none is born between the listing and the killing.
-      process.kill(server!.pid!, "SIGSTOP")
-      signalAll("SIGKILL")
-    })
+  const kill = async () => {
+    // Stopped first, so that no process is born between the listing and the killing.
+    server?.kill("SIGSTOP")
+    const all = processes()
+    signalAll("SIGKILL")
+    await end(() => {})
+    // Until the last of them has let go of the shared memory, no other server starts there.
+    await eventually("all its processes have ended", async () => !all.some(isRunning))
+  }
 
   const url: PostgresServer["url"] = ({ user = SUPERUSER, password, database = "postgres" } = {}) => {
     const secret = password ?? (auth === "password" && user === SUPERUSER ? PASSWORD : undefined)
@@ -167,6 +173,12 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** Not ended, nor ended and waiting for somebody to take notice. */
+const isRunning = (pid: number): boolean => {
+  const state = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim()
+  return state !== "" && !state.startsWith("Z")
 }
 
 /** Where `initdb` and `postgres` are: as told, on the path, or where packages put them, the newest first. */
