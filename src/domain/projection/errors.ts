@@ -18,7 +18,13 @@ export class CheckpointConflict extends Data.TaggedError("CheckpointConflict")<{
 export class ReadModelUnavailable extends Data.TaggedError("ReadModelUnavailable")<{
   readonly attempted: string
   readonly reason: string
+  /** Whether the same attempt may succeed later, with nobody changing anything, and can do no harm. */
   readonly retryable: boolean
+  /**
+   * What became of the attempt. `unknown`: the connection broke while it was committed, so look at the checkpoint before
+   * anything else. Absent means `not-done`.
+   */
+  readonly outcome?: "not-done" | "unknown"
 }> {
   override get message(): string {
     return `Could not ${this.attempted}: ${this.reason}.`

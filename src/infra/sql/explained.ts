@@ -1,6 +1,7 @@
 import { Cause, Effect } from "effect"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { isOutcomeUnknown } from "./commitOutcome.ts"
 
 /**
  * Turns a database failure into what was attempted and why it failed; driver errors go no further than this. Also those
@@ -8,12 +9,21 @@ import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
  */
 export const explained =
   (attempted: string) =>
-  <A, E>(effect: Effect.Effect<A, E | SqlError>): Effect.Effect<A, Exclude<E, SqlError> | ReadModelUnavailable> =>
+  <A, E, R>(
+    effect: Effect.Effect<A, E | SqlError, R>,
+  ): Effect.Effect<A, Exclude<E, SqlError> | ReadModelUnavailable, R> =>
     Effect.catchCause(effect, (cause): Effect.Effect<never, Exclude<E, SqlError> | ReadModelUnavailable> => {
       const error = sqlErrorOf(cause)
       return error === undefined
         ? Effect.failCause(cause as Cause.Cause<Exclude<E, SqlError>>)
-        : Effect.fail(new ReadModelUnavailable({ attempted, reason: reasonOfSql(error), retryable: error.isRetryable }))
+        : Effect.fail(
+            new ReadModelUnavailable({
+              attempted,
+              reason: reasonOfSql(error),
+              retryable: error.isRetryable,
+              outcome: isOutcomeUnknown(error) ? "unknown" : "not-done",
+            }),
+          )
     })
 
 /** The failure of a cause if it is the database's, else a defect that is. */

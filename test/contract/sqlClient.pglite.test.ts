@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { afterAll } from "vitest"
 import { layerPglite } from "../../src/infra/embedded/PgliteClient.ts"
 import { bulkCopyContract } from "./bulkCopy.ts"
+import { sqlValuesContract } from "./sqlValues.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "tidemark-bulk-copy-"))
 
@@ -11,3 +12,4 @@ const directory = mkdtempSync(join(tmpdir(), "tidemark-bulk-copy-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 bulkCopyContract("PGlite", () => layerPglite(join(directory, "postgres")))
+sqlValuesContract("PGlite", () => layerPglite(join(directory, "values")))

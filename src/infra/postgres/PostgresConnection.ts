@@ -1,0 +1,184 @@
+import { connect } from "node:net"
+import { Effect, Stream } from "effect"
+import type { Connection } from "effect/sql/SqlConnection"
+import { SqlError, UnknownError } from "effect/sql/SqlError"
+import type pg from "pg"
+import { from as copyFrom } from "pg-copy-streams"
+import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
+import { asCommitFailure } from "../sql/commitOutcome.ts"
+
+/** How long an interrupted statement may take to end after the server was asked to stop it. */
+const CANCEL_TIMEOUT = "2 seconds"
+
+/** What one message of a copy carries: large enough to cost nothing, small enough for the server to hold. */
+const COPY_CHUNK_BYTES = 256 * 1024
+
+/** A connection of the pool as effect/sql's, with what only this driver can do. */
+export interface PostgresConnection extends Connection {
+  /** Runs a `COPY … FROM STDIN` with these bytes. */
+  readonly copyIn: (statement: string, text: string) => Effect.Effect<void, SqlError>
+  /** Commits, and says so if the outcome can't be known. */
+  readonly commit: Effect.Effect<void, SqlError>
+  /** Whether a transaction is open, also one that failed. A broken connection has none: its server rolls back. */
+  readonly isInTransaction: () => boolean
+  /** Whether it can be used for other work: alive, and between transactions. */
+  readonly isReusable: () => boolean
+}
+
+/** Statements that change nothing by themselves, so that losing the answer to one loses nothing else. */
+const ONLY_READS = /^\s*(SELECT|BEGIN)\b/i
+
+/** What the server answers to a COMMIT of a transaction in which a statement failed. */
+const rolledBack = new SqlError({
+  reason: new UnknownError({ cause: undefined, message: "a statement had failed, so the transaction was rolled back" }),
+})
+
+/**
+ * Makes a connection of a client of the pool. `localSettings` are statements that each transaction begins with, `server` is
+ * for error messages.
+ */
+export const makeConnection = (
+  client: pg.PoolClient,
+  localSettings: string | null,
+  server: string,
+): PostgresConnection => {
+  let broken = false
+  /** Whether the transaction has done more than read, so that its COMMIT matters. */
+  let wrote = false
+  const markBroken = () => {
+    broken = true
+  }
+  // Without a listener, a connection that breaks while it is lent would end the process.
+  client.on("error", markBroken).on("end", markBroken)
+
+  /** Breaks a connection whose state nobody knows any more, such as one with a statement still on the way. */
+  const abandon = () => {
+    markBroken()
+    client.connection.stream.destroy()
+  }
+
+  const fail = (cause: Error) => {
+    if (cause.message === "Query read timeout") abandon()
+    return Effect.fail(classifyPostgresError(cause, server))
+  }
+
+  /** Asks the server to stop the statement, and waits until it has ended; an unresponsive server is left. */
+  const stop = (ended: Promise<void>) =>
+    Effect.promise(() => Promise.all([requestCancel(client), ended])).pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(CANCEL_TIMEOUT),
+      Effect.tap((done) => (done._tag === "None" ? Effect.sync(abandon) : Effect.void)),
+      Effect.asVoid,
+    )
+
+  /** A statement that is in no transaction commits itself. */
+  const statement = (sql: string, params: ReadonlyArray<unknown>, rowMode?: "array") =>
+    Effect.suspend(() => {
+      if (!hasTransaction(client)) wrote = false
+      wrote ||= !ONLY_READS.test(sql)
+      const done = query(sql, params, rowMode)
+      return hasTransaction(client) ? done : Effect.mapError(done, asOutcome)
+    })
+
+  const asOutcome = (error: SqlError) => (wrote ? asCommitFailure(error) : error)
+
+  const control: Connection["executeUnprepared"] = (sql, params, transform) => {
+    if (localSettings !== null && sql.startsWith("BEGIN")) return rows(`${sql}; ${localSettings}`, params, transform)
+    // A rollback that can't be told to the server: it rolls back by itself when the connection breaks.
+    if (sql === "ROLLBACK") return Effect.catch(rows(sql, params, transform), () => Effect.as(Effect.sync(abandon), []))
+    return rows(sql, params, transform)
+  }
+
+  const query = (sql: string, params: ReadonlyArray<unknown>, rowMode?: "array") =>
+    Effect.callback<pg.QueryResult, SqlError>((resume) => {
+      const ended = Promise.withResolvers<void>()
+      // Without parameters it is sent whole, so that several statements take one round trip.
+      const values = params.length === 0 ? {} : { values: [...params] }
+      const mode = rowMode === undefined ? {} : { rowMode }
+      client.query({ text: sql, ...values, ...mode }, (error: Error | null, result: pg.QueryResult) => {
+        ended.resolve()
+        // Several statements give several results; the last is the one asked for.
+        resume(error ? fail(error) : Effect.succeed(Array.isArray(result) ? result.at(-1) : result))
+      })
+      return stop(ended.promise)
+    })
+
+  const copyIn = (statement: string, text: string) =>
+    Effect.callback<void, SqlError>((resume) => {
+      const ended = Promise.withResolvers<void>()
+      const settle = (effect: Effect.Effect<void, SqlError>) => {
+        ended.resolve()
+        resume(effect)
+      }
+      wrote = true
+      const stream = client.query(copyFrom(statement))
+      stream.on("finish", () => settle(Effect.void))
+      stream.on("error", (error) => {
+        settle(fail(error))
+        // Else it goes on sending what the server has refused, through a connection that is no longer its own.
+        stream.destroy()
+      })
+      const bytes = Buffer.from(text)
+      for (let from = 0; from < bytes.length; from += COPY_CHUNK_BYTES) {
+        stream.write(bytes.subarray(from, from + COPY_CHUNK_BYTES))
+      }
+      stream.end()
+      return stop(ended.promise)
+    })
+
+  const rows: Connection["execute"] = (sql, params, transform) =>
+    Effect.map(statement(sql, params), ({ rows }) => (transform === undefined ? rows : transform(rows)))
+  const values: Connection["executeValues"] = (sql, params) =>
+    Effect.map(statement(sql, params, "array"), ({ rows }) => rows as unknown as ReadonlyArray<ReadonlyArray<unknown>>)
+
+  const commit = query("COMMIT", []).pipe(
+    Effect.mapError(asOutcome),
+    Effect.flatMap(({ command }) => (command === "COMMIT" ? Effect.void : Effect.fail(rolledBack))),
+  )
+
+  const isInTransaction = () => !broken && hasTransaction(client)
+
+  return {
+    execute: rows,
+    executeUnprepared: control,
+    executeRaw: (sql, params) => statement(sql, params),
+    executeValues: values,
+    executeValuesUnprepared: values,
+    // Results are held whole, as in PGlite; nothing here reads one too large for that.
+    executeStream: (sql, params, transform) =>
+      Stream.unwrap(Effect.map(rows(sql, params, transform), Stream.fromIterable)),
+    copyIn,
+    commit,
+    isInTransaction,
+    isReusable: () => !broken && !isInTransaction(),
+  }
+}
+
+/** Open (T) or failed (E). The driver does not know the state of a connection that has just been made. */
+const hasTransaction = (client: pg.PoolClient): boolean => {
+  const status = client.getTransactionStatus()
+  return status === "T" || status === "E"
+}
+
+const CANCEL_REQUEST = 80_877_102
+
+/**
+ * Asks the server to stop what a connection is doing (PostgreSQL documentation, "Canceling Requests in Progress"): over a
+ * connection of its own, which the server closes when it has passed the request on. Whether it worked shows elsewhere.
+ */
+const requestCancel = (client: pg.PoolClient): Promise<void> => {
+  const { processID, secretKey } = client as unknown as { readonly processID: number; readonly secretKey: number }
+  const request = Buffer.alloc(16)
+  request.writeInt32BE(16, 0)
+  request.writeInt32BE(CANCEL_REQUEST, 4)
+  request.writeInt32BE(processID, 8)
+  request.writeInt32BE(secretKey, 12)
+  const socket = client.host.startsWith("/")
+    ? connect(`${client.host}/.s.PGSQL.${client.port}`)
+    : connect(client.port, client.host)
+  return new Promise((resolve) => {
+    socket.on("error", () => socket.destroy())
+    socket.on("close", () => resolve())
+    socket.end(request)
+  })
+}

@@ -1,0 +1,76 @@
+import { once } from "node:events"
+import { type AddressInfo, connect, createServer, type Socket } from "node:net"
+
+/**
+ * A relay between a client and a server of this machine, that can fail as networks do. It listens on a port of its own.
+ */
+export interface TcpProxy {
+  readonly port: number
+  /** How many connections are open. */
+  readonly connections: () => number
+  /** Breaks every connection. */
+  readonly drop: () => void
+  /** Delivers nothing until `resume`; connections stay open. */
+  readonly stall: () => void
+  readonly resume: () => void
+  /**
+   * Breaks the connection that next sends `text`: `before` the server gets it, or `after` the server has answered, whose
+   * answer is lost.
+   */
+  readonly cutAt: (text: string, when: "before" | "after") => void
+  readonly close: () => Promise<void>
+}
+
+export const startProxy = async (target: number): Promise<TcpProxy> => {
+  const sockets = new Set<Socket>()
+  let cut: { readonly text: string; readonly when: "before" | "after" } | undefined
+
+  const listener = createServer((client) => {
+    const server = connect(target, "127.0.0.1")
+    let answerIsLost = false
+    const breakOff = () => {
+      client.destroy()
+      server.destroy()
+    }
+    for (const socket of [client, server]) {
+      sockets.add(socket)
+      socket.setNoDelay(true)
+      socket.on("error", breakOff)
+      socket.on("close", () => {
+        sockets.delete(socket)
+        breakOff()
+      })
+    }
+    client.on("data", (sent) => {
+      const meant = cut !== undefined && sent.includes(cut.text) ? cut.when : undefined
+      if (meant !== undefined) cut = undefined
+      if (meant === "before") return breakOff()
+      answerIsLost ||= meant === "after"
+      server.write(sent)
+    })
+    server.on("data", (answer) => {
+      if (answerIsLost) return breakOff()
+      client.write(answer)
+    })
+    client.on("end", () => server.end())
+    server.on("end", () => client.end())
+  })
+  listener.listen(0, "127.0.0.1")
+  await once(listener, "listening")
+
+  return {
+    port: (listener.address() as AddressInfo).port,
+    connections: () => sockets.size / 2,
+    drop: () => sockets.forEach((socket) => socket.resetAndDestroy()),
+    stall: () => sockets.forEach((socket) => socket.pause()),
+    resume: () => sockets.forEach((socket) => socket.resume()),
+    cutAt: (text, when) => {
+      cut = { text, when }
+    },
+    close: async () => {
+      for (const socket of sockets) socket.destroy()
+      listener.close()
+      await once(listener, "close")
+    },
+  }
+}
