@@ -382,6 +382,22 @@ describe("the pool", () => {
     expect(await runPromise(backend)).toBe(before)
   })
 
+  test("an interrupted statement on a network that stalls is left", async () => {
+    const { runPromise, runFork } = open({ poolSize: 1 })
+    const before = await runPromise(backend)
+    const fiber = runFork(statement("SELECT pg_sleep(60)"))
+    await eventually("it sleeps", async () => (await sleeping()) === 1)
+    proxy.stall()
+    try {
+      await Effect.runPromise(Fiber.interrupt(fiber))
+    } finally {
+      proxy.resume()
+    }
+    expect(await runPromise(backend)).not.toBe(before)
+    await server.query(`SELECT pg_terminate_backend(${before})`)
+    await eventually("it no longer sleeps", async () => (await sleeping()) === 0)
+  })
+
   test("a fiber interrupted while it waits for a connection takes none", async () => {
     const { runPromise, runFork } = open({ poolSize: 1 })
     await runPromise(checkpoint)
