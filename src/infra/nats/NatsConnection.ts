@@ -249,5 +249,8 @@ const unreachableReason = (error: Error): string => {
     return `its TLS certificate is not trusted (${code}); give the authority that signed it as tls.ca`
   }
   if (error instanceof errors.TimeoutError) return `no answer within ${CONNECT_MILLIS / 1000} s`
+  // What the client says of these reads like a defect of this program.
+  if (error.message === "unexpected response from server") return "what answers there is no NATS server"
+  if (error.message === "server does not support 'tls'") return "the server has no TLS"
   return code === undefined ? error.message : `${error.message} (${code})`
 }

@@ -1,5 +1,5 @@
 import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream"
-import { errors } from "@nats-io/transport-node"
+import { errors, type PermissionViolationError } from "@nats-io/transport-node"
 import { Data, Duration, Effect, Schedule } from "effect"
 import { LogUnavailable } from "../../domain/log/errors.ts"
 
@@ -42,22 +42,21 @@ const failureOf = (cause: unknown): CallFailed => {
     }
     return failed("refused", message, code)
   }
-  // The client's own error of JetStream being off has one of two causes: the server says so, or nobody answered, as
-  // while there is no leader.
+  // The client wraps what happened: a refusal of the subject in the error of a request; and in its own error of JetStream
+  // being off either the server's word for it, or that nobody answered, as while there is no leader.
   const within = cause instanceof Error ? cause.cause : undefined
+  if (within instanceof errors.PermissionViolationError) return failed("refused", notPermitted(within))
   if (within instanceof JetStreamApiError) return failed("disabled", DISABLED, within.code)
   if (within instanceof errors.RequestError) return failed("away", "JetStream does not answer")
   if (cause instanceof errors.TimeoutError) return failed("away", "the server did not answer in time")
   if (cause instanceof errors.ClosedConnectionError) return failed("closed", "the connection is closed")
-  if (cause instanceof errors.PermissionViolationError) {
-    return failed(
-      "refused",
-      `this user may not ${cause.operation === "publish" ? "publish to" : "subscribe to"} ${cause.subject}`,
-    )
-  }
+  if (cause instanceof errors.PermissionViolationError) return failed("refused", notPermitted(cause))
   if (cause instanceof errors.RequestError) return failed("away", "the connection was lost")
   return failed("refused", cause instanceof Error ? cause.message : String(cause))
 }
+
+const notPermitted = ({ operation, subject }: PermissionViolationError): string =>
+  `this user may not ${operation === "publish" ? "publish to" : "subscribe to"} ${subject}`
 
 const DISABLED = "JetStream is not enabled for this account"
 

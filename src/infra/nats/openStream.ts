@@ -36,7 +36,8 @@ export const openStream = Effect.fnUntraced(function* (
         ? new NatsServerUnfit({
             server,
             problem: "JetStream is not enabled there for this account",
-            remedy: 'Enable it in the server\'s configuration ("jetstream { store_dir: … }") and for the account',
+            remedy:
+              "Enable it in the server's configuration (\"jetstream { store_dir: … }\") and for the account; if it was, the server's log says why it is off",
           })
         : unavailable("open the log")(failure),
     ),
