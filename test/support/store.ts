@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { type Effect, ManagedRuntime } from "effect"
 import { type Embedded, layerEmbedded } from "../../src/app/embedded.ts"
 import { importEvents, type Imported, type ImportEventsOptions } from "../../src/app/importEvents.ts"
-import { type Projected, Projector } from "../../src/app/Projector.ts"
+import { type Projected, Projector } from "../../src/app/projection/Projector.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 
 /** A store in a temporary directory. Opening one takes seconds: share it among the tests of a file. */

@@ -40,7 +40,9 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   // The default group decides what is a duplicate; the others count what it counted.
   const decides = group.name === LIVE_GROUP
   const counted = decides ? null : yield* readModel.duplicates(partition)
-  const revises = decides && claimed !== null
+  const published = new Set(
+    decides && claimed !== null ? group.measures.filter(({ follows }) => !follows).map(({ id }) => id) : [],
+  )
   const dedupe = new DedupeIndex(settings.dedupeHorizonMillis)
   // Loaded with the first new batch: most calls of a program that asks often find none.
   let dedupeLoaded = !decides || claimed === null
@@ -98,7 +100,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
         dedupeFrom: dedupe.horizonAt(logTime),
         duplicates: draft.duplicates,
         failures: fold.failures,
-        revises,
+        revises: (measure) => published.has(measure),
       },
       (known) => settle(fold, known, group, settings.mergeWindowMillis, zone),
     )

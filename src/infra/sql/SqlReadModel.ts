@@ -158,10 +158,10 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             yield* identityTables.write(changes.identities, (key) => knownKeys.has(key))
             yield* identityTables.writeStatements(changes.statements)
             for (const [m, { facts }] of changes.measures.entries()) yield* factTables.write(step.measures[m]!, facts)
-            const revisedAt = step.revises ? step.next.logTime : null
             // Last, since partitions meet in the cells: the shorter these are locked, the better.
             for (const [m, { cells }] of changes.measures.entries()) {
-              yield* cellTables.write(step.measures[m]!, cells, revisedAt)
+              const measure = step.measures[m]!
+              yield* cellTables.write(measure, cells, step.revises(measure) ? step.next.logTime : null)
             }
             if (step.group === LIVE_GROUP) yield* cellTables.write(INTAKE, step.intake, null)
             yield* writeDedupe(step)
@@ -192,19 +192,21 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
             const state = found!.begun ? "building" : "live"
             const group = found!.begun ? `build-${found!.next}` : LIVE_GROUP
+            let news = 0
             for (const definition of definitions) {
-              yield* sql`INSERT INTO measures ${sql.insert({
+              const inserted = yield* sql`INSERT INTO measures ${sql.insert({
                 metric: definition.name,
                 version: definition.version,
                 state,
                 projector_group: group,
                 definition: JSON.stringify(definition),
-              })} ON CONFLICT DO NOTHING`
+              })} ON CONFLICT DO NOTHING RETURNING id`
+              news += inserted.length
             }
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
-            WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
-            // From here on the default group follows what is being built: who works for it claims anew.
-            if (found!.begun) yield* newLiveEpochs
+              WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
+            // From here on the default group observes or follows these too: who works for it claims anew.
+            if (news > 0) yield* newLiveEpochs
             return yield* measures
           }),
         )
@@ -225,9 +227,6 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
             WHERE new.projector_group = ${group} AND new.state = 'building'
               AND old.metric = new.metric AND old.state = 'live'`
-            // What changed while it was built was never published.
-            yield* sql`UPDATE cells SET revised_at = NULL WHERE revised_at IS NOT NULL
-            AND measure IN (SELECT id FROM measures WHERE projector_group = ${group} AND state = 'building')`
             yield* sql`UPDATE measures SET state = 'live', projector_group = ${LIVE_GROUP}
             WHERE projector_group = ${group} AND state = 'building'`
             yield* sql`DELETE FROM checkpoints WHERE projector_group = ${group}`
