@@ -1,7 +1,7 @@
 import { cpSync, rmSync } from "node:fs"
 import { DiscardPolicy, jetstreamManager, RetentionPolicy, StorageType, type StreamConfig } from "@nats-io/jetstream"
 import { connect, headers, nanos } from "@nats-io/transport-node"
-import { Effect, Fiber, Metric, Result, type Scope, Stream } from "effect"
+import { Effect, Fiber, Metric, Result, Schedule, type Scope, Stream } from "effect"
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { readBatches } from "../../src/app/readBatches.ts"
 import type { PackedBatch } from "../../src/domain/log/batch.ts"
@@ -270,6 +270,27 @@ describe("under a reader that follows", () => {
     )
   })
 
+  test("the server stands still while the connection holds: noticed by its silence, and put right", async () => {
+    const server = await ownServer()
+    const batches = chainOf(4)
+    await withLog({ server, patience: "1 second" }, (log) =>
+      Effect.gen(function* () {
+        yield* log.append(batches.slice(0, 2))
+        const { seen, until } = yield* following(log)
+        yield* until(2)
+        const missed = yield* counted("heartbeatsMissed")
+        server.freeze()
+        yield* counted("heartbeatsMissed").pipe(
+          Effect.repeat({ until: (now) => now > missed, schedule: Schedule.spaced("100 millis") }),
+        )
+        server.thaw()
+        yield* log.append(batches.slice(2))
+        yield* until(4)
+        expect(ids(seen)).toEqual(idsOf(batches))
+      }),
+    )
+  })
+
   test("the stream is deleted", async () => {
     const { project, stream } = newProject()
     const { manager } = await managerOf(shared)
@@ -334,6 +355,27 @@ describe("under a reader that follows", () => {
       }),
     )
   })
+})
+
+test.each([
+  ["pull", "publish", "$JS.API.CONSUMER.MSG.NEXT.>"],
+  ["subscribe to its inbox", "subscribe", "_INBOX.*"],
+])("a reader that may not %s is told so", async (_, operation, subject) => {
+  const permissions = `{ ${operation}: { deny: "${subject}" } }`
+  const users = `[{ user: all, password: x }, { user: some, password: x, permissions: ${permissions} }]`
+  const server = await startNatsServer({ config: `authorization { users: ${users} }` })
+  undo.push(() => server.close())
+  const as = (user: string) => ({ ...server, url: server.url.replace("//", `//${user}:x@`) })
+  await withLog({ server: as("all") }, (log) => log.append(chainOf(2)))
+  const error = await failureOf(
+    Effect.scoped(
+      Effect.flatMap(openJetStreamLog({ servers: as("some").url, patience: "1 second" }), (log) => readAll(log)),
+    ),
+  )
+  expect(error._tag).toBe("LogUnavailable")
+  expect(error.message).toMatch(
+    /^Could not read the log: the server answers and delivers nothing; this user must be allowed to publish to/,
+  )
 })
 
 describe("appending", () => {

@@ -66,7 +66,12 @@ const freePort = (): Promise<number> =>
 export const startNatsServer = async (options: NatsServerOptions = {}): Promise<NatsServer> => {
   const port = await freePort()
   const server = makeServer(port, (directory) => configOf(port, directory, options), options.program)
-  await server.start()
+  try {
+    await server.start()
+  } catch (cause) {
+    await server.close()
+    throw cause
+  }
   return server
 }
 

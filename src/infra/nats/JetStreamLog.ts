@@ -24,6 +24,9 @@ export interface JetStreamLogOptions extends NatsOptions, NewStream {
 
 export type OpenLogError = ConnectError | StreamUnfit | LogUnavailable
 
+/** How long one attempt waits for its answer. */
+const ANSWER_MILLIS = 5000
+
 const PATIENCE_MAX = Duration.seconds(60)
 
 /** The log in JetStream as a service. */
@@ -50,9 +53,12 @@ export const openJetStreamLog = Effect.fn("openJetStreamLog")(function* (
     return yield* bad("maxAge", "records must be kept for two minutes at least, to know batches that are sent again")
   }
   if (Duration.isGreaterThan(patience, PATIENCE_MAX)) return yield* bad("patience", "it can be 60 s at most")
-  const connection = yield* openNats(options)
-  const manager = yield* Effect.promise(() => jetstreamManager(connection.nats, { checkAPI: false }))
-  const opened = yield* openStream(connection.nats, manager, project, options, patience)
+  const answerMillis = Math.min(ANSWER_MILLIS, Duration.toMillis(patience))
+  const connection = yield* openNats(options, answerMillis)
+  const manager = yield* Effect.promise(() =>
+    jetstreamManager(connection.nats, { checkAPI: false, timeout: answerMillis }),
+  )
+  const opened = yield* openStream(connection, manager, project, options, patience)
   return makeLog(new LogStream({ connection, manager, project, opened, patience }))
 })
 
@@ -78,7 +84,7 @@ const makeLog = (stream: LogStream): EventLog["Service"] => {
     )
 
   const status = Effect.gen(function* () {
-    const counts = yield* stream.counts()
+    const counts = yield* stream.counts(null)
     const rows = yield* Effect.forEach(
       counts,
       ([partition, records]) =>

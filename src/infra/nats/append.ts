@@ -3,15 +3,12 @@ import { Effect, Semaphore } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { call, CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
+import { CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
 import type { LogStream } from "./LogStream.ts"
 
 /** Batches sent and not yet acknowledged, over all partitions. */
 const IN_FLIGHT_MAX = 32
-
-/** How long one attempt waits for its acknowledgement. */
-const ACK_MILLIS = 5000
 
 /**
  * Appends batches, several partitions at once. Within a partition the next batch is sent when the one before is stored:
@@ -23,28 +20,30 @@ export const makeAppend = (stream: LogStream) => {
   const client = stream.manager.jetstream()
 
   const publish = (batch: PackedBatch): Effect.Effect<PubAck, CallFailed> =>
-    call(() =>
+    stream.connection.call(() =>
       client.publish(stream.subjectOf(batch.origin.partition), batch.bytes, {
         msgID: batch.id,
-        timeout: ACK_MILLIS,
+        timeout: stream.connection.answerMillis,
         expect: { streamName: stream.name },
       }),
     )
 
   /** Nobody answers on the subjects of a stream that is gone. */
   const explain = (failure: CallFailed): Effect.Effect<never, CallFailed> =>
-    call(() => stream.manager.streams.info(stream.name)).pipe(
-      Effect.catchIf(
-        ({ kind }) => kind !== "noStream",
-        () => Effect.fail(failure),
-      ),
-      Effect.mapError(({ kind, code }) =>
-        kind === "noStream"
-          ? new CallFailed({ kind, code, reason: `the stream ${stream.name} is gone: it was deleted` })
-          : failure,
-      ),
-      Effect.andThen(Effect.fail(failure)),
-    )
+    stream.connection
+      .call(() => stream.manager.streams.info(stream.name))
+      .pipe(
+        Effect.catchIf(
+          ({ kind }) => kind !== "noStream",
+          () => Effect.fail(failure),
+        ),
+        Effect.mapError(({ kind, code }) =>
+          kind === "noStream"
+            ? new CallFailed({ kind, code, reason: `the stream ${stream.name} is gone: it was deleted` })
+            : failure,
+        ),
+        Effect.andThen(Effect.fail(failure)),
+      )
 
   const appendOne = Effect.fnUntraced(function* (batch: PackedBatch) {
     const floor = stream.seen
@@ -54,7 +53,7 @@ export const makeAppend = (stream: LogStream) => {
     ).pipe(
       // With the same id: a batch that arrived and whose answer was lost is stored once.
       whileAway(stream.patience),
-      Effect.catchIf(({ kind }) => kind === "away", explain),
+      Effect.catchIf(({ kind }) => kind === "nobody", explain),
       Effect.mapError(unavailable("append to the log")),
     )
     if (ack.duplicate) yield* count("duplicates")

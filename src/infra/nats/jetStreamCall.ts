@@ -5,8 +5,11 @@ import { LogUnavailable } from "../../domain/log/errors.ts"
 
 /** Why a call of JetStream did not succeed, as far as it decides what to do next. */
 export class CallFailed extends Data.TaggedError("CallFailed")<{
-  /** `away`: nobody answered, which may pass. `closed`: the connection is closed for good. */
-  readonly kind: "away" | "closed" | "disabled" | "noStream" | "full" | "refused"
+  /**
+   * `away`: no answer came, which may pass. `nobody`: nobody takes such calls now, since there is no leader, no stream,
+   * or no JetStream. `closed`: the connection is closed for good.
+   */
+  readonly kind: "away" | "nobody" | "closed" | "disabled" | "noStream" | "full" | "refused"
   readonly reason: string
   /** JetStream's own number of the error; 0 where it gave none. */
   readonly code: number
@@ -47,7 +50,7 @@ const failureOf = (cause: unknown): CallFailed => {
   const within = cause instanceof Error ? cause.cause : undefined
   if (within instanceof errors.PermissionViolationError) return failed("refused", notPermitted(within))
   if (within instanceof JetStreamApiError) return failed("disabled", DISABLED, within.code)
-  if (within instanceof errors.RequestError) return failed("away", "JetStream does not answer")
+  if (within instanceof errors.RequestError) return failed("nobody", "JetStream does not answer")
   if (cause instanceof errors.TimeoutError) return failed("away", "the server did not answer in time")
   if (cause instanceof errors.ClosedConnectionError) return failed("closed", "the connection is closed")
   if (cause instanceof errors.PermissionViolationError) return failed("refused", notPermitted(cause))
@@ -63,17 +66,22 @@ const DISABLED = "JetStream is not enabled for this account"
 /** First pauses are short, since a leader is elected within moments; later ones spare the server. */
 export const PAUSES = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")])
 
+/** Whether waiting may help. */
+const mayPass = ({ kind }: CallFailed): boolean => kind === "away" || kind === "nobody"
+
 /** Calls again while nobody answers, for so long at most. */
 export const whileAway =
   (patience: Duration.Duration) =>
   <A, R>(effect: Effect.Effect<A, CallFailed, R>): Effect.Effect<A, CallFailed, R> =>
     Effect.retry(effect, {
-      while: ({ kind }) => kind === "away",
+      while: mayPass,
       schedule: PAUSES.pipe(Schedule.upTo({ duration: patience })),
     })
 
 /** The failure as the port tells it. */
 export const unavailable =
   (attempted: string) =>
-  ({ kind, reason }: CallFailed): LogUnavailable =>
-    new LogUnavailable({ attempted, reason, retryable: kind === "away" || kind === "full" })
+  (failure: CallFailed): LogUnavailable => {
+    const retryable = mayPass(failure) || failure.kind === "full"
+    return new LogUnavailable({ attempted, reason: failure.reason, retryable })
+  }

@@ -1,14 +1,14 @@
 import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream"
-import type { NatsConnection } from "@nats-io/transport-node"
 import { type Duration, Effect } from "effect"
 import type { LogUnavailable } from "../../domain/log/errors.ts"
 import { NatsServerUnfit, type StreamUnfit } from "./errors.ts"
-import { call, CallFailed, CODE, unavailable, whileAway } from "./jetStreamCall.ts"
+import { CallFailed, CODE, unavailable, whileAway } from "./jetStreamCall.ts"
+import type { Connection } from "./NatsConnection.ts"
 import { newStreamConfig, type NewStream, RECORD_BYTES_MAX, streamNameOf, streamProblem } from "./streamConfig.ts"
 
 /** Finds the stream of a project, or makes it. One in which no log can be kept is left as it is and refused. */
 export const openStream = Effect.fnUntraced(function* (
-  nats: NatsConnection,
+  { nats, call }: Connection,
   manager: JetStreamManager,
   project: string,
   options: NewStream,
@@ -26,7 +26,7 @@ export const openStream = Effect.fnUntraced(function* (
   yield* call(() => manager.getAccountInfo()).pipe(
     // Nobody answers where there is no JetStream; where there is, it is a cluster without a leader, for a moment.
     Effect.mapError((failure) =>
-      failure.kind === "away" && nats.info?.jetstream !== true
+      failure.kind === "nobody" && nats.info?.jetstream !== true
         ? new CallFailed({ kind: "disabled", reason: failure.reason, code: failure.code })
         : failure,
     ),
