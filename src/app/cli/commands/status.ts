@@ -4,7 +4,7 @@ import { formatDuration } from "../../../domain/time/duration.ts"
 import { doctor } from "../../doctor.ts"
 import { status } from "../../status.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { json, root, withProvenStore, withStore } from "../options.ts"
+import { configuration, json, withProvenStore, withStore } from "../options.ts"
 import { formatTable, printJson } from "../print.ts"
 
 export const statusCommand = Command.make("status", { json }, ({ json }) =>
@@ -50,10 +50,10 @@ export const doctorCommand = Command.make(
   "doctor",
   { json },
   Effect.fn(function* ({ json }) {
-    const { dir } = yield* root
+    const { directory } = yield* configuration
     yield* withStore(
       Effect.gen(function* () {
-        const findings = yield* doctor(dir)
+        const findings = yield* doctor(directory)
         if (json) yield* printJson({ findings })
         else {
           const rows = findings.map(({ check, outcome, found }) => `${SIGNS[outcome]} ${check}: ${found}`)
