@@ -8,6 +8,6 @@ export { type Projected, type ProjectError, type ProjectOptions, Projector } fro
 export { dropQuarantine, replayQuarantine } from "./app/quarantine.ts"
 export { layerServers, type ServersError, type ServersOptions } from "./app/servers.ts"
 export type { Store } from "./app/store.ts"
-export { status } from "./app/status.ts"
+export { status } from "./app/status/status.ts"
 export { EventRejected, Tracker, TrackerFull, type TrackerOptions } from "./app/Tracker.ts"
 export { type Difference, type Verified, verify } from "./app/verify.ts"

@@ -4,6 +4,7 @@ import { Context, Effect, Layer } from "effect"
 import { EventLog } from "../domain/log/EventLog.ts"
 import { Quarantine } from "../domain/log/Quarantine.ts"
 import { ReadModel } from "../domain/projection/ReadModel.ts"
+import { WorkerReports } from "../domain/projection/WorkerReports.ts"
 import { type StoreInUse, type StoreNewer, StoreUnavailable } from "../infra/embedded/errors.ts"
 import { layerPglite } from "../infra/embedded/PgliteClient.ts"
 import { LOG_FILE, openSqliteLog } from "../infra/embedded/SqliteLog.ts"
@@ -55,6 +56,7 @@ export const layerEmbedded = (options: EmbeddedOptions): Layer.Layer<Store, Open
     Layer.provideMerge(layerSqlReadModelQueries),
     Layer.provideMerge(layerReadModel(options.directory)),
     Layer.provideMerge(layerLockedPglite(options.directory)),
+    Layer.provideMerge(WorkerReports.layerNone),
     Layer.provideMerge(LogWriter.layer),
     Layer.provideMerge(layerLog(options)),
   )

@@ -7,6 +7,7 @@ import { layerPostgres } from "../infra/postgres/PostgresClient.ts"
 import { layerSqlQuarantine } from "../infra/sql/SqlQuarantine.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
+import { layerSqlWorkerReports } from "../infra/sql/SqlWorkerReports.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { Projector } from "./projection/Projector.ts"
 import type { Store } from "./store.ts"
@@ -28,6 +29,7 @@ export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<St
     Layer.provideMerge(layerSqlReadModelQueries),
     Layer.provideMerge(layerSqlReadModel),
     Layer.provideMerge(layerSqlQuarantine),
+    Layer.provideMerge(layerSqlWorkerReports),
     Layer.provideMerge(layerPostgres(postgres)),
     Layer.provideMerge(LogWriter.layer),
     Layer.provideMerge(layerJetStreamLog(nats)),

@@ -1,5 +1,7 @@
+import { createInterface } from "node:readline"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { ok, okJson, refused, scratch } from "../support/cli.ts"
+import { ok, okJson, refused, scratch, tidemark } from "../support/cli.ts"
+import { eventually } from "../support/eventually.ts"
 import { startServers, type Servers } from "../support/servers.ts"
 import { JOURNEY, METRICS } from "./journey.ts"
 
@@ -27,7 +29,7 @@ afterAll(async () => {
 const inEnvironment = () => ({ env, cwd: here.path() })
 
 /** Where answers stand in the log differs: several partitions, other moments. */
-const numbersOf = ({ asOf: _, seconds: _s, eventsPerSecond: _e, ...numbers }: any) => numbers
+const numbersOf = (answer: object) => ({ ...answer, asOf: null, seconds: null, eventsPerSecond: null })
 
 /** Runs a command on the servers and on the embedded store, and checks that they say the same. */
 const onBoth = async (...args: ReadonlyArray<string>) => {
@@ -77,6 +79,33 @@ describe("the program on servers", () => {
     await ok(["settings", "--time-zone", "Europe/Berlin", ...embedded])
     await onBoth("project", "--once")
     expect(await onBoth("query", "active-users")).toMatchObject({ timeZone: "Europe/Berlin" })
+  })
+
+  test("status shows the log, the groups and the balance", async () => {
+    const status = await okJson(["status"], inEnvironment())
+    expect(status.balance).toEqual({ accepted: 16, projected: 15, duplicates: 1, lag: 0, exact: true, holds: null })
+    expect(status.groups.map(({ group }: { group: string }) => group)).toEqual(["live"])
+    expect(await ok(["status"], inEnvironment())).toMatch(/accepted 16 = projected 15 \+ duplicates 1 \+ behind 0/)
+  })
+
+  test("status --watch goes on until it is stopped, also while the servers are away", async () => {
+    const lines: Array<any> = []
+    const watching = tidemark(["status", "--watch", "--json"], {
+      ...inEnvironment(),
+      onStart: (child) => {
+        createInterface(child.stdout!).on("line", (line) => lines.push(JSON.parse(line)))
+        void (async () => {
+          await eventually("a line", async () => lines.length > 0)
+          await servers.postgres.stop()
+          await eventually("an error", async () => lines.some(({ error }) => error !== undefined))
+          await servers.postgres.start()
+          await eventually("a line after it", async () => lines.at(-1).error === undefined)
+          child.kill("SIGINT")
+        })()
+      },
+    })
+    expect((await watching).stderr).toBe("")
+    expect(lines.at(-1).balance).toMatchObject({ accepted: 16, lag: 0 })
   })
 
   test("--dir beside servers is refused: what is meant for one must not go to the other", async () => {

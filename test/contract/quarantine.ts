@@ -40,7 +40,7 @@ export const quarantineContract = (name: string, make: () => OpenQuarantine): vo
       await using(open, (quarantine) =>
         Effect.gen(function* () {
           const held = yield* quarantine.list(0, 10)
-          expect(held.map(({ id: _, ...rest }) => rest)).toEqual(lines)
+          expect(held).toEqual(lines.map((it) => ({ ...it, id: expect.any(Number) })))
           expect(yield* quarantine.list(held[0]!.id, 1)).toEqual([held[1]])
           expect(yield* quarantine.counts).toEqual(
             new Map([

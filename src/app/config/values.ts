@@ -52,7 +52,7 @@ const read = (kind: KeyKind, text: string): Result.Result<unknown, string> => {
 /** Reads every value that was given. */
 export const readValues = (given: ReadonlyMap<Key, Given>): Effect.Effect<Values, BadConfiguration> =>
   Effect.gen(function* () {
-    const values: Record<string, unknown> = {}
+    const values: { [K in Key]?: unknown } = {}
     for (const [key, { text, place }] of given) {
       values[key] = yield* Effect.fromResult(
         Result.mapError(

@@ -1,44 +1,20 @@
 import { Effect, Layer } from "effect"
-import { Migrator, SqlClient } from "effect/sql"
+import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { RejectionReason } from "../../domain/event/admit.ts"
 import { LogUnavailable } from "../../domain/log/errors.ts"
 import { fingerprintOfLine, Quarantine, type QuarantinedLine } from "../../domain/log/Quarantine.ts"
-import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { explained } from "./explained.ts"
 import { inSlices } from "./inSlices.ts"
 import type { SqlBigint } from "./rows.ts"
-
-/**
- * The quarantine's table has migrations of its own, beside those of the read model: a new layout of the read model drops
- * its tables, which the log can fill again, and no log could fill this one.
- */
-const MIGRATIONS = {
-  "0001_create_quarantined_lines": Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    yield* sql`CREATE TABLE quarantined_lines (
-      id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-      fingerprint text NOT NULL UNIQUE,
-      reason text NOT NULL,
-      line text NOT NULL
-    )`
-  }),
-}
-
-const MIGRATIONS_TABLE = "quarantine_migrations"
+import { layerServerTables } from "./serverTables.ts"
 
 /** The quarantine in Postgres, for a project on servers. Lines are JSON in text, since Postgres' own JSON and text take no NUL. */
 export const layerSqlQuarantine: Layer.Layer<Quarantine, ReadModelUnavailable, SqlClient.SqlClient> = Layer.effect(
   Quarantine,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    yield* Migrator.make({})({ loader: Migrator.fromRecord(MIGRATIONS), table: MIGRATIONS_TABLE }).pipe(
-      Effect.catchTag("MigrationError", ({ message }) =>
-        Effect.fail(new ReadModelUnavailable({ attempted: OPEN, reason: message, retryable: false })),
-      ),
-      explained(OPEN),
-    )
-
     const add = (lines: ReadonlyArray<QuarantinedLine>) =>
       sql.withTransaction(
         inSlices(
@@ -76,9 +52,7 @@ export const layerSqlQuarantine: Layer.Layer<Quarantine, ReadModelUnavailable, S
       counts: counts.pipe(atTheDoor("read the quarantine")),
     })
   }),
-)
-
-const OPEN = "open the quarantine"
+).pipe(Layer.provide(layerServerTables))
 
 /** Failures as the port has them: the quarantine is the log's, wherever its table is. */
 const atTheDoor =
