@@ -1,5 +1,6 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Position } from "../../domain/log/position.ts"
+import type { Stop } from "../../domain/projection/Operations.ts"
 import { MovingRate } from "./MovingRate.ts"
 
 /**
@@ -57,6 +58,8 @@ export interface WorkerSnapshot {
   readonly partitions: ReadonlyArray<PartitionState>
   /** What is wrong with each dependency; `null` while it is well. */
   readonly dependencies: Readonly<Record<Dependency, Trouble | null>>
+  /** What any worker of the project can't go on from, this one included; the coordinator's findings too. */
+  readonly stops: ReadonlyArray<Stop>
   /** Set while the worker is ending: it finishes what is in hand, and takes no more. */
   readonly stopping: boolean
 }
@@ -88,6 +91,7 @@ export class WorkerState extends Context.Service<
     readonly forget: (group: string, partition: number) => Effect.Effect<void>
     /** Whether a dependency is well, or what is wrong with it. */
     readonly dependency: (name: Dependency, sentence: string | null) => Effect.Effect<void>
+    readonly stops: (stops: ReadonlyArray<Stop>) => Effect.Effect<void>
     readonly stopping: Effect.Effect<void>
   }
 >()("tidemark/app/worker/WorkerState") {
@@ -99,6 +103,7 @@ export class WorkerState extends Context.Service<
         const partitions = new Map<string, Entry>()
         const dependencies: Record<Dependency, Trouble | null> = { log: null, postgres: null }
         let stopping = false
+        let stops: ReadonlyArray<Stop> = []
         const keyOf = (group: string, partition: number) => `${group}/${partition}`
         return WorkerState.of({
           owner,
@@ -108,6 +113,7 @@ export class WorkerState extends Context.Service<
             now,
             partitions: [...partitions.values()].toSorted(byPlace).map((entry) => stateOf(entry, now)),
             dependencies: { ...dependencies },
+            stops,
             stopping,
           })),
           report: (group, partition) =>
@@ -120,6 +126,10 @@ export class WorkerState extends Context.Service<
           dependency: (name, sentence) =>
             Effect.map(Clock.currentTimeMillis, (now) => {
               dependencies[name] = troubleOf(dependencies[name], sentence, now)
+            }),
+          stops: (found) =>
+            Effect.sync(() => {
+              stops = found
             }),
           stopping: Effect.sync(() => {
             stopping = true
