@@ -10,6 +10,7 @@ import { layerPglite } from "../infra/embedded/PgliteClient.ts"
 import { LOG_FILE, openSqliteLog } from "../infra/embedded/SqliteLog.ts"
 import { makeSqliteQuarantine } from "../infra/embedded/SqliteQuarantine.ts"
 import { lockStore } from "../infra/embedded/StoreLock.ts"
+import { layerSqlOperations } from "../infra/sql/SqlOperations.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
 import { LogWriter } from "./LogWriter.ts"
@@ -54,6 +55,7 @@ const layerReadModel = (directory: string) =>
 export const layerEmbedded = (options: EmbeddedOptions): Layer.Layer<Store, OpenError> =>
   Projector.layer.pipe(
     Layer.provideMerge(layerSqlReadModelQueries),
+    Layer.provideMerge(layerSqlOperations),
     Layer.provideMerge(layerReadModel(options.directory)),
     Layer.provideMerge(layerLockedPglite(options.directory)),
     Layer.provideMerge(WorkerReports.layerNone),

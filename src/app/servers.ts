@@ -4,6 +4,7 @@ import { type JetStreamLogOptions, layerJetStreamLog, type OpenLogError } from "
 import type { PostgresUnavailable } from "../infra/postgres/errors.ts"
 import type { PostgresOptions } from "../infra/postgres/options.ts"
 import { layerPostgres } from "../infra/postgres/PostgresClient.ts"
+import { layerSqlOperations } from "../infra/sql/SqlOperations.ts"
 import { layerSqlQuarantine } from "../infra/sql/SqlQuarantine.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
@@ -27,6 +28,7 @@ export type ServersError = OpenLogError | PostgresUnavailable | ReadModelUnavail
 export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<Store, ServersError> =>
   Projector.layer.pipe(
     Layer.provideMerge(layerSqlReadModelQueries),
+    Layer.provideMerge(layerSqlOperations),
     Layer.provideMerge(layerSqlReadModel),
     Layer.provideMerge(layerSqlQuarantine),
     Layer.provideMerge(layerSqlWorkerReports),

@@ -1,6 +1,7 @@
 import type { SqlClient } from "effect/sql"
 import type { EventLog } from "../domain/log/EventLog.ts"
 import type { Quarantine } from "../domain/log/Quarantine.ts"
+import type { Operations } from "../domain/projection/Operations.ts"
 import type { ReadModel } from "../domain/projection/ReadModel.ts"
 import type { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import type { WorkerReports } from "../domain/projection/WorkerReports.ts"
@@ -14,6 +15,7 @@ export type Store =
   | LogWriter
   | ReadModel
   | ReadModelQueries
+  | Operations
   | WorkerReports
   | Projector
   | SqlClient.SqlClient

@@ -83,9 +83,19 @@ describe("the program on servers", () => {
 
   test("status shows the log, the groups and the balance", async () => {
     const status = await okJson(["status"], inEnvironment())
-    expect(status.balance).toEqual({ accepted: 16, projected: 15, duplicates: 1, lag: 0, exact: true, holds: null })
+    expect(status.balance).toEqual({
+      accepted: 16,
+      projected: 15,
+      duplicates: 1,
+      quarantined: 0,
+      lag: 0,
+      exact: true,
+      holds: null,
+    })
     expect(status.groups.map(({ group }: { group: string }) => group)).toEqual(["live"])
-    expect(await ok(["status"], inEnvironment())).toMatch(/accepted 16 = projected 15 \+ duplicates 1 \+ behind 0/)
+    expect(await ok(["status"], inEnvironment())).toMatch(
+      /accepted 16 = projected 15 \+ duplicates 1 \+ quarantined 0 \+ behind 0/,
+    )
   })
 
   test("status --watch goes on until it is stopped, also while the servers are away", async () => {

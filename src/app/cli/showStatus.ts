@@ -55,14 +55,25 @@ const formatGroup = ({ group, partitions }: GroupStatus): string => {
       it.committedAt ?? "never",
     ]),
   )
-  const troubles = partitions.flatMap(({ partition, lag, lastError }) => [
+  const troubles = partitions.flatMap(({ partition, lag, pause, lastError }) => [
+    ...(pause === null
+      ? []
+      : [`${group}/${partition} is paused (${pause.cause}), since ${pause.since}: ${visible(pause.sentence)}`]),
     ...(lastError === null ? [] : [`${group}/${partition}, since ${lastError.since}: ${visible(lastError.sentence)}`]),
     ...(lag.problem === null ? [] : [`${group}/${partition}, ahead: ${visible(lag.problem)}`]),
   ])
   return [table, ...troubles].join("\n")
 }
 
-const formatBalance = ({ accepted, projected, duplicates, lag, exact, holds }: Status["balance"]): string => {
-  const terms = `accepted ${formatCount(accepted)} = projected ${formatCount(projected)} + duplicates ${formatCount(duplicates)} + behind ${exact ? "" : "≈ "}${formatCount(lag)}`
+const formatBalance = ({
+  accepted,
+  projected,
+  duplicates,
+  quarantined,
+  lag,
+  exact,
+  holds,
+}: Status["balance"]): string => {
+  const terms = `accepted ${formatCount(accepted)} = projected ${formatCount(projected)} + duplicates ${formatCount(duplicates)} + quarantined ${formatCount(quarantined)} + behind ${exact ? "" : "≈ "}${formatCount(lag)}`
   return holds === false ? `${terms}: this does NOT add up; run "tidemark doctor"` : terms
 }

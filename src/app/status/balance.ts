@@ -1,8 +1,10 @@
-/** Where the events of the log are: accepted = projected + duplicates + lag. */
+/** Where the events of the log are: accepted = projected + duplicates + quarantined + lag. None is dropped. */
 export interface Balance {
   readonly accepted: number
   readonly projected: number
   readonly duplicates: number
+  /** Events that no metric could take in, isolated after they had ended workers. */
+  readonly quarantined: number
   readonly lag: number
   /** Whether every term is a count; else the lag is an estimate. */
   readonly exact: boolean
@@ -17,6 +19,7 @@ interface Terms {
   readonly accepted: number
   readonly projected: number
   readonly duplicates: number
+  readonly quarantined: number
   readonly lag: number
 }
 
@@ -27,6 +30,7 @@ export const balanceOf = (partitions: ReadonlyArray<Terms>, exact: boolean, coun
     accepted: sum("accepted"),
     projected: sum("projected"),
     duplicates: sum("duplicates"),
+    quarantined: sum("quarantined"),
     lag: sum("lag"),
   }
   return {
@@ -34,7 +38,8 @@ export const balanceOf = (partitions: ReadonlyArray<Terms>, exact: boolean, coun
     exact,
     // What is behind is counted from the log, so a negative one says that more was projected than is there.
     holds: counted
-      ? partitions.every(({ lag }) => lag >= 0) && terms.accepted === terms.projected + terms.duplicates + terms.lag
+      ? partitions.every(({ lag }) => lag >= 0) &&
+        terms.accepted === terms.projected + terms.duplicates + terms.quarantined + terms.lag
       : null,
   }
 }

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
+import { ALL_PARTITIONS, EVERY_MEASURE, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { type ClaimedPartition, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { type ReceivedReport, WorkerReports } from "../../domain/projection/WorkerReports.ts"
@@ -21,6 +22,8 @@ export const groupStatus = Effect.fnUntraced(function* (
   const log = yield* EventLog
   const claims = yield* ReadModelQueries.use(({ claims }) => claims)
   const reports = yield* WorkerReports.use(({ all }) => all)
+  const outlook = yield* Operations.use(({ look }) => look)
+  const failures = yield* ReadModelQueries.use(({ failures }) => failures)
   const recordsOfAll = held.reduce((sum, { records }) => sum + records, 0)
   // Also a group that nobody has begun to work for: it is behind by all there is.
   const names = new Set([LIVE_GROUP, ...measures.map(({ group }) => group), ...claims.map(({ group }) => group)])
@@ -31,15 +34,22 @@ export const groupStatus = Effect.fnUntraced(function* (
         Effect.fnUntraced(function* (partition) {
           const claim = claims.find((it) => it.group === group && it.partition === partition)
           const ofPartition = held.find((it) => it.partition === partition)
-          const lag = yield* lagOf(claim?.checkpoint ?? null, ofPartition, recordsOfAll)
+          const reached = claim?.checkpoint?.position.sequence ?? 0
+          /** Events that were isolated, and so are neither projected nor to come. */
+          const quarantined = failures.filter(
+            (it) => it.metric === EVERY_MEASURE && it.partition === partition && it.sequence <= reached,
+          ).length
+          const lag = yield* lagOf(claim?.checkpoint ?? null, ofPartition, recordsOfAll, quarantined)
           const report = reports.find(
             (it) => it.group === group && it.partition === partition && it.owner === claim?.owner,
           )
           return {
             partition,
             ...standing(claim, ofPartition?.last ?? null),
+            quarantined,
             lag,
             ...working(claim, report),
+            ...standingStill(outlook, group, partition, report),
           }
         }),
         { concurrency: CONCURRENCY },
@@ -72,7 +82,24 @@ const working = (claim: ClaimedPartition | undefined, report: ReceivedReport | u
     /** What its owner does; `gone` when it doesn't say any more, `null` when it never did. */
     phase: report === undefined ? null : isThere ? report.phase : "gone",
     eventsPerSecond: isThere ? report.eventsPerSecond : null,
-    lastError: report?.trouble == null ? null : { ...report.trouble, since: formatInstant(report.trouble.since) },
+  }
+}
+
+/** Why it does not go on: somebody paused it, or it failed and says so even when its worker is gone. */
+const standingStill = (
+  { pauses, stops }: Outlook,
+  group: string,
+  partition: number,
+  report: ReceivedReport | undefined,
+) => {
+  const pause = pauses.find(
+    (it) => (it.group ?? group) === group && (it.partition === partition || it.partition === ALL_PARTITIONS),
+  )
+  const trouble = stops.find((it) => it.group === group && it.partition === partition) ?? report?.trouble ?? null
+  return {
+    pause:
+      pause === undefined ? null : { cause: pause.cause, sentence: pause.sentence, since: formatInstant(pause.since) },
+    lastError: trouble === null ? null : { sentence: trouble.sentence, since: formatInstant(trouble.since) },
   }
 }
 

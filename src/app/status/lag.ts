@@ -31,12 +31,13 @@ export const lagOf = Effect.fn("lagOf")(function* (
   checkpoint: Checkpoint | null,
   held: PartitionStatus | undefined,
   recordsOfAll: number,
+  quarantined: number,
 ) {
   const log = yield* EventLog
   const after = checkpoint?.position.sequence ?? 0
   if (held?.last == null || held.last.sequence <= after) return NONE
   const { partition, last, records, events } = held
-  const taken = checkpoint === null ? 0 : checkpoint.counts.projected + checkpoint.counts.duplicates
+  const taken = checkpoint === null ? 0 : checkpoint.counts.projected + checkpoint.counts.duplicates + quarantined
   const known = events === null ? null : events - taken
 
   // Partitions share the numbers of some logs: of those between, this one has its share, as far as can be told.

@@ -18,15 +18,17 @@ export const status = Effect.fn("status")(function* () {
   const measures = yield* readModel.measures
   const groups = yield* groupStatus(held, measures)
   const live = groups.find(({ group }) => group === LIVE_GROUP)!
-  const partitions = live.partitions.map(({ partition, counts, lag, position, asOf }) => {
+  const partitions = live.partitions.map(({ partition, counts, quarantined, lag, position, asOf }) => {
     const found = held.find((entry) => entry.partition === partition)
     return {
       partition,
       batches: found?.records ?? 0,
       bytes: found === undefined ? 0 : found.bytes,
       /** Counted by the log where it can; else what was projected, and what is still to be. */
-      accepted: found === undefined ? 0 : (found.events ?? counts.projected + counts.duplicates + lag.events),
+      accepted:
+        found === undefined ? 0 : (found.events ?? counts.projected + counts.duplicates + quarantined + lag.events),
       ...counts,
+      quarantined,
       lag: lag.events,
       position,
       asOf,
