@@ -36,6 +36,9 @@ const endOf = ({ position, chain }: Checkpoint): LogEnd => {
   return { position, sum: last?.[1].sum ?? "" }
 }
 
+/** Proves that the log still holds what a checkpoint has taken in. */
+export const proveCheckpoint = (checkpoint: Checkpoint) => provePosition(endOf(checkpoint))
+
 /** Proves every position that the read model stands on, that of the control facts included. */
 export const provePositions = Effect.gen(function* () {
   const log = yield* EventLog
@@ -44,6 +47,6 @@ export const provePositions = Effect.gen(function* () {
   if (control !== null) yield* provePosition(control)
   for (let partition = 0; partition < log.partitions; partition++) {
     const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, partition)
-    if (checkpoint !== null) yield* provePosition(endOf(checkpoint))
+    if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
   }
 })

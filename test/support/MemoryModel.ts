@@ -156,6 +156,7 @@ export class MemoryModel {
 
   #queries(): ReadModelQueries["Service"] {
     return ReadModelQueries.of({
+      claims: Effect.succeed([]),
       cells: (measure, range, filter = {}) =>
         Effect.sync(() =>
           this.#cellsOf(measure)

@@ -11,13 +11,15 @@ import { findDuplicates, makeBatchReader } from "../findDuplicates.ts"
 import type { OpenedBatch } from "../readBatches.ts"
 import { newChain } from "../readBatches.ts"
 import type { Group } from "./groups.ts"
-import { settle } from "./settle.ts"
+import { NOTHING_KNOWN, settle } from "./settle.ts"
 
 /** What a partition's projection has taken in since it began, or what one batch added. */
 export interface Taken {
   readonly events: number
   readonly duplicates: number
   readonly conflicts: number
+  /** Events that a measure could not fold. */
+  readonly failed: number
 }
 
 /**
@@ -29,6 +31,8 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   partition: number,
   settings: Settings,
   owner: string,
+  /** Places by sequence that are left out: see `Operations`. */
+  isolated: ReadonlyMap<number, ReadonlySet<number>> = new Map(),
 ) {
   const log = yield* EventLog
   const readModel = yield* ReadModel
@@ -73,10 +77,21 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
       draft.dedupe.push(entry)
       if (duplicates.size > 0) draft.duplicates.push({ sequence, places: [...duplicates] })
     }
-    draft.fold.add(partition, sequence, batch, duplicates)
+    const failures = draft.fold.failures.length
+    draft.fold.add(partition, sequence, batch, duplicates, isolated.get(sequence))
     draft.position = position
     draft.events += batch.count
-    return { events: batch.count, duplicates: duplicates.size, conflicts } satisfies Taken
+    const failed = new Set(draft.fold.failures.slice(failures).map(({ place }) => place)).size
+    return { events: batch.count, duplicates: duplicates.size, conflicts, failed } satisfies Taken
+  })
+
+  /** Does with some events of a batch what a step would do, and throws the result away. */
+  const rehearse = Effect.fnUntraced(function* ({ position, batch }: OpenedBatch, first: number, last: number) {
+    const others = new Set<number>(isolated.get(position.sequence))
+    for (let place = 0; place < batch.count; place++) if (place < first || place >= last) others.add(place)
+    const fold = new Fold(measures, zone)
+    fold.add(partition, position.sequence, batch, NO_PLACES, others)
+    yield* settle(fold, NOTHING_KNOWN, group, settings.mergeWindowMillis, zone)
   })
 
   /** Commits what was taken in since the last commit, if anything. */
@@ -112,7 +127,9 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   return {
     chain,
     take,
+    rehearse,
     commit,
+    epoch,
     /** Events taken in and not committed. */
     pending: () => draft.events,
     /** Where the projection stands: what is committed. */

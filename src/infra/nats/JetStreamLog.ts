@@ -4,7 +4,7 @@ import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/err
 import { EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import { makeAppend } from "./append.ts"
-import { BadNatsOptions, type StreamUnfit } from "./errors.ts"
+import { BadNatsOptions, type NoSuchLog, type StreamUnfit } from "./errors.ts"
 import { LogStream } from "./LogStream.ts"
 import { type ConnectError, type NatsOptions, openNats } from "./NatsConnection.ts"
 import { openStream } from "./openStream.ts"
@@ -22,7 +22,7 @@ export interface JetStreamLogOptions extends NatsOptions, NewStream {
   readonly patience?: Duration.Input
 }
 
-export type OpenLogError = ConnectError | StreamUnfit | LogUnavailable
+export type OpenLogError = ConnectError | StreamUnfit | NoSuchLog | LogUnavailable
 
 /** How long one attempt waits for its answer. */
 const ANSWER_MILLIS = 5000

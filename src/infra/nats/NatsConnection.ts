@@ -21,7 +21,7 @@ import { versionProblem } from "./serverVersion.ts"
 /** How to reach NATS. One way to sign in at most: credentials, an NKey, a token, or user and password in the URL. */
 export interface NatsOptions {
   /** `nats://host:port`, or `tls://host:port` to insist on TLS; one of them, or several of a cluster. */
-  readonly servers: string | ReadonlyArray<string>
+  readonly servers: string | ReadonlyArray<string> | Redacted.Redacted
   /** What the server calls this connection in its lists. Default `tidemark`. */
   readonly name?: string
   /** PEM files. `ca` for a server whose certificate the system doesn't know; `cert` and `key` for one that asks who we are. */
@@ -149,7 +149,8 @@ interface Login {
 
 const readServers = (options: NatsOptions) =>
   Effect.gen(function* () {
-    const given = typeof options.servers === "string" ? options.servers.split(",") : options.servers
+    const named = Redacted.isRedacted(options.servers) ? Redacted.value(options.servers) : options.servers
+    const given = typeof named === "string" ? named.split(",") : named
     const bad = (problem: string) => new BadNatsOptions({ option: "servers", problem })
     if (given.length === 0) return yield* bad("it names no server")
     let login: Login | null = null

@@ -1,7 +1,7 @@
 import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream"
 import { type Duration, Effect } from "effect"
 import type { LogUnavailable } from "../../domain/log/errors.ts"
-import { NatsServerUnfit, type StreamUnfit } from "./errors.ts"
+import { NatsServerUnfit, NoSuchLog, type StreamUnfit } from "./errors.ts"
 import { CallFailed, CODE, unavailable, whileAway } from "./jetStreamCall.ts"
 import type { Connection } from "./NatsConnection.ts"
 import { newStreamConfig, type NewStream, RECORD_BYTES_MAX, streamNameOf, streamProblem } from "./streamConfig.ts"
@@ -13,7 +13,7 @@ export const openStream = Effect.fnUntraced(function* (
   project: string,
   options: NewStream,
   patience: Duration.Duration,
-): Effect.fn.Return<StreamInfo, NatsServerUnfit | StreamUnfit | LogUnavailable> {
+): Effect.fn.Return<StreamInfo, NatsServerUnfit | StreamUnfit | NoSuchLog | LogUnavailable> {
   const server = nats.getServer()
   const largest = nats.info?.max_payload ?? RECORD_BYTES_MAX
   if (largest < RECORD_BYTES_MAX) {
@@ -47,7 +47,7 @@ export const openStream = Effect.fnUntraced(function* (
   const make = call(() => manager.streams.add(newStreamConfig(project, options, nats.info?.version ?? "")))
   const info = yield* find.pipe(
     Effect.catchIf(
-      ({ kind }) => kind === "noStream",
+      ({ kind }) => kind === "noStream" && options.create !== false,
       () =>
         make.pipe(
           // Another process made it in the same moment; then that one is the log.
@@ -58,7 +58,11 @@ export const openStream = Effect.fnUntraced(function* (
         ),
     ),
     whileAway(patience),
-    Effect.mapError(unavailable(`open the stream ${stream}`)),
+    Effect.mapError((failure) =>
+      failure.kind === "noStream"
+        ? new NoSuchLog({ server, project })
+        : unavailable(`open the stream ${stream}`)(failure),
+    ),
   )
   const problem = streamProblem(project, info.config)
   if (problem !== null) return yield* problem

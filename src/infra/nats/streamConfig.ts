@@ -9,6 +9,8 @@ import { compresses } from "./serverVersion.ts"
 
 /** What a new stream is made with; one that exists keeps its own. */
 export interface NewStream {
+  /** Whether to make one when there is none. Default true. */
+  readonly create?: boolean
   /** Default 16. */
   readonly partitions?: number
   /** Copies on as many servers of a cluster: 1, 3 or 5. Default 1. */
