@@ -36,8 +36,8 @@ const ALL_PARTITIONS = [CONTROL_PARTITION, 0, 1]
 const MAX_BYTES = 120_000
 
 /** Batches before and after the older copy is taken, together about 95 kB. */
-const BEFORE = 45
-const AFTER = 45
+const BEFORE = 60
+const AFTER = 60
 
 const event = (random: Random, id: string): Event => ({
   id,
