@@ -374,6 +374,18 @@ describe("damage to the files of the log in JetStream", () => {
     expect(later.filter(({ problem }) => problem !== null)).toEqual([])
   })
 
+  test("records that are purged before they were read are missed", async () => {
+    const cases = casesOf(["purged too early"], 3, "early")
+    await inEach(cases, (it) => Effect.andThen(append(it, it.writer, BEFORE), readAndKeep(it)))
+    await inEach(cases, (it) => append(it, it.writer, AFTER))
+    await withManager(async (manager) => {
+      for (const { project } of cases) await manager.streams.purge(`tidemark_${project}`)
+    })
+    for (const { problem } of await judgeAll(cases)) {
+      expect(problem).toMatch(/LogDamaged: .*records are missing, \d+ to \d+: retention or a purge removed them before/)
+    }
+  })
+
   test("at the very front it looks like a purge, and the log says where it begins", async () => {
     const cases = casesOf(["the first block is gone"], 3, "front")
     await inEach(cases, (it) => Effect.andThen(append(it, it.writer, BEFORE + AFTER), readAndKeep(it)))
