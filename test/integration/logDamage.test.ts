@@ -179,8 +179,10 @@ type Maintenance = (manager: JetStreamManager, stream: string, random: Random) =
 /** What an operator or the server may do to a log that is no damage; done after everything was read. */
 const HEALTHY: Readonly<Record<string, Maintenance>> = {
   "left alone": () => Promise.resolve(),
-  "purged up to a record": (manager, stream, random) =>
-    manager.streams.purge(stream, { seq: random.between(2, BEFORE + AFTER) }),
+  "purged up to a record": async (manager, stream, random) => {
+    const { state } = await manager.streams.info(stream)
+    await manager.streams.purge(stream, { seq: random.between(2, state.last_seq) })
+  },
   "purged to a few": (manager, stream, random) => manager.streams.purge(stream, { keep: random.between(1, 9) }),
   "purged of all": (manager, stream) => manager.streams.purge(stream),
   "purged past a hole": async (manager, stream, random) => {
