@@ -113,7 +113,7 @@ export class SimulatedReadModel {
           definition.name === name && definition.version > version
         if (old.state === state && tables.measures.some(newer)) old.state = "detached"
       }
-      if (begun && !has("registers in silence")) fenceLive()
+      if (!has("registers in silence")) fenceLive()
       return measures()
     }
 

@@ -3,10 +3,10 @@ import { Effect, type Exit } from "effect"
 import { Projector, type ProjectError } from "../../src/app/projection/Projector.ts"
 import { Random } from "../../src/domain/simulate/random.ts"
 import { Books, dump } from "./Books.ts"
-import { damageAndProve, type Products } from "./damage.ts"
+import { damageAndProve } from "./damage.ts"
 import { RandomFaults } from "./faults.ts"
 import { type Flaw, Flaws } from "./flaws.ts"
-import { failureOf, productOf, type Servers, workOnce, write } from "./processes.ts"
+import { failureOf, productOf, type Products, type Servers, workOnce, write } from "./processes.ts"
 import { SimulatedLog } from "./SimulatedLog.ts"
 import { SimulatedReadModel } from "./SimulatedReadModel.ts"
 import { type Happens, type Job, type Story, type StoryOptions, tell } from "./story.ts"
@@ -173,7 +173,7 @@ class Simulation {
   #retention(): void {
     const { enabled, tail } = this.#story
     const { log, readModel } = this.#servers
-    if (this.#failed || !enabled.has("retention") || !log.options.shared) return
+    if (this.#failed || !enabled.has("retention") || !log.shared) return
     const before = [...log.records]
     const cut = this.#random.between(1, before.at(-1)!.sequence)
     // The control facts of a stream are as old as its other records; who cuts it off applies them anew.

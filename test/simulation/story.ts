@@ -33,7 +33,6 @@ export type Job =
 export interface Story {
   readonly partitions: number
   readonly writers: "many" | "one"
-  readonly shared: boolean
   readonly projectors: number
   readonly writerProcesses: number
   readonly enabled: ReadonlySet<string>
@@ -113,7 +112,6 @@ export const tell = (seed: number, options: StoryOptions = {}): Story => {
   return {
     partitions: random.between(1, 4),
     writers: many ? "many" : "one",
-    shared: many && random.chance(0.7),
     projectors: random.between(1, 4),
     writerProcesses: many ? random.between(1, 3) : 1,
     enabled,

@@ -187,6 +187,9 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         sql.withTransaction(
           Effect.gen(function* () {
             yield* lockMeasures
+            // From here on the default group has these measures too: who works for it claims anew. First of all, so that
+            // a step under way is either seen in what follows or refused.
+            yield* newLiveEpochs
             const [found] = yield* sql<{ readonly begun: boolean; readonly next: number }>`
             SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
               (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
@@ -203,8 +206,6 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             }
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
             WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
-            // From here on the default group follows what is being built: who works for it claims anew.
-            if (found!.begun) yield* newLiveEpochs
             return yield* measures
           }),
         )
