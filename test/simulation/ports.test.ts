@@ -12,23 +12,16 @@ import { Flaws } from "./flaws.ts"
 import { ownershipContract } from "./ownership.ts"
 import { SimulatedLog } from "./SimulatedLog.ts"
 import { SimulatedReadModel } from "./SimulatedReadModel.ts"
-import { type Process, World } from "./World.ts"
+import { OpenWorld } from "./World.ts"
 
 // Opening PGlite takes seconds.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
-
-/** A world that lets everybody go on as soon as he can. */
-class OpenWorld extends World {
-  override gate(_: Process, __: string, ready: () => boolean = () => true): Effect.Effect<void> {
-    return Effect.suspend(() => (ready() ? Effect.void : Effect.andThen(Effect.yieldNow, this.gate(_, __, ready))))
-  }
-}
 
 let logs = 0
 
 for (const writers of ["many", "one"] as const) {
   eventLogContract(`the simulated log of ${writers} writers`, async () => {
-    const world = new OpenWorld(1)
+    const world = new OpenWorld()
     const incarnation = `simulated ${++logs}`
     let log: SimulatedLog | null = null
     return {
@@ -55,7 +48,7 @@ for (const writers of ["many", "one"] as const) {
 }
 
 ownershipContract("the simulated read model", async () => {
-  const world = new OpenWorld(1)
+  const world = new OpenWorld()
   return new SimulatedReadModel(world, NO_FAULTS, new Flaws(), () => {}).open(world.process("projector"))
 })
 

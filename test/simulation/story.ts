@@ -16,6 +16,7 @@ export const HAPPENINGS = [
   "metrics change",
   "settings change",
   "a rebuild",
+  "a session is ended",
   "retention",
   "damage",
   "an older copy is put back",
