@@ -148,3 +148,16 @@ export class World {
     }
   }
 }
+
+/** A world without a seed, that lets everybody go on as soon as he can: for stories that are told step by step. */
+export class OpenWorld extends World {
+  constructor() {
+    super(1)
+  }
+
+  override gate(process: Process, label: string, ready: () => boolean = ALWAYS): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      ready() ? Effect.void : Effect.andThen(Effect.yieldNow, this.gate(process, label, ready)),
+    )
+  }
+}

@@ -1,17 +1,13 @@
 import { Effect, Exit } from "effect"
-import type { LogWriter } from "../../src/app/LogWriter.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { CONTROL_PARTITION, EventLog } from "../../src/domain/log/EventLog.ts"
-import type { ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { LIVE_GROUP } from "../../src/domain/projection/ReadModel.ts"
 import type { Random } from "../../src/domain/simulate/random.ts"
 import { type Books, dump } from "./Books.ts"
-import { failureOf, type Servers, write } from "./processes.ts"
+import { failureOf, type Products, type Servers, write } from "./processes.ts"
 import type { StoredRecord } from "./SimulatedLog.ts"
 import type { World } from "./World.ts"
-
-export type Products = EventLog | LogWriter | Projector | ReadModel
 
 interface Scene {
   readonly world: World
@@ -92,6 +88,9 @@ const damage = (scene: Scene): void => {
   const stood = dump(readModel.tables)
   const again = failureOf(runAlone("judge", rebuild))
   const untouched = dump(readModel.tables) === stood
+  // Nothing comes after the last control fact that could miss it, but the table that a rebuild empties.
+  const isLastControl = partition === CONTROL_PARTITION && log.of(partition).every((other) => other.sequence < sequence)
+  if (again === null && isLastControl && !log.shared) return
   if (again === null) books.violations.push(`a rebuild did not notice the damage at ${place}`)
   else if (!NAMES_DAMAGE.includes(again._tag))
     books.violations.push(`a rebuild called the damage at ${place} ${again._tag}: ${again.message}`)

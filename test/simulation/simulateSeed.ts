@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto"
 import { Effect, type Exit } from "effect"
 import { Projector, type ProjectError } from "../../src/app/projection/Projector.ts"
+import type { Event } from "../../src/domain/event/Event.ts"
+import { CONTROL_PARTITION } from "../../src/domain/log/EventLog.ts"
 import { Random } from "../../src/domain/simulate/random.ts"
-import { Books, dump } from "./Books.ts"
-import { damageAndProve, type Products } from "./damage.ts"
+import { agreedIn, batchOf, Books, dump } from "./Books.ts"
+import { damageAndProve } from "./damage.ts"
 import { RandomFaults } from "./faults.ts"
 import { type Flaw, Flaws } from "./flaws.ts"
-import { failureOf, productOf, type Servers, workOnce, write } from "./processes.ts"
-import { SimulatedLog } from "./SimulatedLog.ts"
+import { failureOf, productOf, type Products, type Servers, workOnce, write } from "./processes.ts"
+import { SimulatedLog, type StoredRecord } from "./SimulatedLog.ts"
 import { SimulatedReadModel } from "./SimulatedReadModel.ts"
 import { type Happens, type Job, type Story, type StoryOptions, tell } from "./story.ts"
 import { type Process, World } from "./World.ts"
@@ -45,6 +47,14 @@ const HOUR = 3_600_000
 export const simulateSeed = (seed: number, options: StoryOptions & { readonly flaw?: Flaw } = {}): Outcome => {
   const simulation = new Simulation(seed, tell(seed, options), new Flaws(options.flaw))
   return simulation.run()
+}
+
+/** Events of records that are gone, whose ids came once. */
+const sentOnce = (all: ReadonlyArray<StoredRecord>, gone: ReadonlyArray<StoredRecord>): ReadonlyArray<Event> => {
+  const ofEvents = (records: ReadonlyArray<StoredRecord>) =>
+    records.filter(({ partition }) => partition !== CONTROL_PARTITION).flatMap((record) => batchOf(record).events())
+  const times = Map.groupBy(ofEvents(all), ({ id }) => id)
+  return ofEvents(gone).filter(({ id }) => times.get(id)!.length === 1)
 }
 
 class Simulation {
@@ -169,28 +179,38 @@ class Simulation {
     this.#books.checkCells(readModel.tables, log.records)
   }
 
-  /** Records are removed at the front, and what comes after is projected all the same. */
+  /** Records are removed at the front, and what comes after is projected all the same, repeats of what is gone too. */
   #retention(): void {
     const { enabled, tail } = this.#story
     const { log, readModel } = this.#servers
-    if (this.#failed || !enabled.has("retention") || !log.options.shared) return
+    if (this.#failed || !enabled.has("retention") || !log.shared || tail.length === 0) return
+    // The control facts of a stream go as its other records do, so who cuts it off says them again first.
+    const { settings, metrics } = agreedIn(log.records)
+    const said = log.records.at(-1)!.sequence
+    this.#write([
+      { what: "settings", settings },
+      { what: "metrics", definitions: metrics },
+    ])
+    this.#quiet()
+    if (this.#failed) return
     const before = [...log.records]
-    const cut = this.#random.between(1, before.at(-1)!.sequence)
-    // The control facts of a stream are as old as its other records; who cuts it off applies them anew.
-    if (before.some(({ partition, sequence }) => partition < 0 && sequence < cut)) return
+    const cut = this.#random.between(2, said + 1)
     this.#met.add("retention")
     this.#world.note(`! records before ${cut} are removed`)
     log.purgeBefore(cut)
+    const gone = before.filter(({ sequence }) => sequence < cut)
     const later = tail.map((event) => ({ ...event, id: `later-${event.id}` }))
-    this.#runAlone("late writer", write({ what: "events", events: later }))
+    this.#write([{ what: "events", events: [...later, ...sentOnce(before, gone)] }])
     const error = failureOf(
       this.#runAlone(
         "judge",
         Projector.use((projector) => projector.project()),
       ),
     )
-    if (error !== null) this.#books.violations.push(`a healthy log is called damaged after retention: ${error.message}`)
-    this.#books.checkCells(readModel.tables, [...before.filter(({ sequence }) => sequence < cut), ...log.records])
+    if (error !== null) {
+      this.#books.violations.push(`a healthy log is called damaged after retention: ${error.message}`)
+    }
+    this.#books.checkCells(readModel.tables, [...gone, ...log.records])
   }
 
   /** One step of somebody, or something that happens. */
@@ -220,6 +240,7 @@ class Simulation {
       ["a process is frozen", () => this.#freezeOrThaw()],
       ["a clock jumps", () => this.#jumpClock()],
       ["a rebuild", () => void this.#rebuilds++],
+      ["a session is ended", () => this.#servers.readModel.endSession(this.#random)],
     ]
     const enabled = possible.filter(([kind]) => this.#story.enabled.has(kind))
     if (enabled.length === 0) return
@@ -306,6 +327,7 @@ class Simulation {
           if (job.what === "events" && this.#giveUp()) break
           yield* this.#world.gate(process, "tries again")
         }
+        if (job.what !== "events") this.#met.add(`${job.what} change`)
         settle(job)
       }
     })
