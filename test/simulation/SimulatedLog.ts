@@ -140,10 +140,9 @@ export class SimulatedLog {
         const following = this.of(partition).filter(({ sequence }) => sequence > after && sequence <= end)
         return following.slice(0, size).map(recordOf)
       }).pipe(
-        Effect.flatMap((records) =>
-          records === null
-            ? new LogUnavailable({ attempted: "read the log", reason: "the read broke off", retryable: true })
-            : Effect.succeed(records),
+        Effect.filterOrElse(
+          (records) => records !== null,
+          () => new LogUnavailable({ attempted: "read the log", reason: "the read broke off", retryable: true }),
         ),
       )
 

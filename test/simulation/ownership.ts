@@ -1,6 +1,5 @@
 import { Effect } from "effect"
 import { describe, expect, test } from "vitest"
-import type { DistinctId } from "../../src/domain/identity/distinctId.ts"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { StepChanges } from "../../src/domain/projection/completeStep.ts"
@@ -102,7 +101,7 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
         const { epoch } = yield* claim(readModel)
         const add = (key: number): StepChanges => ({
           ...NOTHING,
-          identities: [{ key, distinctId: "u:ann" as DistinctId, older: false, person: key, link: null }],
+          identities: [{ key, distinctId: "u:ann", older: false, person: key, link: null }],
         })
         yield* readModel.commit(stepTo(1, epoch), (known) =>
           Effect.map(known.identities(["u:ann"]), ({ newKeys }) => add(newKeys[0]!)),

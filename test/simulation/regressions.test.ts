@@ -1,4 +1,4 @@
-import { Effect, Layer, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, Stream } from "effect"
 import { beforeEach, expect, test } from "vitest"
 import { recordDefinitions, recordSettings } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
@@ -43,9 +43,9 @@ const open = (clockOffset = 0) => {
   return <A, E>(program: Effect.Effect<A, E, Products>): Promise<A> =>
     new Promise((resolve, reject) => {
       world.start(process, Effect.provideContext(Effect.exit(program), services), (exit) => {
-        const { value } = exit as { readonly value: Awaited<ReturnType<typeof Effect.runPromiseExit<A, E>>> }
-        if (value._tag === "Success") resolve(value.value)
-        else reject(value.cause.reasons.map((reason) => ("error" in reason ? reason.error : reason))[0] as Error)
+        if (Exit.isFailure(exit)) reject(new Error(Cause.pretty(exit.cause)))
+        else if (Exit.isSuccess(exit.value)) resolve(exit.value.value)
+        else reject(Cause.squash(exit.value.cause))
       })
       while (world.step());
     })

@@ -84,7 +84,7 @@ export const play = ({ writers, faults, killedAt, startsAnew }: Mishap) => {
       }
     })
     world.start(born, Effect.provide(program, productOf({ log, readModel }, born)), (exit) => {
-      if (Exit.isFailure(exit as Exit.Exit<void>)) books.violations.push(`it breaks: ${String(exit)}`)
+      if (Exit.isFailure(exit)) books.violations.push(`it breaks: ${String(exit)}`)
       born.alive = false
     })
     return born

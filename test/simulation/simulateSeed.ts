@@ -1,15 +1,13 @@
 import { createHash } from "node:crypto"
 import { Effect, type Exit } from "effect"
 import { Projector, type ProjectError } from "../../src/app/projection/Projector.ts"
-import type { Event } from "../../src/domain/event/Event.ts"
-import { CONTROL_PARTITION } from "../../src/domain/log/EventLog.ts"
 import { Random } from "../../src/domain/simulate/random.ts"
-import { agreedIn, batchOf, Books, dump } from "./Books.ts"
-import { damageAndProve } from "./damage.ts"
+import { Books, dump } from "./Books.ts"
+import { end, ENDS } from "./ends.ts"
 import { RandomFaults } from "./faults.ts"
 import { type Flaw, Flaws } from "./flaws.ts"
 import { failureOf, productOf, type Products, type Servers, workOnce, write } from "./processes.ts"
-import { SimulatedLog, type StoredRecord } from "./SimulatedLog.ts"
+import { SimulatedLog } from "./SimulatedLog.ts"
 import { SimulatedReadModel } from "./SimulatedReadModel.ts"
 import { type Happens, type Job, type Story, type StoryOptions, tell } from "./story.ts"
 import { type Process, World } from "./World.ts"
@@ -47,14 +45,6 @@ const HOUR = 3_600_000
 export const simulateSeed = (seed: number, options: StoryOptions & { readonly flaw?: Flaw } = {}): Outcome => {
   const simulation = new Simulation(seed, tell(seed, options), new Flaws(options.flaw))
   return simulation.run()
-}
-
-/** Events of records that are gone, whose ids came once. */
-const sentOnce = (all: ReadonlyArray<StoredRecord>, gone: ReadonlyArray<StoredRecord>): ReadonlyArray<Event> => {
-  const ofEvents = (records: ReadonlyArray<StoredRecord>) =>
-    records.filter(({ partition }) => partition !== CONTROL_PARTITION).flatMap((record) => batchOf(record).events())
-  const times = Map.groupBy(ofEvents(all), ({ id }) => id)
-  return ofEvents(gone).filter(({ id }) => times.get(id)!.length === 1)
 }
 
 class Simulation {
@@ -121,23 +111,27 @@ class Simulation {
       const last = n === this.#story.phases.length - 1
       if (!last && this.#random.chance(0.5)) this.#world.now += this.#random.oneOf([HOUR, 9 * 24 * HOUR])
     }
-    this.#retention()
-    if (this.#failed) return
-    const { partitions, enabled, tail } = this.#story
-    const kind = enabled.has("an older copy is put back") ? "an older copy is put back" : "damage"
-    if (enabled.has(kind) && tail.length > 0 && !enabled.has("retention")) {
-      this.#met.add(kind)
-      damageAndProve(kind, {
-        world: this.#world,
-        servers: this.#servers,
-        books: this.#books,
-        partitions,
-        tail,
-        random: this.#random,
-        runAlone: (name, program) => this.#runAlone(name, program),
-        met: (what) => this.#met.add(what),
-      })
-    }
+    if (!this.#failed) this.#end()
+  }
+
+  /** How the log ends: cut off by retention, damaged, put back, or well. */
+  #end(): void {
+    const { enabled, tail } = this.#story
+    // Only a stream is ever cut off at its front.
+    const possible = ENDS.filter((kind) => enabled.has(kind) && (kind !== "retention" || this.#servers.log.shared))
+    if (possible.length === 0 || tail.length === 0) return
+    const kind = this.#random.oneOf(possible)
+    this.#met.add(kind)
+    end(kind, {
+      world: this.#world,
+      servers: this.#servers,
+      books: this.#books,
+      tail,
+      random: this.#random,
+      runAlone: (name, program) => this.#runAlone(name, program),
+      quiet: () => this.#quiet(),
+      met: (what) => this.#met.add(what),
+    })
   }
 
   get #failed(): boolean {
@@ -177,40 +171,6 @@ class Simulation {
     const { log, readModel } = this.#servers
     this.#books.checkQuiet(readModel.tables, log.records)
     this.#books.checkCells(readModel.tables, log.records)
-  }
-
-  /** Records are removed at the front, and what comes after is projected all the same, repeats of what is gone too. */
-  #retention(): void {
-    const { enabled, tail } = this.#story
-    const { log, readModel } = this.#servers
-    if (this.#failed || !enabled.has("retention") || !log.shared || tail.length === 0) return
-    // The control facts of a stream go as its other records do, so who cuts it off says them again first.
-    const { settings, metrics } = agreedIn(log.records)
-    const said = log.records.at(-1)!.sequence
-    this.#write([
-      { what: "settings", settings },
-      { what: "metrics", definitions: metrics },
-    ])
-    this.#quiet()
-    if (this.#failed) return
-    const before = [...log.records]
-    const cut = this.#random.between(2, said + 1)
-    this.#met.add("retention")
-    this.#world.note(`! records before ${cut} are removed`)
-    log.purgeBefore(cut)
-    const gone = before.filter(({ sequence }) => sequence < cut)
-    const later = tail.map((event) => ({ ...event, id: `later-${event.id}` }))
-    this.#write([{ what: "events", events: [...later, ...sentOnce(before, gone)] }])
-    const error = failureOf(
-      this.#runAlone(
-        "judge",
-        Projector.use((projector) => projector.project()),
-      ),
-    )
-    if (error !== null) {
-      this.#books.violations.push(`a healthy log is called damaged after retention: ${error.message}`)
-    }
-    this.#books.checkCells(readModel.tables, [...gone, ...log.records])
   }
 
   /** One step of somebody, or something that happens. */
@@ -396,17 +356,17 @@ class Simulation {
   /** Runs a program to its end as the only process there is. */
   #runAlone<A, E>(name: string, program: Effect.Effect<A, E, Products>): Exit.Exit<A, E> {
     const process = this.#world.process(name)
-    let ended: Exit.Exit<A, E> | undefined
+    const ended: Array<Exit.Exit<A, E>> = []
     this.#world.start(
       process,
-      Effect.flatMap(Effect.exit(program), (exit) => Effect.sync(() => void (ended = exit))).pipe(
+      Effect.flatMap(Effect.exit(program), (exit) => Effect.sync(() => void ended.push(exit))).pipe(
         Effect.provide(productOf(this.#servers, process)),
       ),
     )
-    while (ended === undefined) {
+    while (ended.length === 0) {
       if (!this.#world.step()) throw new Error(`${name} can't go on: ${this.#world.waiting.join("; ")}`)
     }
     this.#world.kill(process)
-    return ended
+    return ended[0]!
   }
 }

@@ -56,7 +56,7 @@ export interface StoryOptions {
 }
 
 /** Histories drawn for a seed, of which the longest is taken: small ones meet nothing. */
-const DRAWN = 4
+const DRAWN = 3
 
 const EVENTS_MAX = 150
 
