@@ -1,7 +1,7 @@
 import { Effect, Option, Result, Stream } from "effect"
 import { decodeBatch, type PackedBatch } from "../../src/domain/log/batch.ts"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../src/domain/log/errors.ts"
-import { EventLog, type LogRecord, type PartitionStatus } from "../../src/domain/log/EventLog.ts"
+import { CONTROL_PARTITION, EventLog, type LogRecord, type PartitionStatus } from "../../src/domain/log/EventLog.ts"
 import type { Position } from "../../src/domain/log/position.ts"
 import type { CallFault, CallFaults } from "./faults.ts"
 import type { Flaws } from "./flaws.ts"
@@ -17,7 +17,10 @@ export interface StoredRecord {
 
 export interface LogOptions {
   readonly partitions: number
-  /** Many share one numbering, as in a stream, and each partition has holes; one has a file that numbers each partition. */
+  /**
+   * Many share one numbering for the events of all partitions, as in a stream, and each partition has holes; control facts
+   * have one of their own. One has a file that numbers each partition.
+   */
   readonly writers: "many" | "one"
 }
 
@@ -32,9 +35,10 @@ export class SimulatedLog {
   readonly #world: World
   readonly #faults: CallFaults
   readonly #flaws: Flaws
-  /** Records below were removed at the front. */
+  /** Events in records below were removed at the front; control facts never are. */
   #begins = 1
-  #last = 0
+  /** The last number given, by line of numbers. */
+  readonly #last = new Map<number, number>()
 
   constructor(world: World, faults: CallFaults, options: LogOptions, flaws: Flaws, incarnation = "sim") {
     this.#world = world
@@ -53,16 +57,24 @@ export class SimulatedLog {
     return this.records.filter((record) => record.partition === partition)
   }
 
-  /** Removes records at the front, as retention does. */
+  /** The line of numbers that a partition's records get theirs from. */
+  #lineOf(partition: number): number {
+    return this.shared && partition !== CONTROL_PARTITION ? 0 : partition
+  }
+
+  /** Removes events at the front, as retention does. */
   purgeBefore(sequence: number): void {
-    this.records = this.records.filter((record) => record.sequence >= sequence)
+    this.records = this.records.filter(
+      (record) => record.partition === CONTROL_PARTITION || record.sequence >= sequence,
+    )
     this.#begins = Math.max(this.#begins, sequence)
   }
 
   /** Puts an older copy back: the numbers after it are given again. */
   putBack(records: ReadonlyArray<StoredRecord>): void {
     this.records = [...records]
-    this.#last = records[records.length - 1]?.sequence ?? 0
+    this.#last.clear()
+    for (const { partition, sequence } of records) this.#last.set(this.#lineOf(partition), sequence)
   }
 
   /** Opens the log for one process. */
@@ -100,8 +112,9 @@ export class SimulatedLog {
       const { partition } = batch.origin
       const held = this.records.find(({ batchId }) => batchId === batch.id)
       if (held !== undefined) return positionOf(held)
-      const sequence = shared ? this.#last + 1 : (this.of(partition).at(-1)?.sequence ?? 0) + 1
-      this.#last = Math.max(this.#last, sequence)
+      const line = this.#lineOf(partition)
+      const sequence = (this.#last.get(line) ?? 0) + 1
+      this.#last.set(line, sequence)
       const record = { partition, sequence, batchId: batch.id, bytes: batch.bytes }
       if (!this.#flaws.forgetsAnAppend(batch.origin.number)) this.records.push(record)
       return positionOf(record)
@@ -199,9 +212,9 @@ export class SimulatedLog {
 
   /** The first hole in the numbers, which this log gives without any. */
   #hole(): LogDamaged | null {
-    const lines = this.shared ? [this.records] : [...Map.groupBy(this.records, ({ partition }) => partition).values()]
-    for (const line of lines) {
-      let before = this.#begins - 1
+    const lines = Map.groupBy(this.records, ({ partition }) => this.#lineOf(partition))
+    for (const [name, line] of lines) {
+      let before = name === CONTROL_PARTITION ? 0 : this.#begins - 1
       for (const { partition, sequence } of line) {
         const problem = missingRecords(before + 1, sequence - 1)
         if (sequence > before + 1) return new LogDamaged({ partition, sequence: before + 1, problem })

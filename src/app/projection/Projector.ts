@@ -12,9 +12,9 @@ import type { CheckpointConflict, ReadModelUnavailable } from "../../domain/proj
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
-import { readControl } from "../control.ts"
 import { readBatches } from "../readBatches.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
+import { beginAnew, type BeginOptions } from "./beginAnew.ts"
 import { claimPartition } from "./PartitionProjection.ts"
 import { prepare } from "./prepare.ts"
 
@@ -56,8 +56,8 @@ export class Projector extends Context.Service<
   {
     /** Projects what is in the log and not yet in the read model; builds metrics that are new. */
     readonly project: (options?: ProjectOptions) => Effect.Effect<Projected, ProjectError>
-    /** Empties the read model and projects the whole log. */
-    readonly rebuild: (options?: ProjectOptions) => Effect.Effect<Projected, ProjectError>
+    /** Empties the read model and projects the whole log, unless the log no longer holds what the read model stands on. */
+    readonly rebuild: (options?: ProjectOptions & BeginOptions) => Effect.Effect<Projected, ProjectError>
   }
 >()("tidemark/app/Projector") {
   static readonly layer = Layer.effect(
@@ -125,9 +125,8 @@ export class Projector extends Context.Service<
         return { ...totals, built, rebuilt: wiped } satisfies Projected
       })
 
-      const rebuild = Effect.fn("Projector.rebuild")(function* (options: ProjectOptions = {}) {
-        const { settings } = yield* readControl
-        yield* readModel.wipe(settings)
+      const rebuild = Effect.fn("Projector.rebuild")(function* (options: ProjectOptions & BeginOptions = {}) {
+        yield* beginAnew(options)
         return yield* project(options)
       })
 

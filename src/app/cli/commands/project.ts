@@ -31,8 +31,17 @@ export const projectCommand = Command.make(
   Command.withExamples([{ command: "tidemark project --once", description: "Bring the numbers up to date" }]),
 )
 
-export const rebuildCommand = Command.make("rebuild", { json }, ({ json }) =>
-  withStore(Effect.flatMap(projectShowing("rebuild"), (projected) => report(projected, json))),
+export const rebuildCommand = Command.make(
+  "rebuild",
+  {
+    acceptLog: Flag.Boolean("accept-log").pipe(
+      Flag.withDescription("Take the log as it is, also when it was put back to an older copy"),
+      Flag.withDefault(false),
+    ),
+    json,
+  },
+  ({ acceptLog, json }) =>
+    withStore(Effect.flatMap(projectShowing("rebuild", { acceptLog }), (projected) => report(projected, json))),
 ).pipe(
   Command.withDescription("Empty the read model and make it anew from the log"),
   Command.withExamples([{ command: "tidemark rebuild", description: "Get every table back, identical, from the log" }]),
