@@ -4,6 +4,10 @@ import { Context } from "effect"
 export interface WorkerLimits {
   /** Events in one step at most: what is folded and not committed is in memory. */
   readonly stepEvents: number
+  /** Events that all loops of a worker together have folded and not committed, at most. */
+  readonly workerEvents: number
+  /** Steps that are committed at once; each takes a connection to Postgres. */
+  readonly commitsAtOnce: number
   /** How long a step waits for more while events keep coming, ms: so long an event may stay invisible under load. */
   readonly lingerMillis: number
   /** Live events that may fail: at most this share of the last `budgetWindow`, and this many in any case. */
@@ -16,6 +20,8 @@ export interface WorkerLimits {
 export const Limits = Context.Reference<WorkerLimits>("tidemark/app/worker/Limits", {
   defaultValue: () => ({
     stepEvents: 100_000,
+    workerEvents: 200_000,
+    commitsAtOnce: 3,
     lingerMillis: 100,
     budgetShare: 0.01,
     budgetEvents: 100,
