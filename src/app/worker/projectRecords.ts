@@ -1,4 +1,4 @@
-import { type Cause, Clock, Effect, Queue, Stream } from "effect"
+import { type Cause, Clock, Duration, Effect, Queue, Stream } from "effect"
 import { isDone } from "effect/Cause"
 import type { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
@@ -27,25 +27,26 @@ export interface ProjectRecordsOptions<Leave extends string> {
 
 /**
  * Projects records under one claim, in steps that adapt themselves: a step is committed as soon as nothing more is at
- * hand, so that with little to do an event is visible at once; while events keep coming, it takes in what has come since
- * the step before, for `lingerMillis` at least, and as much as there is room for at most. The log is read no further ahead than a few
- * records, so a slow database slows the reading down. When interrupted, it commits what it has folded.
+ * hand, so that with little to do an event is visible at once; while events keep coming, it takes in what comes for a
+ * while after the step before (see `Limits`), and as much as there is room for at most. The log is read no further ahead
+ * than a few records, so a slow database slows the reading down. When interrupted, it commits what it has folded.
  */
 export const projectRecords = <Leave extends string>(options: ProjectRecordsOptions<Leave>) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { records, projection, isolation, budget, report, leave, onWell } = options
-      const { lingerMillis } = yield* Limits
+      const { lingerTimes, lingerMillis } = yield* Limits
       const room = yield* StepRoom
-      let committedAt = Number.NEGATIVE_INFINITY
+      /** When a step that is not full may be committed, ms. */
+      let due = Number.NEGATIVE_INFINITY
       /** Whether the chain knows of a batch that is not folded: such a state must never be committed. */
       let torn = false
 
       const commit = Effect.gen(function* () {
         if (torn || projection.pending() === 0) return
-        yield* room.committing(projection.commit())
+        const [took] = yield* Effect.timed(room.committing(projection.commit()))
         room.holds(projection, 0)
-        committedAt = yield* Clock.currentTimeMillis
+        due = (yield* Clock.currentTimeMillis) + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
         yield* report.committed(projection.checkpoint()!.position)
         yield* isolation.committed
         yield* onWell
@@ -83,7 +84,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
           }
           const now = yield* Clock.currentTimeMillis
           const folded = projection.pending() > 0
-          const patience = folded ? committedAt + lingerMillis - now : TURN_MILLIS
+          const patience = folded ? due - now : TURN_MILLIS
           if (folded && patience <= 0) {
             yield* commit
             continue
