@@ -2,8 +2,7 @@ import { Clock, Effect, Stream } from "effect"
 import { decodeBatch } from "../../domain/log/batch.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { Operations, type Outlook } from "../../domain/projection/Operations.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
-import { sameSettings } from "../../domain/settings.ts"
+import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { buildGroups, liveGroup } from "../projection/groups.ts"
 import { claimPartition } from "../projection/PartitionProjection.ts"
@@ -143,11 +142,6 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     const isolated = new Map(Array.from(yield* operations.isolated(partition), ([n, places]) => [n, new Set(places)]))
     const claimedAt = yield* Clock.currentTimeMillis
     const projection = yield* claimPartition(group, partition, settings, state.owner, isolated)
-    // What is changed after the claim ends it; what was changed just before must not be missed.
-    const now = yield* planned
-    if (now === null || !sameSettings(now.settings, settings) || !sameVersions(now.versions, versions)) {
-      return "stale" as const
-    }
     const checkpoint = projection.checkpoint()
     if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
     const position = checkpoint?.position ?? null
@@ -238,7 +232,3 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
   // What a group could not do is over with the group.
   if (stopped) yield* Effect.ignore(operations.goOn(name, partition))
 })
-
-const sameVersions = (a: ReadonlyArray<MeasureVersion>, b: ReadonlyArray<MeasureVersion>): boolean =>
-  a.length === b.length &&
-  a.every(({ id, state, group }, n) => id === b[n]!.id && state === b[n]!.state && group === b[n]!.group)
