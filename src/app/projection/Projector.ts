@@ -13,6 +13,7 @@ import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { readBatches } from "../readBatches.ts"
+import type { WorkersStandStill } from "../worker/WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
 import { beginAnew, type BeginOptions } from "./beginAnew.ts"
 import { claimPartition } from "./PartitionProjection.ts"
@@ -34,6 +35,8 @@ export interface Projected {
   readonly built: ReadonlyArray<string>
   /** Whether the read model was emptied first, because the project's settings changed. */
   readonly rebuilt: boolean
+  /** How many live workers did it; they count for themselves, so nothing is counted here. Absent: this process did it. */
+  readonly workers?: number
 }
 
 export type ProjectError =
@@ -44,6 +47,7 @@ export type ProjectError =
   | PositionDiverged
   | CheckpointConflict
   | ReadModelUnavailable
+  | WorkersStandStill
 
 export interface ProjectOptions {
   /** Called after each batch with the number of events folded since the start. */
