@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Ref, Schedule, Scope, Semaphore } from "effect"
+import { Context, Effect, Layer, Schedule, Scope, Semaphore } from "effect"
 import type { Event } from "../../domain/event/Event.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { openSpoolFile } from "../../infra/embedded/SpoolFile.ts"
@@ -55,18 +55,14 @@ export class Spool extends Context.Service<
         const { file } = slot
         const waitingRoom = yield* LogWriter.make.pipe(Effect.provideService(EventLog, file.log))
         const turn = yield* Semaphore.make(1)
-        const connected = yield* Ref.make<LogWriter["Service"] | null>(null)
+        let connected: LogWriter["Service"] | null = null
         /** Whether events wait: then those that come wait behind them. */
         let waits = file.bytes() > 0
 
-        const writer = Effect.flatMap(Ref.get(connected), (known) =>
-          known === null
-            ? connect.pipe(
-                Scope.provide(scope),
-                Effect.tap((found) => Ref.set(connected, found)),
-              )
-            : Effect.succeed(known),
-        )
+        const writer = Effect.gen(function* () {
+          connected ??= yield* connect.pipe(Scope.provide(scope))
+          return connected
+        })
 
         yield* writer.pipe(
           Effect.catchIf(mayPass, ({ message }) =>

@@ -20,11 +20,11 @@ export const openSlot = Effect.fnUntraced(function* (
   for (let n = 0; n < SLOTS_MAX; n++) {
     const slot = join(directory, String(n))
     const file = yield* openSpoolFile(slot).pipe(
-      Effect.catchTag("StoreInUse", () => Effect.succeed(null)),
-      Effect.catchTag("StoreUnavailable", ({ reason }) => new SpoolUnavailable({ directory: slot, reason })),
-      Effect.catchTag("StoreNewer", () =>
-        Effect.fail(new SpoolUnavailable({ directory: slot, reason: "a newer version of Tidemark made it" })),
-      ),
+      Effect.catchTags({
+        StoreInUse: () => Effect.succeed(null),
+        StoreUnavailable: ({ reason }) => new SpoolUnavailable({ directory: slot, reason }),
+        StoreNewer: () => new SpoolUnavailable({ directory: slot, reason: "a newer version of Tidemark made it" }),
+      }),
     )
     if (file !== null) return { directory: slot, file }
   }
