@@ -113,11 +113,13 @@ export class Spool extends Context.Service<
 
         /** Sends what processes left behind that ended while the log was away. */
         const adopt = Effect.gen(function* () {
+          const log = connected
+          if (log === null) return
           for (const left of leftSlots(directory, slot.directory)) {
             yield* Effect.scoped(
               Effect.gen(function* () {
                 const found = yield* openSpoolFile(left)
-                if (found.bytes() > 0) yield* drainAll(found, yield* writer)
+                if (found.bytes() > 0) yield* drainAll(found, log)
               }),
               // Of a process that lives, or not to be sent now.
             ).pipe(Effect.ignore)
