@@ -3,7 +3,7 @@ import { type Duration, Effect, Schedule } from "effect"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { call, unavailable, whileAway } from "./jetStreamCall.ts"
+import { call, CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
 import type { Connection } from "./NatsConnection.ts"
 import { identityOf, type LogIdentity, partitionOfSubject, subjectOf } from "./streamConfig.ts"
 
@@ -12,6 +12,8 @@ export const BATCH_ID_HEADER = "Nats-Msg-Id"
 
 /** How often what looks like a loss is asked again, and after what pause. */
 const CONFIRMATIONS = { times: 3, pause: "250 millis" } as const
+
+const CONNECTION_LOST = new CallFailed({ kind: "away", reason: "the connection is lost", code: 0 })
 
 /** How a project's stream is reached. */
 export interface LogStreamOptions {
@@ -85,13 +87,18 @@ export class LogStream {
     })
   }
 
+  /** Calls JetStream; fails at once while the connection is lost, since no answer could come. */
+  call<A>(run: () => Promise<A>): Effect.Effect<A, CallFailed> {
+    return Effect.suspend(() => (this.connection.isDown() ? Effect.fail(CONNECTION_LOST) : call(run)))
+  }
+
   #inspectOnce(partition: number | null, details: Partial<StreamInfoRequestOptions>) {
     return Effect.gen({ self: this }, function* () {
       const damaged = (sequence: number, problem: string) => new LogDamaged({ partition, sequence, problem })
       // What is acknowledged while the question is under way need not be in the answer.
       const floor = this.#seen
       const losses = this.#losses
-      const info = yield* call(() => this.manager.streams.info(this.name, details)).pipe(
+      const info = yield* this.call(() => this.manager.streams.info(this.name, details)).pipe(
         whileAway(this.patience),
         Effect.mapError((failure) =>
           failure.kind === "noStream"
@@ -117,7 +124,7 @@ export class LogStream {
   }
 
   #message(query: MsgRequest): Effect.Effect<StoredMsg | null, LogUnavailable> {
-    return call(() => this.manager.streams.getMessage(this.name, query)).pipe(
+    return this.call(() => this.manager.streams.getMessage(this.name, query)).pipe(
       whileAway(this.patience),
       Effect.mapError(unavailable("read the log")),
     )

@@ -39,6 +39,8 @@ export interface Connection {
   readonly nats: NatsConnection
   /** Calls back at every loss of the connection, until the returned function is called. */
   readonly onLost: (listener: () => void) => () => void
+  /** Whether it is lost now, and not back yet. */
+  readonly isDown: () => boolean
 }
 
 /** How long one server is given to answer. */
@@ -79,10 +81,15 @@ export const openNats = Effect.fn("openNats")(function* (
     return yield* new NatsServerUnfit({ server: nats.getServer(), problem, remedy: "Upgrade the server" })
   }
   const listeners = new Set<() => void>()
+  let down = false
   yield* Stream.fromAsyncIterable(nats.status(), (cause) => cause).pipe(
     Stream.runForEach((status) =>
       Effect.suspend(() => {
-        if (status.type === "disconnect") for (const listener of listeners) listener()
+        if (status.type === "disconnect") {
+          down = true
+          for (const listener of listeners) listener()
+        }
+        if (status.type === "reconnect") down = false
         return countStatus(status)
       }),
     ),
@@ -92,6 +99,7 @@ export const openNats = Effect.fn("openNats")(function* (
   )
   return {
     nats,
+    isDown: () => down,
     onLost: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -3,7 +3,7 @@ import { Effect, Semaphore } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { call, CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
+import { CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
 import type { LogStream } from "./LogStream.ts"
 
@@ -23,7 +23,7 @@ export const makeAppend = (stream: LogStream) => {
   const client = stream.manager.jetstream()
 
   const publish = (batch: PackedBatch): Effect.Effect<PubAck, CallFailed> =>
-    call(() =>
+    stream.call(() =>
       client.publish(stream.subjectOf(batch.origin.partition), batch.bytes, {
         msgID: batch.id,
         timeout: ACK_MILLIS,
@@ -33,18 +33,20 @@ export const makeAppend = (stream: LogStream) => {
 
   /** Nobody answers on the subjects of a stream that is gone. */
   const explain = (failure: CallFailed): Effect.Effect<never, CallFailed> =>
-    call(() => stream.manager.streams.info(stream.name)).pipe(
-      Effect.catchIf(
-        ({ kind }) => kind !== "noStream",
-        () => Effect.fail(failure),
-      ),
-      Effect.mapError(({ kind, code }) =>
-        kind === "noStream"
-          ? new CallFailed({ kind, code, reason: `the stream ${stream.name} is gone: it was deleted` })
-          : failure,
-      ),
-      Effect.andThen(Effect.fail(failure)),
-    )
+    stream
+      .call(() => stream.manager.streams.info(stream.name))
+      .pipe(
+        Effect.catchIf(
+          ({ kind }) => kind !== "noStream",
+          () => Effect.fail(failure),
+        ),
+        Effect.mapError(({ kind, code }) =>
+          kind === "noStream"
+            ? new CallFailed({ kind, code, reason: `the stream ${stream.name} is gone: it was deleted` })
+            : failure,
+        ),
+        Effect.andThen(Effect.fail(failure)),
+      )
 
   const appendOne = Effect.fnUntraced(function* (batch: PackedBatch) {
     const floor = stream.seen
