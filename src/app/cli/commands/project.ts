@@ -29,7 +29,7 @@ const work = (configured: Configuration, { postgres }: ServersOptions) =>
   untilStopped.pipe(
     Effect.provide(
       layerObserved(configured).pipe(
-        Layer.provideMerge(layerWorker(layerPostgres({ ...postgres, poolSize: LEASE_CONNECTIONS }))),
+        Layer.provideMerge(layerWorker(layerPostgres({ ...postgres, name: "leases", poolSize: LEASE_CONNECTIONS }))),
       ),
     ),
   )
