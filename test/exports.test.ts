@@ -14,6 +14,7 @@ test("the package exports exactly these names", async () => {
     "dropQuarantine",
     "importEvents",
     "layerEmbedded",
+    "layerServers",
     "replayQuarantine",
     "status",
     "verify",

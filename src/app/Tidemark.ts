@@ -1,6 +1,7 @@
-import { Effect, Exit, Layer, ManagedRuntime } from "effect"
+import { Data, Effect, Exit, Layer, ManagedRuntime } from "effect"
 import { Analytics } from "./Analytics.ts"
-import { type Embedded, layerEmbedded } from "./embedded.ts"
+import { readConfiguration } from "./config/Configuration.ts"
+import { layerStore } from "./layerStore.ts"
 import { applyMetrics, type Applied } from "./metrics.ts"
 import { Projector } from "./projection/Projector.ts"
 import type { ActiveUsersAnswer, ActiveUsersInput } from "./query/activeUsers.ts"
@@ -11,6 +12,7 @@ import type { MetricAnswer } from "./query/metric.ts"
 import type { RangeInput } from "./query/range.ts"
 import type { SessionsAnswer, SessionsInput } from "./query/sessions.ts"
 import type { UserAnswer } from "./query/user.ts"
+import type { Store } from "./store.ts"
 import {
   type Alias,
   type Group,
@@ -33,8 +35,18 @@ import {
   purchase,
 } from "./typedEvents.ts"
 
+/** A method was called after `close`. */
+export class TidemarkClosed extends Data.TaggedError("TidemarkClosed") {
+  override get message(): string {
+    return "This Tidemark was closed; nothing can be tracked or asked any more. Open it again with openTidemark."
+  }
+}
+
 export interface OpenOptions extends TrackerOptions {
-  /** Where the store is; made when it isn't there. Default `.tidemark`. */
+  /**
+   * Where the embedded store is; made when it isn't there. Default: what the configuration says, else `.tidemark`. It
+   * does not go with configured servers.
+   */
   readonly directory?: string
 }
 
@@ -74,14 +86,18 @@ export interface Tidemark extends AsyncDisposable {
   readonly close: () => Promise<void>
 }
 
-/** Opens an embedded store: no server, one directory, one process at a time. */
+/**
+ * Opens the store that the configuration names (docs/reference/configuration.md): on servers where `TIDEMARK_NATS_URL` and
+ * `TIDEMARK_POSTGRES_URL` name them, else the embedded one, which is one directory for one process at a time.
+ */
 export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark> => {
-  const { directory = ".tidemark", ...trackerOptions } = options
-  const layer = Layer.mergeAll(Tracker.layer(trackerOptions), Analytics.layer).pipe(
-    Layer.provideMerge(layerEmbedded({ directory })),
-  )
+  const { directory, ...trackerOptions } = options
+  const store = Layer.unwrap(Effect.map(readConfiguration({ environment: process.env, directory }), layerStore))
+  const layer = Layer.mergeAll(Tracker.layer(trackerOptions), Analytics.layer).pipe(Layer.provideMerge(store))
   const runtime = ManagedRuntime.make(layer)
-  const run = async <A, E>(effect: Effect.Effect<A, E, Tracker | Analytics | Embedded>): Promise<A> => {
+  let closing: Promise<void> | undefined
+  const run = async <A, E>(effect: Effect.Effect<A, E, Tracker | Analytics | Store>): Promise<A> => {
+    if (closing !== undefined) throw new TidemarkClosed()
     const exit = await runtime.runPromiseExit(effect)
     if (Exit.isSuccess(exit)) return exit.value
     throw failureOf(exit)
@@ -93,7 +109,6 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
   })
   const ask = <A, E>(question: (analytics: Analytics["Service"]) => Effect.Effect<A, E>) =>
     run(Effect.andThen(upToDate, Analytics.use(question)))
-  let closing: Promise<void> | undefined
   /** Also where a program closes what `await using` closes again. */
   const close = () => (closing ??= flushAndLetGo())
   const flushAndLetGo = async () => {

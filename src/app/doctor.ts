@@ -4,7 +4,7 @@ import { CONTROL_PARTITION, EventLog } from "../domain/log/EventLog.ts"
 import { formatInstant } from "../domain/time/instant.ts"
 import { provePositions } from "./provePosition.ts"
 import { readBatches } from "./readBatches.ts"
-import { status } from "./status.ts"
+import { status } from "./status/status.ts"
 
 export interface Finding {
   readonly check: string

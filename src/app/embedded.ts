@@ -1,20 +1,21 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Context, Effect, Layer } from "effect"
-import type { SqlClient } from "effect/sql"
 import { EventLog } from "../domain/log/EventLog.ts"
 import { Quarantine } from "../domain/log/Quarantine.ts"
-import type { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import { ReadModel } from "../domain/projection/ReadModel.ts"
+import { WorkerReports } from "../domain/projection/WorkerReports.ts"
 import { type StoreInUse, type StoreNewer, StoreUnavailable } from "../infra/embedded/errors.ts"
 import { layerPglite } from "../infra/embedded/PgliteClient.ts"
 import { LOG_FILE, openSqliteLog } from "../infra/embedded/SqliteLog.ts"
 import { makeSqliteQuarantine } from "../infra/embedded/SqliteQuarantine.ts"
 import { lockStore } from "../infra/embedded/StoreLock.ts"
+import { layerSqlOperations } from "../infra/sql/SqlOperations.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { Projector } from "./projection/Projector.ts"
+import type { Store } from "./store.ts"
 
 /** Where an embedded store is, and how it is made when it isn't there yet. */
 export interface EmbeddedOptions {
@@ -24,16 +25,6 @@ export interface EmbeddedOptions {
 }
 
 export type OpenError = StoreInUse | StoreUnavailable | StoreNewer
-
-/** The services of a store. */
-export type Embedded =
-  | EventLog
-  | Quarantine
-  | LogWriter
-  | ReadModel
-  | ReadModelQueries
-  | Projector
-  | SqlClient.SqlClient
 
 /** Whether a directory holds a store. */
 export const hasStore = (directory: string): boolean => existsSync(join(directory, LOG_FILE))
@@ -61,11 +52,13 @@ const layerReadModel = (directory: string) =>
   )
 
 /** Everything that a project needs, in this process and one directory: `log.db` and the read model below `postgres`. */
-export const layerEmbedded = (options: EmbeddedOptions): Layer.Layer<Embedded, OpenError> =>
+export const layerEmbedded = (options: EmbeddedOptions): Layer.Layer<Store, OpenError> =>
   Projector.layer.pipe(
     Layer.provideMerge(layerSqlReadModelQueries),
+    Layer.provideMerge(layerSqlOperations),
     Layer.provideMerge(layerReadModel(options.directory)),
     Layer.provideMerge(layerLockedPglite(options.directory)),
+    Layer.provideMerge(WorkerReports.layerNone),
     Layer.provideMerge(LogWriter.layer),
     Layer.provideMerge(layerLog(options)),
   )

@@ -5,7 +5,7 @@ import type { EventLog } from "../domain/log/EventLog.ts"
 import { openRecord, type ReadError } from "./readBatches.ts"
 import type { DedupeIndex } from "../domain/projection/DedupeIndex.ts"
 
-/** Reads a batch of one partition by sequence; `null` when it was removed at the front of the log. */
+/** Reads a batch of one partition by sequence; `null` when the log no longer has it, since its front was removed. */
 export type BatchReader = (sequence: number) => Effect.Effect<Batch | null, ReadError>
 
 /** Batches kept open: when a file is imported twice, the first copies are asked for in order. */
@@ -37,7 +37,7 @@ export interface Duplicates {
 
 /**
  * Finds the events of a batch whose id has been counted within the horizon, in the batch itself or before it. The index
- * only suggests; the ids are compared in the log, as far as it still goes back.
+ * only suggests; the ids are compared in the log. Where retention has removed the first copy, 64 equal bits must do.
  */
 export const findDuplicates = Effect.fnUntraced(function* (
   index: DedupeIndex,
@@ -62,7 +62,6 @@ export const findDuplicates = Effect.fnUntraced(function* (
     for (const candidate of index.candidates(id, logTime)) {
       const first = yield* readBatch(candidate.sequence)
       if (first === null) {
-        // The first copy is gone with its id; that 64 bits of it agree is all that can still be known.
         places.add(place)
         break
       }

@@ -45,6 +45,15 @@ describe("a failure of Postgres", () => {
     })
   }
 
+  test("two steps that meet the same new distinct id may try again", () => {
+    const clash = Object.assign(failure("23505", "duplicate key value"), {
+      constraint: "distinct_ids_distinct_id_older_key",
+    })
+    const error = classifyPostgresError(clash)
+    expect(error.reason._tag).toBe("SerializationError")
+    expect(seen(error)).toMatchObject({ retryable: true, outcome: "not-done" })
+  })
+
   test("names the server where it is about the server", () => {
     expect(classifyPostgresError(failure("57P03", "starting up"), "db:5432").reason.message).toBe(
       "starting up [db:5432]",

@@ -27,7 +27,7 @@ const stepTo = (sequence: number, epoch: number, over: Partial<Step> = {}): Step
   dedupeFrom: Number.NEGATIVE_INFINITY,
   duplicates: [],
   failures: [],
-  revises: false,
+  revises: () => false,
   ...over,
 })
 

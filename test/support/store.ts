@@ -2,14 +2,15 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Effect, ManagedRuntime } from "effect"
-import { type Embedded, layerEmbedded } from "../../src/app/embedded.ts"
+import { layerEmbedded } from "../../src/app/embedded.ts"
 import { importEvents, type Imported, type ImportEventsOptions } from "../../src/app/importEvents.ts"
-import { type Projected, Projector } from "../../src/app/Projector.ts"
+import { type Projected, Projector } from "../../src/app/projection/Projector.ts"
+import type { Store } from "../../src/app/store.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 
 /** A store in a temporary directory. Opening one takes seconds: share it among the tests of a file. */
 export interface TestStore {
-  readonly run: <A, E>(effect: Effect.Effect<A, E, Embedded>) => Promise<A>
+  readonly run: <A, E>(effect: Effect.Effect<A, E, Store>) => Promise<A>
   readonly import: (file: string, options?: Partial<ImportEventsOptions>) => Promise<Imported>
   readonly project: () => Promise<Projected>
   /** Writes a file beside the store, to import it. */

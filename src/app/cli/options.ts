@@ -1,8 +1,12 @@
-import { Config, Effect, Layer, Option } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Analytics } from "../Analytics.ts"
-import { type Embedded, hasStore, layerEmbedded } from "../embedded.ts"
+import { type Configuration, readConfiguration } from "../config/Configuration.ts"
+import { hasStore } from "../embedded.ts"
+import { layerStore } from "../layerStore.ts"
+import { layerTelemetry } from "../observe/telemetry.ts"
 import { provePositions } from "../provePosition.ts"
+import type { Store } from "../store.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "./failure.ts"
 
 /** The root command; what it shares every command below can read. */
@@ -10,11 +14,22 @@ export const root = Command.make("tidemark").pipe(
   Command.withSharedFlags({
     dir: Flag.String("dir").pipe(
       Flag.withAlias("d"),
-      Flag.withDescription("Directory of the store (or TIDEMARK_DIR)"),
-      Flag.withFallbackConfig(Config.String("TIDEMARK_DIR")),
-      Flag.withDefault(".tidemark"),
+      Flag.withDescription("Directory of the embedded store (or TIDEMARK_DIR; .tidemark)"),
+      Flag.optional,
+    ),
+    config: Flag.String("config").pipe(
+      Flag.withDescription("Configuration file (or TIDEMARK_CONFIG; tidemark.config.yaml)"),
+      Flag.optional,
     ),
   }),
+)
+
+/** The configuration that a command runs under. */
+export const configuration: Effect.Effect<Configuration, CliFailure, Command.CommandContext<"tidemark">> = Effect.gen(
+  function* () {
+    const { dir, config } = yield* root
+    return yield* sayingWhy(readConfiguration({ environment: process.env, file: given(config), directory: given(dir) }))
+  },
 )
 
 export const json = Flag.Boolean("json").pipe(Flag.withDescription("Print JSON for programs"), Flag.withDefault(false))
@@ -31,29 +46,43 @@ export const range = {
 /** Options as `undefined` where they were not given. */
 export const given = <A>(option: Option.Option<A>): A | undefined => Option.getOrUndefined(option)
 
-type StoreEffect<A, E> = Effect.Effect<A, E, Embedded | Analytics>
+type StoreEffect<A, E> = Effect.Effect<A, E, Store | Analytics>
 
-/** Runs an effect on the store that `--dir` names, made if need be; all failures become sentences with exit codes. */
+const withStoreOf = <A, E extends { readonly _tag: string; readonly message: string }>(
+  configured: Configuration,
+  effect: StoreEffect<A, E>,
+): Effect.Effect<A, CliFailure> => {
+  const layer = Analytics.layer.pipe(
+    Layer.provideMerge(layerStore(configured)),
+    Layer.provideMerge(layerTelemetry(configured)),
+  )
+  return sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toCliFailure))
+}
+
+/** Runs an effect on the configured store, made if need be; all failures become sentences with exit codes. */
 export const withNewStore = <A, E extends { readonly _tag: string; readonly message: string }>(
   effect: StoreEffect<A, E>,
 ): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
-  Effect.gen(function* () {
-    const { dir } = yield* root
-    const layer = Analytics.layer.pipe(Layer.provideMerge(layerEmbedded({ directory: dir })))
-    return yield* sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toCliFailure))
-  })
+  Effect.flatMap(configuration, (configured) => withStoreOf(configured, effect))
 
-/** The same for commands that only make sense where there is a store: a slip in `--dir` makes none. */
+/** The same for commands that only make sense where there is a store: a slip in `--dir` or the project makes none. */
 export const withStore = <A, E extends { readonly _tag: string; readonly message: string }>(
   effect: StoreEffect<A, E>,
 ): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
   Effect.gen(function* () {
-    const { dir } = yield* root
-    if (!hasStore(dir)) {
-      const sentence = `There is no store in ${dir}. "tidemark import FILE" makes one, or name another with --dir.`
+    const configured = yield* configuration
+    const { directory, servers } = configured
+    if (servers !== null) {
+      return yield* withStoreOf(
+        { ...configured, servers: { ...servers, nats: { ...servers.nats, create: false } } },
+        effect,
+      )
+    }
+    if (!hasStore(directory)) {
+      const sentence = `There is no store in ${directory}. "tidemark import FILE" makes one, or name another with --dir.`
       return yield* new CliFailure({ sentence, code: EXIT.storeUnavailable })
     }
-    return yield* withNewStore(effect)
+    return yield* withStoreOf(configured, effect)
   })
 
 /** The same for questions: the log must hold what the read model was made from, or an answer would be of another history. */

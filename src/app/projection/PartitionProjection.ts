@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Metric } from "effect"
 import { CHAIN_MEMORY_MILLIS, ChainVerifier } from "../../domain/log/ChainVerifier.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
@@ -12,13 +12,16 @@ import { findDuplicates, makeBatchReader } from "../findDuplicates.ts"
 import type { OpenedBatch } from "../readBatches.ts"
 import { newChain } from "../readBatches.ts"
 import { type Group, membersOf } from "./groups.ts"
-import { settle } from "./settle.ts"
+import { NOTHING_KNOWN, settle } from "./settle.ts"
+import { stepEvents } from "./stepMetrics.ts"
 
 /** What a partition's projection has taken in since it began, or what one batch added. */
 export interface Taken {
   readonly events: number
   readonly duplicates: number
   readonly conflicts: number
+  /** Events that a measure could not fold. */
+  readonly failed: number
 }
 
 /**
@@ -30,6 +33,8 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   partition: number,
   settings: Settings,
   owner: string,
+  /** Places by sequence that are left out: see `Operations`. */
+  isolated: ReadonlyMap<number, ReadonlySet<number>> = new Map(),
 ) {
   const log = yield* EventLog
   const readModel = yield* ReadModel
@@ -47,7 +52,9 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   // The default group decides what is a duplicate; the others count what it counted.
   const decides = group.name === LIVE_GROUP
   const counted = decides ? null : yield* readModel.duplicates(partition)
-  const revises = decides && claimed !== null
+  const published = new Set(
+    decides && claimed !== null ? group.measures.filter(({ follows }) => !follows).map(({ id }) => id) : [],
+  )
   const dedupe = new DedupeIndex(settings.dedupeHorizonMillis)
   // Loaded with the first new batch: most calls of a program that asks often find none.
   let dedupeLoaded = !decides || claimed === null
@@ -78,10 +85,21 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
       draft.dedupe.push(entry)
       if (duplicates.size > 0) draft.duplicates.push({ sequence, places: [...duplicates] })
     }
-    draft.fold.add(partition, sequence, batch, duplicates)
+    const failures = draft.fold.failures.length
+    draft.fold.add(partition, sequence, batch, duplicates, isolated.get(sequence))
     draft.position = position
     draft.events += batch.count
-    return { events: batch.count, duplicates: duplicates.size, conflicts } satisfies Taken
+    const failed = new Set(draft.fold.failures.slice(failures).map(({ place }) => place)).size
+    return { events: batch.count, duplicates: duplicates.size, conflicts, failed } satisfies Taken
+  })
+
+  /** Does with some events of a batch what a step would do, and throws the result away. */
+  const rehearse = Effect.fnUntraced(function* ({ position, batch }: OpenedBatch, first: number, last: number) {
+    const others = new Set<number>(isolated.get(position.sequence))
+    for (let place = 0; place < batch.count; place++) if (place < first || place >= last) others.add(place)
+    const fold = new Fold(measures, zone)
+    fold.add(partition, position.sequence, batch, NO_PLACES, others)
+    yield* settle(fold, NOTHING_KNOWN, group, settings.mergeWindowMillis, zone)
   })
 
   /** Commits what was taken in since the last commit, if anything. */
@@ -105,10 +123,11 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
         dedupeFrom: dedupe.horizonAt(logTime),
         duplicates: draft.duplicates,
         failures: fold.failures,
-        revises,
+        revises: (measure) => published.has(measure),
       },
       (known) => settle(fold, known, group, settings.mergeWindowMillis, zone),
     )
+    yield* Metric.update(stepEvents, draft.events)
     dedupe.forgetBefore(dedupe.horizonAt(logTime))
     checkpoint = next
     draft = newDraft(new Fold(measures, zone))
@@ -117,7 +136,9 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   return {
     chain,
     take,
+    rehearse,
     commit,
+    epoch,
     /** Events taken in and not committed. */
     pending: () => draft.events,
     /** Where the projection stands: what is committed. */

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto"
 import { Context, type Effect } from "effect"
 import type { RejectionReason } from "../event/admit.ts"
 import type { LogUnavailable } from "./errors.ts"
@@ -16,6 +17,10 @@ export interface QuarantinedLine {
   /** ms */
   readonly quarantinedAt: number
 }
+
+/** What makes two quarantined lines one: where they stood and what they say. */
+export const fingerprintOfLine = ({ source, line, raw }: QuarantinedLine): string =>
+  hash("sha256", JSON.stringify([source, line, raw]), "hex")
 
 /**
  * Where what the door turned away waits. It lives beside the log, not in the read model, because no replay could bring

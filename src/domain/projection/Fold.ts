@@ -63,13 +63,20 @@ export class Fold {
     this.#zone = zone
   }
 
-  /** Takes in one batch, without the places that `duplicates` names. */
-  add(partition: number, sequence: number, batch: Batch, duplicates: ReadonlySet<number>): void {
+  /** Takes in one batch, without the places that `duplicates` names; nothing even looks at those that are `isolated`. */
+  add(
+    partition: number,
+    sequence: number,
+    batch: Batch,
+    duplicates: ReadonlySet<number>,
+    isolated?: ReadonlySet<number>,
+  ): void {
     const cursor = new BatchCursor(batch)
     const plans = new Map<number, ReadonlyArray<number>>()
     const ofUser: Array<Gathered | undefined> = []
     const ofAnonymous: Array<Gathered | undefined> = []
     for (let place = 0; place < batch.count; place++) {
+      if (isolated?.has(place) === true) continue
       cursor.moveTo(place)
       const time = batch.times[place]!
       const day = this.#zone.dayOf(time)

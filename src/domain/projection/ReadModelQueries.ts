@@ -32,6 +32,18 @@ export interface PersonDays {
   readonly months: ReadonlyArray<readonly [month: Month, mask: number]>
 }
 
+/** Who claimed a (group, partition), and how far it is. Instants are ms, by the database's clock. */
+export interface ClaimedPartition {
+  readonly group: string
+  readonly partition: number
+  readonly epoch: number
+  readonly owner: string
+  readonly claimedAt: number
+  readonly committedAt: number | null
+  /** `null` until the first step is committed. */
+  readonly checkpoint: Checkpoint | null
+}
+
 /** Number under which the intake's cells are kept: how many events came in, late or repeated. They belong to no metric. */
 export const INTAKE = 0
 
@@ -70,6 +82,8 @@ export class ReadModelQueries extends Context.Service<
     /** All rows of the person that a distinct id belongs to; empty when it is unknown. */
     readonly personOf: (distinctId: DistinctId) => Effect.Effect<ReadonlyArray<Identity>, ReadModelUnavailable>
     readonly checkpoints: Effect.Effect<ReadonlyArray<Checkpoint & { readonly group: string }>, ReadModelUnavailable>
+    /** Every (group, partition) that was ever claimed, also those whose first step is yet to come. */
+    readonly claims: Effect.Effect<ReadonlyArray<ClaimedPartition>, ReadModelUnavailable>
     readonly failures: Effect.Effect<ReadonlyArray<FoldFailure>, ReadModelUnavailable>
     /** Rows that a person may want to know the number of: distinct ids, persons, facts, cells. */
     readonly sizes: Effect.Effect<

@@ -1,7 +1,6 @@
-import { hash } from "node:crypto"
 import type { DatabaseSync } from "node:sqlite"
 import type { RejectionReason } from "../../domain/event/admit.ts"
-import { Quarantine, type QuarantinedLine } from "../../domain/log/Quarantine.ts"
+import { fingerprintOfLine, Quarantine, type QuarantinedLine } from "../../domain/log/Quarantine.ts"
 import { attempt } from "./SqliteLog.ts"
 
 /** The quarantine in the log's file. Texts are stored as JSON, since SQLite's own text ends at a NUL. */
@@ -26,7 +25,7 @@ export const makeSqliteQuarantine = (database: DatabaseSync): Quarantine["Servic
     add: (lines) =>
       attempt("add to the quarantine", () =>
         inTransaction(() => {
-          for (const line of lines) insert.run(fingerprintOf(line), line.reason, JSON.stringify(line))
+          for (const line of lines) insert.run(fingerprintOfLine(line), line.reason, JSON.stringify(line))
         }),
       ),
     list: (after, limit) =>
@@ -48,7 +47,3 @@ export const makeSqliteQuarantine = (database: DatabaseSync): Quarantine["Servic
     ),
   })
 }
-
-/** What makes two quarantined lines one: where they stood and what they say. */
-const fingerprintOf = ({ source, line, raw }: QuarantinedLine): string =>
-  hash("sha256", JSON.stringify([source, line, raw]), "hex")

@@ -58,3 +58,13 @@ export class StreamUnfit extends Data.TaggedError("StreamUnfit")<{
     return `The stream ${this.stream} can't hold a log: its ${this.setting} is ${this.found}, and must be ${this.needed}. Nothing was changed. ${this.remedy}.`
   }
 }
+
+/** There is no log of the project, and none was to be made. */
+export class NoSuchLog extends Data.TaggedError("NoSuchLog")<{
+  readonly server: string
+  readonly project: string
+}> {
+  override get message(): string {
+    return `There is no log of the project ${this.project} at NATS ${this.server}. "tidemark import FILE" and "tidemark project" make one; check TIDEMARK_PROJECT and TIDEMARK_NATS_URL.`
+  }
+}

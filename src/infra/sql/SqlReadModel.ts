@@ -1,6 +1,6 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import type { MetricDefinition } from "../../domain/metric/definition.ts"
 import type { StepChanges } from "../../domain/projection/completeStep.ts"
 import type { DedupeEntry } from "../../domain/projection/DedupeIndex.ts"
@@ -18,13 +18,18 @@ import { INTAKE } from "../../domain/projection/ReadModelQueries.ts"
 import type { Settings } from "../../domain/settings.ts"
 import type { BulkCopy } from "./BulkCopy.ts"
 import { makeCellTables } from "./cellTables.ts"
+import { isConflictInTime } from "./classifyPostgresError.ts"
 import { explained } from "./explained.ts"
 import { makeFactTables } from "./factTables.ts"
 import { makeIdentityTables } from "./identityTables.ts"
 import { inSlices } from "./inSlices.ts"
 import { layerMigrations } from "./migrations.ts"
+import { measuringCommit } from "./readModelMetrics.ts"
 import { type CheckpointRow, readCheckpoint, type SqlBigint } from "./rows.ts"
 import { toStorable } from "./storableText.ts"
+
+/** How often a step is made again that another got in the way of; so many in a row would be more than bad luck. */
+const CONFLICT_RETRIES_MAX = 8
 
 /** The read model in Postgres, behind whatever `SqlClient` is given: PGlite or a server. */
 export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, SqlClient.SqlClient | BulkCopy> =
@@ -55,14 +60,19 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           (rows) => (rows[0] === undefined ? null : readCheckpoint(rows[0])),
         )
 
-      const claim = Effect.fnUntraced(function* (group: string, partition: number, owner: string) {
-        const [row] = yield* sql<CheckpointRow>`
-        INSERT INTO checkpoints (projector_group, partition, epoch, owner)
-        VALUES (${group}, ${partition}, nextval('epochs'), ${owner})
-        ON CONFLICT (projector_group, partition) DO UPDATE
-          SET epoch = excluded.epoch, owner = excluded.owner, claimed_at = now() RETURNING *`
-        return { epoch: Number(row!.epoch), checkpoint: readCheckpoint(row!) } satisfies Claim
-      })
+      const claim = (group: string, partition: number, owner: string) =>
+        sql.withTransaction(
+          Effect.gen(function* () {
+            // Waits while the set of measures is changed, which ends the claims that it finds: none may slip in between.
+            yield* sql`LOCK TABLE measures IN ROW EXCLUSIVE MODE`
+            const [row] = yield* sql<CheckpointRow>`
+              INSERT INTO checkpoints (projector_group, partition, epoch, owner)
+              VALUES (${group}, ${partition}, nextval('epochs'), ${owner})
+              ON CONFLICT (projector_group, partition) DO UPDATE
+                SET epoch = excluded.epoch, owner = excluded.owner, claimed_at = now() RETURNING *`
+            return { epoch: Number(row!.epoch), checkpoint: readCheckpoint(row!) } satisfies Claim
+          }),
+        )
 
       const dedupeEntries = (partition: number, from: number) =>
         Effect.map(
@@ -139,9 +149,13 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         )
       })
 
-      const commit = (
+      type Settle = (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>
+
+      /** `onSqlError` hears the failures of what `settle` looks up, which it gets in the words of the port. */
+      const commitOnce = (
         step: Step,
-        settle: (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>,
+        settle: Settle,
+        onSqlError: (error: SqlError) => Effect.Effect<void>,
       ): Effect.Effect<void, CheckpointConflict | ReadModelUnavailable | SqlError> =>
         sql.withTransaction(
           Effect.gen(function* () {
@@ -151,17 +165,19 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               identities: (distinctIds) =>
                 identityTables.lookLocked(distinctIds).pipe(
                   Effect.tap(({ rows }) => Effect.sync(() => rows.forEach(({ key }) => knownKeys.add(key)))),
+                  Effect.tapError(onSqlError),
                   explained("read who is who"),
                 ),
-              facts: (measures, needed) => factTables.facts(measures, needed).pipe(explained("read facts")),
+              facts: (measures, needed) =>
+                factTables.facts(measures, needed).pipe(Effect.tapError(onSqlError), explained("read facts")),
             })
             yield* identityTables.write(changes.identities, (key) => knownKeys.has(key))
             yield* identityTables.writeStatements(changes.statements)
             for (const [m, { facts }] of changes.measures.entries()) yield* factTables.write(step.measures[m]!, facts)
-            const revisedAt = step.revises ? step.next.logTime : null
             // Last, since partitions meet in the cells: the shorter these are locked, the better.
             for (const [m, { cells }] of changes.measures.entries()) {
-              yield* cellTables.write(step.measures[m]!, cells, revisedAt)
+              const measure = step.measures[m]!
+              yield* cellTables.write(measure, cells, step.revises(measure) ? step.next.logTime : null)
             }
             if (step.group === LIVE_GROUP) yield* cellTables.write(INTAKE, step.intake, null)
             yield* writeDedupe(step)
@@ -178,6 +194,21 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           }),
         )
 
+      /** Makes a step, and makes it again when another partition's got in its way: who waited or lost looks anew. */
+      const commit = (step: Step, settle: Settle) =>
+        Effect.suspend(() => {
+          let conflicts = false
+          const note = (error: unknown) =>
+            Effect.sync(() => {
+              conflicts ||= isSqlError(error) && isConflictInTime(error)
+            })
+          const attempt = Effect.suspend(() => {
+            conflicts = false
+            return Effect.tapError(commitOnce(step, settle, note), note)
+          })
+          return Effect.retry(attempt, { while: () => conflicts, times: CONFLICT_RETRIES_MAX })
+        })
+
       const newLiveEpochs = sql`UPDATE checkpoints SET epoch = nextval('epochs') WHERE projector_group = ${LIVE_GROUP}`
 
       /** Changes of the set of measures wait for each other. */
@@ -187,25 +218,31 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         sql.withTransaction(
           Effect.gen(function* () {
             yield* lockMeasures
-            // From here on the default group has these measures too: who works for it claims anew. First of all, so that
-            // a step under way is either seen in what follows or refused.
+            const known = yield* sql<{ readonly metric: string; readonly version: number }>`
+              SELECT metric, version FROM measures`
+            const news = definitions.filter(({ name, version }) =>
+              known.every((row) => row.metric !== name || row.version !== version),
+            )
+            if (news.length === 0) return yield* measures
+            // Whoever works for the default group claims anew, to follow what is being built or to have it at once. First
+            // of all, since it waits for steps that are being committed, and the first of them decides what `begun` is.
             yield* newLiveEpochs
             const [found] = yield* sql<{ readonly begun: boolean; readonly next: number }>`
-            SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
-              (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
+              SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
+                (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
             const state = found!.begun ? "building" : "live"
             const group = found!.begun ? `build-${found!.next}` : LIVE_GROUP
-            for (const definition of definitions) {
+            for (const definition of news) {
               yield* sql`INSERT INTO measures ${sql.insert({
                 metric: definition.name,
                 version: definition.version,
                 state,
                 projector_group: group,
                 definition: JSON.stringify(definition),
-              })} ON CONFLICT DO NOTHING`
+              })}`
             }
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
-            WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
+              WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
             return yield* measures
           }),
         )
@@ -226,9 +263,6 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
             WHERE new.projector_group = ${group} AND new.state = 'building'
               AND old.metric = new.metric AND old.state = 'live'`
-            // What changed while it was built was never published.
-            yield* sql`UPDATE cells SET revised_at = NULL WHERE revised_at IS NOT NULL
-            AND measure IN (SELECT id FROM measures WHERE projector_group = ${group} AND state = 'building')`
             yield* sql`UPDATE measures SET state = 'live', projector_group = ${LIVE_GROUP}
             WHERE projector_group = ${group} AND state = 'building'`
             yield* sql`DELETE FROM checkpoints WHERE projector_group = ${group}`
@@ -266,7 +300,8 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         claim: (group, partition, owner) => claim(group, partition, owner).pipe(explained("claim a partition")),
         dedupeEntries: (partition, from) => dedupeEntries(partition, from).pipe(explained("read the dedupe index")),
         duplicates: (partition) => duplicates(partition).pipe(explained("read the duplicates")),
-        commit: (step, settle) => commit(step, settle).pipe(explained("commit a step of the projection")),
+        commit: (step, settle) =>
+          commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
         register: (definitions) => register(definitions).pipe(explained("register metrics")),
         promote: (group) => promote(group).pipe(explained("promote metrics")),
         wipe: (next) => wipe(next).pipe(explained("empty the read model")),

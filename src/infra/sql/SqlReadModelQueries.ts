@@ -1,7 +1,13 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
-import { type Cell, type DayRange, INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import {
+  type Cell,
+  type ClaimedPartition,
+  type DayRange,
+  INTAKE,
+  ReadModelQueries,
+} from "../../domain/projection/ReadModelQueries.ts"
 import { firstDayOfMonth, monthOfDay } from "../../domain/time/calendar.ts"
 import { explained } from "./explained.ts"
 import type { BulkCopy } from "./BulkCopy.ts"
@@ -116,6 +122,21 @@ export const layerSqlReadModelQueries: Layer.Layer<
             return checkpoint === null ? [] : [{ ...checkpoint, group: row.projector_group }]
           }),
       ).pipe(explained("read the checkpoints")),
+      claims: Effect.map(
+        sql<CheckpointRow & ClaimRow>`
+          SELECT *, extract(epoch FROM claimed_at) * 1000 AS claimed, extract(epoch FROM committed_at) * 1000 AS committed
+          FROM checkpoints ORDER BY projector_group, partition`,
+        (rows) =>
+          rows.map((row): ClaimedPartition => ({
+            group: row.projector_group,
+            partition: row.partition,
+            epoch: Number(row.epoch),
+            owner: row.owner,
+            claimedAt: Math.round(Number(row.claimed)),
+            committedAt: row.committed === null ? null : Math.round(Number(row.committed)),
+            checkpoint: readCheckpoint(row),
+          })),
+      ).pipe(explained("read the claims")),
       failures: Effect.map(
         sql<{ partition: number; sequence: SqlBigint; place: number; metric: string; cause: string }>`
           SELECT * FROM quarantine ORDER BY partition, sequence, place, metric`,
@@ -136,6 +157,14 @@ export const layerSqlReadModelQueries: Layer.Layer<
     })
   }),
 )
+
+/** Columns of `checkpoints` that say who claimed what, the instants as ms. */
+interface ClaimRow {
+  readonly projector_group: string
+  readonly owner: string
+  readonly claimed: SqlBigint
+  readonly committed: SqlBigint | null
+}
 
 type PackedCell = readonly [
   day: number,

@@ -25,6 +25,10 @@ export const classifyPostgresError = (cause: unknown, server?: string): SqlError
 /** Whether a statement failed because its connection broke, so that the server may have gone on with it. */
 export const isConnectionLost = ({ reason }: SqlError): boolean => reason._tag === "ConnectionError"
 
+/** Whether a transaction was rolled back only because of what another did meanwhile, so that it can be made again at once. */
+export const isConflictInTime = ({ reason }: SqlError): boolean =>
+  reason._tag === "DeadlockError" || reason._tag === "SerializationError"
+
 /** What the server or the driver said means to a person, and what to do about it, by SQLSTATE or the system's code. */
 const ADVICE: Readonly<Record<string, (said: string) => string>> = {
   "25006": (said) => `the server only reads (${said}): it is a standby, or set to; use the one that writes`,
@@ -38,6 +42,12 @@ const ADVICE: Readonly<Record<string, (said: string) => string>> = {
   ENOTFOUND: () => "no such host; correct the address",
 }
 
+/**
+ * What keeps a distinct id from being known twice. Two steps that both meet an id which is new run into it: the later one
+ * was rolled back, and finds the row when it is made again, so that this is a conflict in time like any other.
+ */
+const ONCE_KNOWN = "distinct_ids_distinct_id_older_key"
+
 const reasonOf = (cause: unknown, server: string | undefined): SqlErrorReason => {
   const code = codeOf(cause)
   const advised = ADVICE[code]
@@ -47,6 +57,9 @@ const reasonOf = (cause: unknown, server: string | undefined): SqlErrorReason =>
 
   if (code === "23505") {
     const constraint = cause instanceof Error && "constraint" in cause ? String(cause.constraint) : "unknown"
+    if (constraint === ONCE_KNOWN) {
+      return new SerializationError({ cause, message: "another step met the same new distinct id at the same moment" })
+    }
     return new UniqueViolation({ cause, message: text, constraint })
   }
   if (code === "40P01") return new DeadlockError({ cause, message: text })

@@ -10,13 +10,13 @@ const dropTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   yield* sql`DROP VIEW IF EXISTS sessions_daily, funnel_steps, feature_adoption, daily_event_counts, daily_active_users, live_cells`
   yield* sql`DROP SEQUENCE IF EXISTS epochs, distinct_id_keys`
-  yield* sql`DROP TABLE IF EXISTS settings, measures, checkpoints, distinct_ids, aliases, facts, cells, dedupe, duplicates, quarantine`
+  yield* sql`DROP TABLE IF EXISTS settings, measures, checkpoints, distinct_ids, aliases, facts, cells, dedupe, duplicates, quarantine, pauses, stops, attempts`
 })
 
 /** Tables and views of the read model; documented for their readers in docs/reference/tables.md. */
 const createTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  yield* sql`CREATE TABLE settings (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), settings json NOT NULL, whole boolean NOT NULL DEFAULT false, control_end json)`
+  yield* sql`CREATE TABLE settings (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), settings json NOT NULL, whole boolean NOT NULL DEFAULT false, control_end json, made_at timestamptz NOT NULL DEFAULT clock_timestamp())`
   yield* sql`CREATE TABLE measures (
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     metric text NOT NULL,
@@ -105,6 +105,33 @@ const createTables = Effect.gen(function* () {
     metric text NOT NULL,
     cause text NOT NULL,
     PRIMARY KEY (partition, sequence, place, metric)
+  )`
+  // What operators and workers tell each other; a wipe leaves it as it is.
+  yield* sql`CREATE TABLE pauses (
+    projector_group text NOT NULL,
+    partition integer NOT NULL,
+    cause text NOT NULL,
+    sentence text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (projector_group, partition, cause)
+  )`
+  yield* sql`CREATE TABLE stops (
+    projector_group text NOT NULL,
+    partition integer NOT NULL,
+    owner text NOT NULL,
+    sentence text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (projector_group, partition)
+  )`
+  yield* sql`CREATE TABLE attempts (
+    projector_group text NOT NULL,
+    partition integer NOT NULL,
+    count integer NOT NULL,
+    deaths integer NOT NULL DEFAULT 0,
+    sequence bigint,
+    first_place integer,
+    last_place integer,
+    PRIMARY KEY (projector_group, partition)
   )`
   yield* sql`CREATE VIEW live_cells AS
     SELECT m.metric, m.version, m.definition, c.day, c.stat, c.item, c.amount, c.revised_at,

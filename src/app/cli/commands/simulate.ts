@@ -6,7 +6,7 @@ import { Analytics } from "../../Analytics.ts"
 import { appendDemo, SIGNUP_FUNNEL } from "../../demo.ts"
 import { layerEmbedded } from "../../embedded.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
-import { root } from "../options.ts"
+import { configuration } from "../options.ts"
 import { formatCount } from "../print.ts"
 import { makeProgress } from "../progress.ts"
 import { projectShowing } from "../projecting.ts"
@@ -80,8 +80,7 @@ export const demoCommand = Command.make(
   size(2000, 30),
   Effect.fn(function* (options) {
     yield* checkOptions(options)
-    const { dir } = yield* root
-    const directory = `${dir}-demo`
+    const directory = `${(yield* configuration).directory}-demo`
     const layer = Analytics.layer.pipe(Layer.provideMerge(layerEmbedded({ directory })))
     yield* sayingWhy(
       Effect.gen(function* () {

@@ -1,72 +1,49 @@
-import { Console, Effect } from "effect"
-import { Command } from "effect/cli"
-import { formatDuration } from "../../../domain/time/duration.ts"
-import { doctor } from "../../doctor.ts"
-import { status } from "../../status.ts"
-import { CliFailure, EXIT } from "../failure.ts"
-import { json, root, withProvenStore, withStore } from "../options.ts"
-import { formatTable, printJson } from "../print.ts"
+import { Console, Effect, Schedule } from "effect"
+import { Command, Flag } from "effect/cli"
+import { provePositions } from "../../provePosition.ts"
+import { status } from "../../status/status.ts"
+import { json, withStore } from "../options.ts"
+import { printJson, visible } from "../print.ts"
+import { formatStatus } from "../showStatus.ts"
 
-export const statusCommand = Command.make("status", { json }, ({ json }) =>
-  withProvenStore(
-    Effect.gen(function* () {
-      const found = yield* status()
-      if (json) return yield* printJson(found)
-      const { settings, partitions, quarantine, sizes } = found
-      const forEver = (millis: number | null) => (millis === null ? "none" : formatDuration(millis))
-      const waiting = Object.entries(quarantine.lines).map(([reason, lines]) => `${lines} ${reason}`)
-      yield* Console.log(
-        [
-          `time zone ${settings.timeZone}, weeks from ${settings.weekStart}, merge window ${forEver(settings.mergeWindowMillis)}, dedupe horizon ${forEver(settings.dedupeHorizonMillis)}`,
-          "",
-          formatTable(
-            ["partition", "batches", "bytes", "accepted", "projected", "duplicates", "conflicts", "personless", "lag"],
-            partitions.map((it) => [
-              it.partition,
-              it.batches,
-              it.bytes,
-              it.accepted,
-              it.projected,
-              it.duplicates,
-              it.conflicts,
-              it.personless,
-              it.lag,
-            ]),
-          ),
-          "",
-          formatTable(
-            ["distinct ids", "persons", "facts", "cells"],
-            [[sizes.distinctIds, sizes.persons, sizes.facts, sizes.cells]],
-          ),
-          "",
-          `quarantine: ${waiting.length === 0 ? "empty" : waiting.join(", ")}`,
-        ].join("\n"),
-      )
-    }),
-  ),
-).pipe(Command.withDescription("Show what is in the log, and how far the numbers are"))
+/** From one drawing of `--watch` to the next. */
+const REDRAW = "2 seconds"
 
-export const doctorCommand = Command.make(
-  "doctor",
-  { json },
-  Effect.fn(function* ({ json }) {
-    const { dir } = yield* root
-    yield* withStore(
-      Effect.gen(function* () {
-        const findings = yield* doctor(dir)
-        if (json) yield* printJson({ findings })
-        else {
-          const rows = findings.map(({ check, outcome, found }) => `${SIGNS[outcome]} ${check}: ${found}`)
-          yield* Console.log(rows.join("\n"))
-        }
-        const failures = findings.filter(({ outcome }) => outcome === "failure").length
-        if (failures > 0) {
-          const sentence = `${failures} of ${findings.length} checks failed; what to do stands with each.`
-          return yield* new CliFailure({ sentence, code: EXIT.failed })
-        }
-      }),
-    )
-  }),
-).pipe(Command.withDescription("Look the store over: is the log whole, is there room, do the clocks agree"))
+/** Puts what follows at the top of an empty screen. */
+const CLEAR = "\u001b[H\u001b[2J\u001b[3J"
 
-const SIGNS = { ok: "✓", warning: "!", failure: "✗" } as const
+/** The log must hold what the read model was made from, or its numbers would be of another history. */
+const provenStatus = Effect.andThen(provePositions, status())
+
+export const statusCommand = Command.make(
+  "status",
+  {
+    watch: Flag.Boolean("watch").pipe(
+      Flag.withAlias("w"),
+      Flag.withDescription("Draw it anew every two seconds until stopped; with --json a line each"),
+      Flag.withDefault(false),
+    ),
+    json,
+  },
+  ({ watch, json }) => withStore(watch ? watching(json) : showing(json)),
+).pipe(
+  Command.withDescription("Show what is in the log, how far the numbers are, and who works on them"),
+  Command.withExamples([
+    { command: "tidemark status", description: "Once" },
+    { command: "tidemark status --watch", description: "Until stopped" },
+  ]),
+)
+
+const showing = (asJson: boolean) =>
+  Effect.flatMap(provenStatus, (found) => (asJson ? printJson(found) : Console.log(formatStatus(found))))
+
+/** What fails is shown and tried again: this is what one looks at while things are down. */
+const watching = (asJson: boolean) =>
+  provenStatus.pipe(
+    Effect.map((found) => (asJson ? JSON.stringify(found) : formatStatus(found))),
+    Effect.catch(({ message }) =>
+      Effect.succeed(asJson ? JSON.stringify({ error: message }) : visible(message.replaceAll(/\s*\n\s*/g, " "))),
+    ),
+    Effect.flatMap((text) => Console.log(asJson || !process.stdout.isTTY ? text : `${CLEAR}${text}`)),
+    Effect.repeat(Schedule.spaced(REDRAW)),
+  )

@@ -1,0 +1,38 @@
+import { Layer } from "effect"
+import type { ReadModelUnavailable } from "../domain/projection/errors.ts"
+import { type JetStreamLogOptions, layerJetStreamLog, type OpenLogError } from "../infra/nats/JetStreamLog.ts"
+import type { PostgresUnavailable } from "../infra/postgres/errors.ts"
+import type { PostgresOptions } from "../infra/postgres/options.ts"
+import { layerPostgres } from "../infra/postgres/PostgresClient.ts"
+import { layerSqlOperations } from "../infra/sql/SqlOperations.ts"
+import { layerSqlQuarantine } from "../infra/sql/SqlQuarantine.ts"
+import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
+import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
+import { layerSqlWorkerReports } from "../infra/sql/SqlWorkerReports.ts"
+import { LogWriter } from "./LogWriter.ts"
+import { Projector } from "./projection/Projector.ts"
+import type { Store } from "./store.ts"
+
+/** Where the log and the read model of a project are. */
+export interface ServersOptions {
+  readonly nats: JetStreamLogOptions
+  readonly postgres: PostgresOptions
+}
+
+export type ServersError = OpenLogError | PostgresUnavailable | ReadModelUnavailable
+
+/**
+ * Everything that a project needs, on servers: the log in NATS JetStream, the read model and the quarantine in
+ * PostgreSQL. Any number of processes may use them at once.
+ */
+export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<Store, ServersError> =>
+  Projector.layer.pipe(
+    Layer.provideMerge(layerSqlReadModelQueries),
+    Layer.provideMerge(layerSqlOperations),
+    Layer.provideMerge(layerSqlReadModel),
+    Layer.provideMerge(layerSqlQuarantine),
+    Layer.provideMerge(layerSqlWorkerReports),
+    Layer.provideMerge(layerPostgres(postgres)),
+    Layer.provideMerge(LogWriter.layer),
+    Layer.provideMerge(layerJetStreamLog(nats)),
+  )

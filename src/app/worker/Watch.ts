@@ -1,0 +1,77 @@
+import { Clock, Context, Effect, Layer, Schedule } from "effect"
+import { EventLog } from "../../domain/log/EventLog.ts"
+import { ALL_PARTITIONS, Operations, type Outlook, type Pause } from "../../domain/projection/Operations.ts"
+import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
+import { TURN_MILLIS } from "./limits.ts"
+import { WorkerState } from "./WorkerState.ts"
+
+/** The log is asked for a sign of life this often. */
+const LOG_PROBE_MILLIS = 2_000
+
+/** A dependency that takes longer to answer is not well. */
+const ANSWER_MILLIS = 3_000
+
+/** An outlook, and when the look at it began (ms). */
+export interface Seen {
+  readonly outlook: Outlook
+  readonly at: number
+}
+
+/**
+ * Looks at what all workers have in common, twice a second, for all loops of this worker together; on the way it finds
+ * out whether the log and the database are well.
+ */
+export class Watch extends Context.Service<
+  Watch,
+  {
+    /** The latest look; `null` before the first. */
+    readonly latest: () => Seen | null
+  }
+>()("tidemark/app/worker/Watch") {
+  static readonly layer = Layer.effect(
+    Watch,
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const operations = yield* Operations
+      const state = yield* WorkerState
+      let seen: Seen | null = null
+
+      const look = Effect.gen(function* () {
+        const at = yield* Clock.currentTimeMillis
+        const outlook = yield* operations.look
+        seen = { outlook, at }
+        yield* state.stops(outlook.stops)
+      })
+      const unanswered = (who: string) => () =>
+        Effect.fail(new Error(`${who} has not answered for ${ANSWER_MILLIS / 1000} s.`))
+      const saying = <A, E extends { readonly message: string }>(
+        name: "log" | "postgres",
+        probe: Effect.Effect<A, E>,
+      ) =>
+        probe.pipe(
+          Effect.timeoutOrElse({
+            duration: ANSWER_MILLIS,
+            orElse: unanswered(name === "log" ? "The log" : "Postgres"),
+          }),
+          Effect.matchEffect({
+            onSuccess: () => state.dependency(name, null),
+            onFailure: ({ message }) => state.dependency(name, message),
+          }),
+        )
+      yield* saying("postgres", look)
+      yield* saying("postgres", look).pipe(Effect.repeat(Schedule.spaced(TURN_MILLIS)), Effect.forkScoped)
+      yield* saying("log", log.begins).pipe(Effect.repeat(Schedule.spaced(LOG_PROBE_MILLIS)), Effect.forkScoped)
+      return Watch.of({ latest: () => seen })
+    }),
+  )
+}
+
+/** The pause that holds for a (group, partition), if any. */
+export const pauseOf = (outlook: Outlook, group: string, partition: number): Pause | undefined =>
+  outlook.pauses.find(
+    (pause) =>
+      (pause.group === null || pause.group === group) &&
+      (pause.partition === ALL_PARTITIONS || pause.partition === partition) &&
+      // What is being promoted has to come up to where the default group stands.
+      (pause.cause !== "promotion" || group === LIVE_GROUP),
+  )

@@ -1,0 +1,232 @@
+import { Clock, Context, Effect, Layer } from "effect"
+import type { Position } from "../../domain/log/position.ts"
+import type { Stop } from "../../domain/projection/Operations.ts"
+import { MovingRate } from "./MovingRate.ts"
+
+/**
+ * What a partition's loop does. `starting`: claims; `running`: projects, or waits for events; `waiting`: for a log or a
+ * database that is away, and tries again by itself; `paused`: by an operator or by the error budget; `failed`: can't go
+ * on until somebody acts.
+ */
+export type PartitionPhase = "starting" | "running" | "waiting" | "paused" | "failed"
+
+/** A sentence that says what is wrong, and since when (ms). */
+export interface Trouble {
+  readonly sentence: string
+  readonly since: number
+}
+
+/** What a worker knows of one (group, partition) that it owns. Instants are ms since 1970. */
+export interface PartitionState {
+  readonly group: string
+  readonly partition: number
+  readonly phase: PartitionPhase
+  /** The last position committed; `null` at the beginning. */
+  readonly position: Position | null
+  /** When this worker became its owner; `null` while it has not. */
+  readonly claimedAt: number | null
+  /** When this worker last committed; `null` while it has not. */
+  readonly committedAt: number | null
+  /** When the loop last turned. A loop that is well turns every second at least, also with nothing to do. */
+  readonly turnedAt: number
+  /** Events folded per second, over the last ten seconds. */
+  readonly eventsPerSecond: number
+  /** Events folded since the worker began; those folded again after a failure count again. */
+  readonly taken: number
+  /** Events committed since the worker began. */
+  readonly committed: number
+  /** Events folded and not committed. */
+  readonly pending: number
+  /** Events since the worker began that a measure could not fold. */
+  readonly quarantined: number
+  /** Seconds since the oldest event was logged that is known and not committed; 0 when there is none. */
+  readonly oldestPendingSeconds: number
+  /** The last thing that went wrong; `null` once the loop runs again. */
+  readonly trouble: Trouble | null
+}
+
+/** What a worker depends on. */
+export type Dependency = "log" | "postgres"
+
+/** Everything that a worker knows of itself. */
+export interface WorkerSnapshot {
+  /** Under this name the worker claims partitions. */
+  readonly owner: string
+  readonly startedAt: number
+  readonly now: number
+  /** By group and partition. */
+  readonly partitions: ReadonlyArray<PartitionState>
+  /** What is wrong with each dependency; `null` while it is well. */
+  readonly dependencies: Readonly<Record<Dependency, Trouble | null>>
+  /** What any worker of the project can't go on from, this one included; the coordinator's findings too. */
+  readonly stops: ReadonlyArray<Stop>
+  /** Set while the worker is ending: it finishes what is in hand, and takes no more. */
+  readonly stopping: boolean
+}
+
+/** Where the loop of one (group, partition) says what it does. */
+export interface PartitionReport {
+  /** The loop turns. */
+  readonly turned: Effect.Effect<void>
+  readonly claimed: (position: Position | null) => Effect.Effect<void>
+  /** Events were folded; the oldest of them was logged at `loggedAt` (ms). */
+  readonly took: (events: number, quarantined: number, loggedAt: number) => Effect.Effect<void>
+  readonly committed: (position: Position) => Effect.Effect<void>
+  /** What was folded and not committed is given up. */
+  readonly letGo: Effect.Effect<void>
+  /** An event logged at `loggedAt` (ms) waits, which the loop can't take now; `null`: none does. */
+  readonly behind: (loggedAt: number | null) => Effect.Effect<void>
+  readonly is: (phase: PartitionPhase, sentence?: string) => Effect.Effect<void>
+}
+
+/** What this worker knows of itself: written by its loops, read by whoever reports. */
+export class WorkerState extends Context.Service<
+  WorkerState,
+  {
+    readonly owner: string
+    readonly snapshot: Effect.Effect<WorkerSnapshot>
+    /** The worker becomes the owner of a (group, partition), and reports on it until it forgets it. */
+    readonly report: (group: string, partition: number) => Effect.Effect<PartitionReport>
+    /** The worker does not own a (group, partition) any more. */
+    readonly forget: (group: string, partition: number) => Effect.Effect<void>
+    /** Whether a dependency is well, or what is wrong with it. */
+    readonly dependency: (name: Dependency, sentence: string | null) => Effect.Effect<void>
+    readonly stops: (stops: ReadonlyArray<Stop>) => Effect.Effect<void>
+    readonly stopping: Effect.Effect<void>
+  }
+>()("tidemark/app/worker/WorkerState") {
+  static readonly layer = (owner: string): Layer.Layer<WorkerState> =>
+    Layer.effect(
+      WorkerState,
+      Effect.gen(function* () {
+        const startedAt = yield* Clock.currentTimeMillis
+        const partitions = new Map<string, Entry>()
+        const dependencies: Record<Dependency, Trouble | null> = { log: null, postgres: null }
+        let stopping = false
+        let stops: ReadonlyArray<Stop> = []
+        const keyOf = (group: string, partition: number) => `${group}/${partition}`
+        return WorkerState.of({
+          owner,
+          snapshot: Effect.map(Clock.currentTimeMillis, (now) => ({
+            owner,
+            startedAt,
+            now,
+            partitions: [...partitions.values()].toSorted(byPlace).map((entry) => stateOf(entry, now)),
+            dependencies: { ...dependencies },
+            stops,
+            stopping,
+          })),
+          report: (group, partition) =>
+            Effect.map(Clock.currentTimeMillis, (now) => {
+              const entry = newEntry(group, partition, now)
+              partitions.set(keyOf(group, partition), entry)
+              return makeReport(entry)
+            }),
+          forget: (group, partition) => Effect.sync(() => void partitions.delete(keyOf(group, partition))),
+          dependency: (name, sentence) =>
+            Effect.map(Clock.currentTimeMillis, (now) => {
+              dependencies[name] = troubleOf(dependencies[name], sentence, now)
+            }),
+          stops: (found) =>
+            Effect.sync(() => {
+              stops = found
+            }),
+          stopping: Effect.sync(() => {
+            stopping = true
+          }),
+        })
+      }),
+    )
+}
+
+interface Entry {
+  readonly group: string
+  readonly partition: number
+  readonly rate: MovingRate
+  phase: PartitionPhase
+  position: Position | null
+  claimedAt: number | null
+  committedAt: number | null
+  turnedAt: number
+  taken: number
+  committed: number
+  pending: number
+  quarantined: number
+  oldestPendingAt: number | null
+  trouble: Trouble | null
+}
+
+const newEntry = (group: string, partition: number, now: number): Entry => ({
+  group,
+  partition,
+  rate: new MovingRate(),
+  phase: "starting",
+  position: null,
+  claimedAt: null,
+  committedAt: null,
+  turnedAt: now,
+  taken: 0,
+  committed: 0,
+  pending: 0,
+  quarantined: 0,
+  oldestPendingAt: null,
+  trouble: null,
+})
+
+const stateOf = ({ rate, oldestPendingAt, ...rest }: Entry, now: number): PartitionState => ({
+  ...rest,
+  eventsPerSecond: rate.perSecond(now),
+  oldestPendingSeconds: oldestPendingAt === null ? 0 : Math.max(0, (now - oldestPendingAt) / 1000),
+})
+
+const makeReport = (entry: Entry): PartitionReport => {
+  /** Changes the entry at an instant, which is also a sign that the loop turns. */
+  const change = (write: (now: number) => void) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      entry.turnedAt = now
+      write(now)
+    })
+  return {
+    turned: change(() => {}),
+    claimed: (position) =>
+      change((now) => {
+        entry.position = position
+        entry.claimedAt = now
+      }),
+    took: (events, quarantined, loggedAt) =>
+      change((now) => {
+        entry.taken += events
+        entry.pending += events
+        entry.quarantined += quarantined
+        entry.rate.add(events, now)
+        entry.oldestPendingAt ??= loggedAt
+      }),
+    committed: (position) =>
+      change((now) => {
+        entry.position = position
+        entry.committedAt = now
+        entry.committed += entry.pending
+        entry.pending = 0
+        entry.oldestPendingAt = null
+      }),
+    letGo: change(() => {
+      entry.pending = 0
+    }),
+    behind: (loggedAt) =>
+      change(() => {
+        entry.oldestPendingAt = loggedAt
+      }),
+    is: (phase, sentence) =>
+      change((now) => {
+        entry.phase = phase
+        entry.trouble = troubleOf(entry.trouble, sentence ?? null, now)
+      }),
+  }
+}
+
+/** The same trouble as before keeps its beginning. */
+const troubleOf = (before: Trouble | null, sentence: string | null, now: number): Trouble | null =>
+  sentence === null ? null : before?.sentence === sentence ? before : { sentence, since: now }
+
+const byPlace = (a: Entry, b: Entry): number =>
+  a.group === b.group ? a.partition - b.partition : a.group < b.group ? -1 : 1

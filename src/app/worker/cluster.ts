@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto"
+import { hostname } from "node:os"
+import { Duration, Effect, Layer, Option } from "effect"
+import {
+  EntityId,
+  MessageStorage,
+  RunnerAddress,
+  RunnerHealth,
+  Runners,
+  RunnerStorage,
+  Sharding,
+  ShardingConfig,
+  SqlRunnerStorage,
+} from "effect/cluster"
+import { SqlClient } from "effect/sql"
+import { EventLog } from "../../domain/log/EventLog.ts"
+import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { CLUSTER_PREFIX, WORKER_LIFE_SECONDS } from "../../infra/sql/SqlOperations.ts"
+import { COORDINATOR, coordinator } from "./coordinator.ts"
+import { partitionActor } from "./partitionActor.ts"
+
+const GROUP = "default"
+
+/**
+ * How soon another worker takes over. After a kill: the last sign of life is up to 3 s old (a third of the life of a
+ * lease, which is how often it is renewed) and counts for 9 s; the others look every 0.5 s; a lease that is not free yet
+ * is tried again after 1 s: at most 9 + 0.5 + 1, and the first claim, so about 11 s. After SIGTERM the worker takes itself
+ * off the list and gives its leases back, so only the looking is left: at most 0.5 + 1 s. A worker that is frozen loses its
+ * leases like one that is dead.
+ */
+const TIMING = {
+  shardLockExpiration: Duration.seconds(WORKER_LIFE_SECONDS),
+  shardLockRefreshInterval: Duration.seconds(WORKER_LIFE_SECONDS / 3),
+  refreshAssignmentsInterval: Duration.millis(500),
+  entityMessagePollInterval: Duration.seconds(1),
+}
+
+/** The name of a worker: of its machine and process, and never given twice. */
+export const newWorkerName = (): string => `${hostname()}-${randomBytes(3).toString("hex")}:${process.pid}`
+
+/** Whether a worker ran on this machine and is no more: its process is gone, or this one has its number now. */
+const isDeadNeighbour = ({ host, port: pid }: RunnerAddress.RunnerAddress): boolean => {
+  if (host.replace(/-[0-9a-f]{6}$/, "") !== hostname()) return false
+  if (pid === process.pid) return true
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ESRCH"
+  }
+}
+
+/** Takes the leases of dead neighbours off the list: a worker that is started anew after a crash goes on at once. */
+const withoutDeadNeighbours = Effect.gen(function* () {
+  const storage = yield* RunnerStorage.RunnerStorage
+  for (const [{ address }] of yield* storage.getRunners) {
+    if (!isDeadNeighbour(address)) continue
+    yield* storage.releaseAll(address)
+    yield* storage.unregister(address)
+  }
+  return storage
+})
+
+/** `sql` as the storage of leases is to see it: see `layerRunnerStorage`. */
+const sharingConnections = (sql: SqlClient.SqlClient): SqlClient.SqlClient =>
+  new Proxy(sql, {
+    get: (client, name, self) => (name === "driver" ? "pglite" : (Reflect.get(client, name, self) as unknown)),
+  })
+
+/**
+ * Leases and signs of life, in tables of the read model's schema. effect/cluster would hold one connection and its
+ * session's advisory locks for good, which a pooler can't lend, and which a frozen worker keeps before PostgreSQL 14;
+ * leases in a table it uses where every statement may go over another connection, as with PGlite.
+ */
+const layerRunnerStorage = Layer.effect(RunnerStorage.RunnerStorage, withoutDeadNeighbours).pipe(
+  Layer.provide(SqlRunnerStorage.layerWith({ prefix: CLUSTER_PREFIX })),
+  Layer.provide(Layer.effect(SqlClient.SqlClient, Effect.map(SqlClient.SqlClient, sharingConnections))),
+  Layer.catch(({ message: reason }) =>
+    Layer.effect(
+      RunnerStorage.RunnerStorage,
+      Effect.fail(new ReadModelUnavailable({ attempted: "open the tables of the workers", reason, retryable: true })),
+    ),
+  ),
+)
+
+/** A name whose shard is the one wanted: singletons are placed by their names. */
+export const nameOnShard = (name: string, shard: number, shardOf: (name: string) => number): string => {
+  for (let n = 0; ; n++) {
+    const candidate = `${name}#${n}`
+    if (shardOf(candidate) === shard) return candidate
+  }
+}
+
+/**
+ * Shares the partitions out among all workers of the project: every partition is a singleton of effect/cluster, on a shard
+ * of its own, so that workers get equally many and a worker that joins or leaves moves no more than it must. Nobody sends
+ * messages, so workers need no ports and don't know each other.
+ *
+ * `leases`: connections for the signs of life alone, so that these don't wait behind long steps.
+ *
+ * Only speed depends on it. Exact numbers depend on epochs: see `ReadModel.claim`.
+ */
+export const layerCluster = <E>(worker: string, leases: Layer.Layer<SqlClient.SqlClient, E>) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { partitions } = yield* EventLog
+      const sharding = yield* Sharding.Sharding
+      const shardOf = (name: string) => sharding.getShardId(EntityId.make(name), GROUP).id
+      for (let partition = 0; partition < partitions; partition++) {
+        const name = nameOnShard(`partition-${partition}`, partition + 1, shardOf)
+        yield* sharding.registerSingleton(name, partitionActor(partition), { shardGroup: GROUP })
+      }
+      yield* sharding.registerSingleton(COORDINATOR, coordinator(), { shardGroup: GROUP })
+    }),
+  ).pipe(
+    Layer.provide(Sharding.layer),
+    Layer.provide(Runners.layerNoop),
+    Layer.provide([MessageStorage.layerNoop, RunnerHealth.layerNoop]),
+    Layer.provide(layerRunnerStorage),
+    Layer.provide(leases),
+    Layer.provide(
+      Layer.unwrap(
+        Effect.map(EventLog, ({ partitions }) =>
+          ShardingConfig.layer({
+            ...TIMING,
+            runnerAddress: Option.some(addressOf(worker)),
+            availableShardGroups: [GROUP],
+            assignedShardGroups: [GROUP],
+            shardsPerGroup: partitions,
+          }),
+        ),
+      ),
+    ),
+  )
+
+/** Nobody connects to it: the address is the worker's name, in the form that the cluster has for names. */
+const addressOf = (worker: string): RunnerAddress.RunnerAddress => {
+  const at = worker.lastIndexOf(":")
+  return RunnerAddress.make(worker.slice(0, at), Number(worker.slice(at + 1)))
+}

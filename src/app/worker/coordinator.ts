@@ -1,0 +1,158 @@
+import { Clock, Effect, Latch, Schedule, Stream } from "effect"
+import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
+import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
+import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { prepare } from "../projection/prepare.ts"
+import { TURN_MILLIS } from "./limits.ts"
+import { LoopBroke, remedyFor } from "./policy.ts"
+import { WorkerState } from "./WorkerState.ts"
+
+/** Under this name the coordinator reports, with the partition of control facts. */
+export const COORDINATOR = "coordinator"
+
+/** The log is asked to prove itself, and the tables are compared with the control facts, at least this often, ms. */
+const PROVE_MILLIS = 10_000
+
+/** A group that comes within this time to where the default group stood keeps up with it, ms. */
+const KEEPS_UP_MILLIS = 3_000
+
+/** The default group stands still for the last stretch of a promotion at most so long. */
+const STILL_MILLIS = 20_000
+
+/**
+ * Does once for all partitions what must be done once: follows the control facts, empties the tables when the settings
+ * are others, registers metrics, promotes what is built, marks the tables as whole, and lets the log prove itself. Two
+ * at once do no harm: each step is one transaction that finds out whether it is due.
+ */
+export const coordinator = Effect.fn("coordinator")(function* () {
+  const log = yield* EventLog
+  const readModel = yield* ReadModel
+  const operations = yield* Operations
+  const state = yield* WorkerState
+  const report = yield* state.report(COORDINATOR, CONTROL_PARTITION)
+  yield* Effect.addFinalizer(() => state.forget(COORDINATOR, CONTROL_PARTITION))
+  const news = yield* Latch.make()
+  let failures = 0
+  let stopped = true
+  /** When the log last proved itself, and the tables were last compared with the control facts. */
+  let provenAt = Number.NEGATIVE_INFINITY
+  /** Where the log ended when the tables were found empty. */
+  let target: { readonly made: string; readonly ends: ReadonlyMap<number, number> } | null = null
+  /** What the groups that build go after. */
+  const chases = new Map<string, Chase>()
+
+  /** Brings the tables in line with the control facts. */
+  const align = Effect.gen(function* () {
+    const { controlEnd, wiped } = yield* prepare
+    if (wiped) yield* Effect.logInfo("The settings have changed: all partitions are projected anew.")
+    if (controlEnd !== null && controlEnd.sum !== (yield* readModel.controlEnd)?.sum) {
+      yield* readModel.noteControlEnd(controlEnd)
+    }
+  })
+
+  const markWhole = Effect.fnUntraced(function* ({ made, whole, ownerships }: Outlook) {
+    if (whole || made === null) return
+    if (target?.made !== made) {
+      const ends = (yield* log.status).flatMap(({ partition, last }) =>
+        partition === CONTROL_PARTITION || last === null ? [] : [[partition, last.sequence] as const],
+      )
+      target = { made, ends: new Map(ends) }
+    }
+    const at = positionsOf(ownerships, LIVE_GROUP)
+    const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
+    if (!behind) yield* operations.markWhole(made)
+  })
+
+  const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const
+  const letLiveGoOn = operations.resume(ALL_PARTITIONS, ["promotion"])
+
+  const promote = Effect.fnUntraced(function* (group: string, outlook: Outlook) {
+    const now = yield* Clock.currentTimeMillis
+    const live = positionsOf(outlook.ownerships, LIVE_GROUP)
+    const built = positionsOf(outlook.ownerships, group)
+    const reached = (positions: ReadonlyMap<number, number>) =>
+      Array.from(positions).every(([partition, sequence]) => (built.get(partition) ?? 0) >= sequence)
+    const before = chases.get(group) ?? { live, since: now, still: false }
+    if (reached(live) && (yield* readModel.promote(group))) {
+      yield* Effect.logInfo(`The metrics of ${group} are live.`)
+      chases.delete(group)
+      if (before.still) yield* letLiveGoOn
+    } else if (!before.still && reached(before.live) && now > before.since) {
+      yield* operations.pause({ ...still, sentence: `The metrics of ${group} are about to go live.` })
+      chases.set(group, { live, since: now, still: true })
+    } else if (now - before.since > (before.still ? STILL_MILLIS : KEEPS_UP_MILLIS)) {
+      if (before.still) yield* letLiveGoOn
+      chases.set(group, { live, since: now, still: false })
+    } else {
+      chases.set(group, before)
+    }
+  })
+
+  const turn = Effect.gen(function* () {
+    yield* report.turned
+    const now = yield* Clock.currentTimeMillis
+    const outlook = yield* operations.look
+    const due = now - provenAt >= PROVE_MILLIS
+    if (due || outlook.groups.length === 0 || news.isOpen()) {
+      news.closeUnsafe()
+      yield* align
+    }
+    if (due) {
+      yield* log.prove
+      provenAt = now
+    }
+    yield* markWhole(outlook)
+    for (const group of outlook.groups) if (group !== LIVE_GROUP) yield* promote(group, outlook)
+    yield* report.is("running")
+    failures = 0
+    if (stopped) {
+      stopped = false
+      yield* operations.goOn(COORDINATOR, CONTROL_PARTITION)
+    }
+    yield* Effect.timeoutOption(news.await, TURN_MILLIS)
+  })
+
+  const recovering = turn.pipe(
+    Effect.catchDefect((defect) => Effect.fail(new LoopBroke({ defect }))),
+    Effect.catch((error) =>
+      Effect.gen(function* () {
+        provenAt = Number.NEGATIVE_INFINITY
+        const remedy = yield* remedyFor(error, false, failures++)
+        const sentence = error.message
+        if (remedy.kind === "wait") {
+          if (remedy.away !== null) yield* state.dependency(remedy.away, sentence)
+          yield* report.is("waiting", sentence)
+          return yield* Effect.sleep(remedy.millis)
+        }
+        yield* Effect.logError(`The coordinator can't go on: ${sentence}`)
+        yield* report.is("failed", sentence)
+        stopped = true
+        yield* Effect.ignore(
+          operations.stop({ group: COORDINATOR, partition: CONTROL_PARTITION, owner: state.owner, sentence }),
+        )
+        yield* Effect.sleep(PROVE_MILLIS)
+      }),
+    ),
+  )
+
+  // A coordinator before this one may have ended in the middle of a promotion.
+  yield* Effect.ignore(letLiveGoOn)
+  yield* log.follow(CONTROL_PARTITION, 0).pipe(
+    Stream.runForEach(() => news.open),
+    Effect.retry(Schedule.spaced(PROVE_MILLIS)),
+    Effect.forkScoped,
+  )
+  return yield* Effect.forever(recovering)
+}, Effect.scoped)
+
+/** A group that builds goes after the default group; one that keeps up makes it stand still for the last stretch. */
+interface Chase {
+  /** Where the default group stood. */
+  readonly live: ReadonlyMap<number, number>
+  readonly since: number
+  /** Whether the default group stands still for it. */
+  readonly still: boolean
+}
+
+const positionsOf = (ownerships: Outlook["ownerships"], group: string): ReadonlyMap<number, number> =>
+  new Map(ownerships.filter((it) => it.group === group).map(({ partition, sequence }) => [partition, sequence]))

@@ -1,0 +1,230 @@
+import { Clock, Effect, Stream } from "effect"
+import { decodeBatch } from "../../domain/log/batch.ts"
+import { EventLog } from "../../domain/log/EventLog.ts"
+import { Operations } from "../../domain/projection/Operations.ts"
+import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { sameSettings } from "../../domain/settings.ts"
+import { TimeZone } from "../../domain/time/TimeZone.ts"
+import { buildGroups, liveGroup } from "../projection/groups.ts"
+import { claimPartition } from "../projection/PartitionProjection.ts"
+import { proveCheckpoint } from "../provePosition.ts"
+import { ErrorBudget } from "./ErrorBudget.ts"
+import { makeIsolation } from "./isolation.ts"
+import { Limits, TURN_MILLIS } from "./limits.ts"
+import { LoopBroke, remedyFor } from "./policy.ts"
+import { projectRecords } from "./projectRecords.ts"
+import { pauseOf, Watch } from "./Watch.ts"
+import { WorkerState } from "./WorkerState.ts"
+
+/** While a loop can't take events, it looks this often whether any wait, ms. */
+const LOOK_BEHIND_MILLIS = 5_000
+
+/** A group that builds looks this often how far the default group is, ms. */
+const FOLLOW_MILLIS = 200
+
+/**
+ * Runs one (group, partition) for ever: claims it, proves its position, follows the log and commits step after step. It
+ * ends only when its group has: when what it built was promoted or replaced.
+ *
+ * Any number of these may run for the same (group, partition), in any number of processes: each claim ends the one
+ * before, and a step of an owner before it is refused. So who runs it, and how many do, matters for speed only.
+ */
+export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string, partition: number) {
+  const log = yield* EventLog
+  const readModel = yield* ReadModel
+  const operations = yield* Operations
+  const watch = yield* Watch
+  const state = yield* WorkerState
+  const limits = yield* Limits
+  const report = yield* state.report(name, partition)
+  const live = name === LIVE_GROUP
+  /** Errors since the loop last did well. */
+  let failures = 0
+  /** Whether other workers were told that the loop can't go on. */
+  let stopped = false
+  let lookedBehindAt = 0
+  let budget = new ErrorBudget(limits)
+
+  /** Also by a worker that had the partition before. */
+  const isStopped = () =>
+    stopped || watch.latest()?.outlook.stops.some((it) => it.group === name && it.partition === partition) === true
+
+  const onWell = Effect.suspend(() => {
+    failures = 0
+    const well = report.is("running")
+    if (!isStopped()) return well
+    stopped = false
+    return Effect.andThen(well, Effect.ignore(operations.goOn(name, partition)))
+  })
+
+  /** How old what waits is, although it can't be taken now. */
+  const lookBehind = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    if (now - lookedBehindAt < LOOK_BEHIND_MILLIS) return
+    lookedBehindAt = now
+    const checkpoint = yield* readModel.checkpoint(name, partition)
+    const [next] = yield* log
+      .read(partition, checkpoint?.position.sequence ?? 0)
+      .pipe(Stream.take(1), Stream.runCollect)
+    if (next === undefined) return yield* report.behind(null)
+    const { origin } = yield* Effect.fromResult(decodeBatch(next.bytes))
+    yield* report.behind(origin.loggedAt)
+  }).pipe(Effect.timeoutOption(TURN_MILLIS), Effect.ignore)
+
+  /** Waits, and goes on turning. */
+  const idle = Effect.fnUntraced(function* (millis: number) {
+    const until = (yield* Clock.currentTimeMillis) + millis
+    for (;;) {
+      yield* report.turned
+      const left = until - (yield* Clock.currentTimeMillis)
+      if (left <= 0) return
+      yield* lookBehind
+      yield* Effect.sleep(Math.min(left, TURN_MILLIS))
+    }
+  })
+
+  const paused = () => {
+    const seen = watch.latest()
+    return seen === null ? undefined : pauseOf(seen.outlook, name, partition)
+  }
+
+  /** Whether somebody has claimed the partition since, or emptied the tables. */
+  const isStale = (epoch: number, claimedAt: number): boolean => {
+    const seen = watch.latest()
+    if (seen === null || seen.at <= claimedAt) return false
+    const found = seen.outlook.ownerships.find((it) => it.group === name && it.partition === partition)
+    return found?.epoch !== epoch
+  }
+
+  const isOwnedByOther = Effect.map(
+    Effect.option(operations.look),
+    (looked) =>
+      looked._tag === "Some" &&
+      looked.value.ownerships.some((it) => it.group === name && it.partition === partition && it.owner !== state.owner),
+  )
+
+  const planned = Effect.gen(function* () {
+    const settings = yield* readModel.settings
+    const versions = yield* readModel.measures
+    return settings === null || versions.length === 0 ? null : { settings, versions }
+  })
+
+  /** How far to go: as far as there are events, but no group goes further than the default group has decided on. */
+  const endOf = live
+    ? Effect.succeed(null)
+    : Effect.map(readModel.checkpoint(LIVE_GROUP, partition), (checkpoint) => checkpoint?.position.sequence ?? 0)
+
+  /** Projects under one claim, until there is a reason to end it. */
+  const projectClaimed = Effect.gen(function* () {
+    const plan = yield* planned
+    if (plan === null) return "unready" as const
+    const { settings, versions } = plan
+    const zone = TimeZone.of(settings.timeZone)!
+    const group = live ? liveGroup(versions, zone) : buildGroups(versions, zone).find((it) => it.name === name)
+    if (group === undefined) return "gone" as const
+    const end = yield* endOf
+    if (end !== null && end <= ((yield* readModel.checkpoint(name, partition))?.position.sequence ?? 0)) {
+      yield* onWell
+      return "end" as const
+    }
+    const isolated = new Map(Array.from(yield* operations.isolated(partition), ([n, places]) => [n, new Set(places)]))
+    const claimedAt = yield* Clock.currentTimeMillis
+    const projection = yield* claimPartition(group, partition, settings, state.owner, isolated)
+    // What is changed after the claim ends it; what was changed just before must not be missed.
+    const now = yield* planned
+    if (now === null || !sameSettings(now.settings, settings) || !sameVersions(now.versions, versions)) {
+      return "stale" as const
+    }
+    const checkpoint = projection.checkpoint()
+    if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
+    const position = checkpoint?.position ?? null
+    yield* report.claimed(position)
+    const after = position?.sequence ?? 0
+    const records =
+      end === null
+        ? log.follow(partition, after)
+        : log.read(partition, after).pipe(Stream.takeWhile(({ position: { sequence } }) => sequence <= end))
+    return yield* projectRecords({
+      records,
+      projection,
+      isolation: yield* makeIsolation(name, partition, isolated),
+      budget,
+      report,
+      leave: () =>
+        isStale(projection.epoch, claimedAt)
+          ? { because: "stale" as const, finish: false }
+          : budget.overrun !== null
+            ? { because: "overrun" as const, finish: true }
+            : paused() !== undefined
+              ? { because: "paused" as const, finish: true }
+              : null,
+      onWell,
+    })
+  })
+
+  const pause = (cause: "budget" | "crash", sentence: string) =>
+    Effect.gen(function* () {
+      yield* Effect.logError(`Group ${name}, partition ${partition} is paused: ${sentence}`)
+      yield* report.is("paused", sentence)
+      yield* operations.pause({ group: name, partition, cause, sentence })
+      // Until the next look has seen it.
+      yield* idle(2 * TURN_MILLIS)
+    })
+
+  const turn = Effect.gen(function* () {
+    const pausing = paused()
+    if (pausing !== undefined) {
+      yield* report.is("paused", pausing.sentence)
+      return yield* idle(TURN_MILLIS)
+    }
+    const outcome = yield* projectClaimed
+    if (outcome === "gone") return outcome
+    if (outcome === "overrun") {
+      const sentence = budget.overrun!
+      budget = new ErrorBudget(limits)
+      yield* pause("budget", sentence)
+    } else if (outcome === "unready") {
+      yield* report.is("waiting", "The read model is being made ready; the coordinator does that.")
+      yield* idle(TURN_MILLIS)
+    } else if (outcome === "end") {
+      yield* idle(FOLLOW_MILLIS)
+    } else if (outcome === "stale" && (yield* isOwnedByOther)) {
+      yield* report.is("waiting", "Another worker has claimed the partition.")
+      yield* idle(6 * TURN_MILLIS)
+    }
+  })
+
+  const turnOrRecover = turn.pipe(
+    Effect.catchDefect((defect) => Effect.fail(new LoopBroke({ defect }))),
+    Effect.catch((error) =>
+      Effect.gen(function* () {
+        const remedy = yield* remedyFor(error, yield* isOwnedByOther, failures++)
+        if (error._tag === "CheckpointConflict") yield* Effect.logInfo(error.message)
+        if (remedy.kind === "again") return
+        if (remedy.kind === "park") return yield* Effect.ignore(pause("crash", remedy.sentence))
+        if (remedy.kind === "wait") {
+          if (remedy.away !== null) yield* state.dependency(remedy.away, remedy.sentence)
+          yield* report.is("waiting", remedy.sentence)
+        } else {
+          yield* Effect.logError(`Group ${name}, partition ${partition} can't go on: ${remedy.sentence}`)
+          yield* report.is("failed", remedy.sentence)
+          stopped = true
+          const { owner } = state
+          yield* Effect.ignore(operations.stop({ group: name, partition, owner, sentence: remedy.sentence }))
+        }
+        yield* idle(remedy.millis)
+      }),
+    ),
+  )
+
+  const forEver = Effect.gen(function* () {
+    while ((yield* turnOrRecover) !== "gone") yield* Effect.yieldNow
+  })
+  yield* Effect.ensuring(forEver, state.forget(name, partition))
+  // What a group could not do is over with the group.
+  if (isStopped()) yield* Effect.ignore(operations.goOn(name, partition))
+})
+
+const sameVersions = (a: ReadonlyArray<MeasureVersion>, b: ReadonlyArray<MeasureVersion>): boolean =>
+  a.length === b.length &&
+  a.every(({ id, state, group }, n) => id === b[n]!.id && state === b[n]!.state && group === b[n]!.group)

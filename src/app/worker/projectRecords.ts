@@ -1,0 +1,107 @@
+import { type Cause, Clock, Effect, Queue, Stream } from "effect"
+import { isDone } from "effect/Cause"
+import type { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
+import type { LogRecord } from "../../domain/log/EventLog.ts"
+import type { PartitionProjection } from "../projection/PartitionProjection.ts"
+import { openRecord } from "../readBatches.ts"
+import type { ErrorBudget } from "./ErrorBudget.ts"
+import type { Isolation } from "./isolation.ts"
+import { Limits, TURN_MILLIS } from "./limits.ts"
+import type { PartitionReport } from "./WorkerState.ts"
+
+/** Records that wait to be folded: with them the log's reader goes on while a step is committed, and not much further. */
+const RECORDS_AHEAD = 16
+
+export interface ProjectRecordsOptions<Leave extends string> {
+  readonly records: Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
+  readonly projection: PartitionProjection
+  readonly isolation: Isolation
+  readonly budget: ErrorBudget
+  readonly report: PartitionReport
+  /** Why to leave now, if so; asked at every turn. `finish`: commit what is folded first. */
+  readonly leave: () => { readonly because: Leave; readonly finish: boolean } | null
+  /** All is well: something was committed, or there was nothing to do for a while. */
+  readonly onWell: Effect.Effect<void>
+}
+
+/**
+ * Projects records under one claim, in steps that adapt themselves: a step is committed as soon as nothing more is at
+ * hand, so that with little to do an event is visible at once; while events keep coming, it takes in what has come since
+ * the step before, for `lingerMillis` at least, and `stepEvents` at most. The log is read no further ahead than a few
+ * records, so a slow database slows the reading down. When interrupted, it commits what it has folded.
+ */
+export const projectRecords = <Leave extends string>(options: ProjectRecordsOptions<Leave>) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { records, projection, isolation, budget, report, leave, onWell } = options
+      const { stepEvents, lingerMillis } = yield* Limits
+      let committedAt = Number.NEGATIVE_INFINITY
+      /** Whether the chain knows of a batch that is not folded: such a state must never be committed. */
+      let torn = false
+
+      const commit = Effect.gen(function* () {
+        if (torn || projection.pending() === 0) return
+        yield* projection.commit()
+        committedAt = yield* Clock.currentTimeMillis
+        yield* report.committed(projection.checkpoint()!.position)
+        yield* isolation.committed
+        yield* onWell
+      }).pipe(Effect.uninterruptible)
+
+      const handle = (record: LogRecord) =>
+        Effect.gen(function* () {
+          const batch = yield* openRecord(record)
+          const { position } = record
+          const alone = yield* isolation.before({ position, batch }, projection)
+          yield* Effect.fromResult(projection.chain.accept(position.sequence, batch))
+          torn = true
+          const { events, failed } = yield* projection.take({ position, batch })
+          torn = false
+          yield* report.took(events, failed, batch.origin.loggedAt)
+          budget.add(events, failed)
+          if (alone || projection.pending() >= stepEvents || budget.overrun !== null) yield* commit
+        }).pipe(Effect.uninterruptible)
+
+      const queue = yield* Queue.bounded<LogRecord, LogUnavailable | LogDamaged | Cause.Done>(RECORDS_AHEAD)
+      yield* Stream.runIntoQueue(records, queue).pipe(Effect.forkScoped)
+
+      const turns = Effect.gen(function* () {
+        for (;;) {
+          yield* report.turned
+          const leaving = leave()
+          if (leaving !== null) {
+            if (leaving.finish) yield* commit
+            return leaving.because
+          }
+          if ((yield* Queue.size(queue)) > 0) {
+            yield* handle(yield* Queue.take(queue))
+            continue
+          }
+          const now = yield* Clock.currentTimeMillis
+          const folded = projection.pending() > 0
+          const patience = folded ? committedAt + lingerMillis - now : TURN_MILLIS
+          if (folded && patience <= 0) {
+            yield* commit
+            continue
+          }
+          const come = yield* Effect.timeoutOption(Queue.peek(queue), patience)
+          if (come._tag === "None" && !folded) {
+            yield* report.behind(null)
+            yield* onWell
+          }
+        }
+      })
+
+      return yield* turns.pipe(
+        Effect.catch((error) =>
+          // What was folded before the end, or before the damage, is good.
+          error._tag === "CheckpointConflict" || error._tag === "ReadModelUnavailable"
+            ? Effect.fail(error)
+            : Effect.andThen(commit, isDone(error) ? Effect.succeed("end" as const) : Effect.fail(error)),
+        ),
+        Effect.onInterrupt(() => Effect.catch(commit, ({ message }) => Effect.logInfo(message))),
+        Effect.ensuring(isolation.ended),
+        Effect.ensuring(report.letGo),
+      )
+    }),
+  )

@@ -1,0 +1,42 @@
+import { Clock, Data, Duration, Effect } from "effect"
+import { formatPosition, type Position } from "../../domain/log/position.ts"
+import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+
+/** Between two looks at the checkpoint, ms. */
+const LOOK_MILLIS = 20
+
+/** What was written to the log is not in the read model yet, and the time to wait is over. */
+export class NotProcessedInTime extends Data.TaggedError("NotProcessedInTime")<{
+  readonly position: Position
+  /** How far the partition is; 0 at the beginning. */
+  readonly reached: number
+  readonly waitedMillis: number
+}> {
+  override get message(): string {
+    return `After ${this.waitedMillis / 1000} s the read model is at ${this.position.partition}/${this.reached}, not yet at ${formatPosition(this.position)}. Nothing is lost: wait longer, or look at "tidemark status" to see what the workers do.`
+  }
+}
+
+/**
+ * Reads your own writes: returns when the read model has taken in the log up to a position (as `append` gave it), else
+ * fails after `timeout`. Who would rather have the answer as it is then catches the error.
+ */
+export const whenProcessed = (
+  position: Position,
+  timeout: Duration.Input,
+): Effect.Effect<void, NotProcessedInTime | ReadModelUnavailable, ReadModel> =>
+  Effect.gen(function* () {
+    const readModel = yield* ReadModel
+    const began = yield* Clock.currentTimeMillis
+    for (;;) {
+      const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, position.partition)
+      const reached = checkpoint?.position.incarnation === position.incarnation ? checkpoint.position.sequence : 0
+      if (reached >= position.sequence) return
+      const waitedMillis = (yield* Clock.currentTimeMillis) - began
+      if (waitedMillis >= Duration.toMillis(timeout)) {
+        return yield* new NotProcessedInTime({ position, reached, waitedMillis })
+      }
+      yield* Effect.sleep(LOOK_MILLIS)
+    }
+  })

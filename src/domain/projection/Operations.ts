@@ -1,0 +1,108 @@
+import { Context, type Effect } from "effect"
+import type { Position } from "../log/position.ts"
+import type { ReadModelUnavailable } from "./errors.ts"
+
+/** Stands for every measure: an event that was isolated is in none. */
+export const EVERY_MEASURE = "*"
+
+/** Stands for every partition, or every group. */
+export const ALL_PARTITIONS = -1
+
+/** Why partitions stand still: an operator said so, too many events failed, a batch kills, or metrics are being promoted. */
+export type PauseCause = "operator" | "budget" | "crash" | "promotion"
+
+/** Partitions stand still until somebody lets them go on. */
+export interface Pause {
+  /** A group, or `null` for all. */
+  readonly group: string | null
+  /** A partition, or `ALL_PARTITIONS`. */
+  readonly partition: number
+  readonly cause: PauseCause
+  readonly sentence: string
+  /** ms */
+  readonly since: number
+}
+
+/** Something that a worker can't go on from until somebody acts. */
+export interface Stop {
+  readonly group: string
+  readonly partition: number
+  readonly owner: string
+  readonly sentence: string
+  /** ms */
+  readonly since: number
+}
+
+/** Who owns a (group, partition), and how far it is. */
+export interface Ownership {
+  readonly group: string
+  readonly partition: number
+  readonly epoch: number
+  readonly owner: string
+  /** Sequence of the checkpoint; 0 at the beginning. */
+  readonly sequence: number
+}
+
+/** What all workers of a project have in common, as one look at the tables finds it. */
+export interface Outlook {
+  /** Differs between two looks when the read model was emptied in between; `null` before it was first made ready. */
+  readonly made: string | null
+  /** Whether the tables have held all of the log since they were emptied. */
+  readonly whole: boolean
+  /** Groups that measures are in; none before the first are registered. */
+  readonly groups: ReadonlyArray<string>
+  readonly ownerships: ReadonlyArray<Ownership>
+  readonly pauses: ReadonlyArray<Pause>
+  readonly stops: ReadonlyArray<Stop>
+}
+
+/** Events of one batch by place, from `first` up to and without `last`, that are tried apart from the others. */
+export interface Trial {
+  readonly sequence: number
+  readonly first: number
+  readonly last: number
+}
+
+/** What is known of attempts on a (group, partition) that did not end. */
+export interface Attempt {
+  /** Attempts since the last one that ended, or since the trial began; this one included. */
+  readonly count: number
+  /** What was being tried when the attempt before ended without a word. */
+  readonly trial: Trial | null
+  /** Attempts that ended without a word since the batch was first tried apart. */
+  readonly deaths: number
+}
+
+/**
+ * What operators and workers tell each other beside the log: pauses, failures, attempts. None of it changes what a number
+ * is; it may be lost.
+ */
+export class Operations extends Context.Service<
+  Operations,
+  {
+    readonly look: Effect.Effect<Outlook, ReadModelUnavailable>
+    /** Marks the tables as whole, if they were not emptied since the look. */
+    readonly markWhole: (made: string) => Effect.Effect<void, ReadModelUnavailable>
+    readonly pause: (pause: Omit<Pause, "since">) => Effect.Effect<void, ReadModelUnavailable>
+    /** Lets partitions go on, and gives what they try a fresh start; returns what was lifted. */
+    readonly resume: (
+      partition: number,
+      causes: ReadonlyArray<PauseCause>,
+    ) => Effect.Effect<ReadonlyArray<Pause>, ReadModelUnavailable>
+    readonly stop: (stop: Omit<Stop, "since">) => Effect.Effect<void, ReadModelUnavailable>
+    readonly goOn: (group: string, partition: number) => Effect.Effect<void, ReadModelUnavailable>
+    /** Marks an attempt before its first batch is handled. */
+    readonly beginAttempt: (group: string, partition: number) => Effect.Effect<Attempt, ReadModelUnavailable>
+    /** Marks what is tried next. */
+    readonly beginTrial: (group: string, partition: number, trial: Trial) => Effect.Effect<void, ReadModelUnavailable>
+    /** The attempt ended, well or with a failure that can be told. */
+    readonly endAttempt: (group: string, partition: number) => Effect.Effect<void, ReadModelUnavailable>
+    /** Events that every measure leaves out, by sequence: places. */
+    readonly isolated: (
+      partition: number,
+    ) => Effect.Effect<ReadonlyMap<number, ReadonlySet<number>>, ReadModelUnavailable>
+    readonly isolate: (position: Position, place: number, cause: string) => Effect.Effect<void, ReadModelUnavailable>
+    /** Names of the workers whose sign of life is fresh. */
+    readonly liveWorkers: Effect.Effect<ReadonlyArray<string>, ReadModelUnavailable>
+  }
+>()("tidemark/domain/projection/Operations") {}

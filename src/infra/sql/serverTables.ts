@@ -1,0 +1,46 @@
+import { Effect, Layer } from "effect"
+import { Migrator, SqlClient } from "effect/sql"
+import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { explained } from "./explained.ts"
+
+/**
+ * Tables that a project has on servers beside its read model, with migrations of their own: a new layout of the read model
+ * drops its tables, which the log fills again, and no log could fill these.
+ */
+const MIGRATIONS = {
+  "0001_create_quarantined_lines": Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`CREATE TABLE quarantined_lines (
+      id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+      fingerprint text NOT NULL UNIQUE,
+      reason text NOT NULL,
+      line text NOT NULL
+    )`
+  }),
+  "0002_create_worker_reports": Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`CREATE TABLE worker_reports (
+      owner text NOT NULL,
+      projector_group text NOT NULL,
+      partition integer NOT NULL,
+      phase text NOT NULL,
+      events_per_second double precision NOT NULL,
+      trouble text,
+      trouble_since timestamptz,
+      reported_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (owner, projector_group, partition)
+    )`
+  }),
+}
+
+const ATTEMPTED = "make the tables beside the read model"
+
+/** The tables as a layer to build on. Safe at every start, also of many processes. */
+export const layerServerTables: Layer.Layer<never, ReadModelUnavailable, SqlClient.SqlClient> = Layer.effectDiscard(
+  Migrator.make({})({ loader: Migrator.fromRecord(MIGRATIONS), table: "server_migrations" }).pipe(
+    Effect.catchTag("MigrationError", ({ message }) =>
+      Effect.fail(new ReadModelUnavailable({ attempted: ATTEMPTED, reason: message, retryable: false })),
+    ),
+    explained(ATTEMPTED),
+  ),
+)

@@ -1,0 +1,133 @@
+import { createInterface } from "node:readline"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { ok, okJson, refused, scratch, tidemark } from "../support/cli.ts"
+import { eventually } from "../support/eventually.ts"
+import { startServers, type Servers } from "../support/servers.ts"
+import { JOURNEY, METRICS } from "./journey.ts"
+
+/**
+ * The program on servers gives what it gives on the embedded store, for the same file. The tests of this file go on
+ * where the last one ended.
+ */
+
+const here = scratch()
+let servers: Servers
+let env: Record<string, string>
+let embedded: ReadonlyArray<string>
+
+beforeAll(async () => {
+  servers = await startServers()
+  env = { ...servers.env, TIDEMARK_PARTITIONS: "3" }
+  embedded = ["--dir", await here.store("embedded")]
+})
+
+afterAll(async () => {
+  await servers.dispose()
+  here.remove()
+})
+
+const inEnvironment = () => ({ env, cwd: here.path() })
+
+/** Where answers stand in the log differs: several partitions, other moments. */
+const numbersOf = (answer: object) => ({ ...answer, asOf: null, seconds: null, eventsPerSecond: null })
+
+/** Runs a command on the servers and on the embedded store, and checks that they say the same. */
+const onBoth = async (...args: ReadonlyArray<string>) => {
+  const [there, reference] = await Promise.all([okJson(args, inEnvironment()), okJson([...args, ...embedded])])
+  expect(numbersOf(there)).toEqual(numbersOf(reference))
+  return there
+}
+
+const QUESTIONS = [
+  ["query", "active-users"],
+  ["query", "active-users", "--interval", "week", "--event", "page_view"],
+  ["query", "adoption"],
+  ["query", "sessions"],
+  ["query", "events"],
+  ["query", "funnel", "to_purchase"],
+  ["query", "funnel", "--steps", "page_view,sign_up,purchase"],
+  ["query", "metric", "revenue"],
+  ["verify"],
+]
+
+describe("the program on servers", () => {
+  test("a command that makes no store says that there is none, and makes none", async () => {
+    expect(await refused(3, ["status"], inEnvironment())).toMatch(/There is no log of the project default/)
+  })
+
+  test("import reads, accepts and projects the same", async () => {
+    const file = here.write("journey.ndjson", [...JOURNEY, "{ broken"])
+    expect(await onBoth("import", file)).toMatchObject({ read: 17, accepted: 16, rejected: 1, duplicates: 1 })
+  })
+
+  test("metrics are applied over all of history", async () => {
+    await onBoth("metrics", "apply", here.write("metrics.yaml", METRICS))
+  })
+
+  test.each(QUESTIONS.map((args) => [args.join(" "), args] as const))("%s", async (_, args) => {
+    await onBoth(...args)
+  })
+
+  test("a rebuild gives the same numbers, and the quarantine is still there", async () => {
+    await onBoth("rebuild")
+    await onBoth("query", "active-users")
+    expect(await okJson(["quarantine", "list"], inEnvironment())).toMatchObject({ total: 1, lines: [{ line: 17 }] })
+  })
+
+  test("other settings change the numbers alike", async () => {
+    await ok(["settings", "--time-zone", "Europe/Berlin"], inEnvironment())
+    await ok(["settings", "--time-zone", "Europe/Berlin", ...embedded])
+    await onBoth("project", "--once")
+    expect(await onBoth("query", "active-users")).toMatchObject({ timeZone: "Europe/Berlin" })
+  })
+
+  test("status shows the log, the groups and the balance", async () => {
+    const status = await okJson(["status"], inEnvironment())
+    expect(status.balance).toEqual({
+      accepted: 16,
+      projected: 15,
+      duplicates: 1,
+      quarantined: 0,
+      lag: 0,
+      exact: true,
+      holds: null,
+    })
+    expect(status.groups.map(({ group }: { group: string }) => group)).toEqual(["live"])
+    expect(await ok(["status"], inEnvironment())).toMatch(
+      /accepted 16 = projected 15 \+ duplicates 1 \+ quarantined 0 \+ behind 0/,
+    )
+  })
+
+  test("status --watch goes on until it is stopped, also while the servers are away", async () => {
+    const lines: Array<any> = []
+    const watching = tidemark(["status", "--watch", "--json"], {
+      ...inEnvironment(),
+      onStart: (child) => {
+        createInterface(child.stdout!).on("line", (line) => lines.push(JSON.parse(line)))
+        void (async () => {
+          await eventually("a line", async () => lines.length > 0)
+          await servers.postgres.stop()
+          await eventually("an error", async () => lines.some(({ error }) => error !== undefined))
+          await servers.postgres.start()
+          await eventually("a line after it", async () => lines.at(-1).error === undefined)
+          child.kill("SIGINT")
+        })()
+      },
+    })
+    expect((await watching).stderr).toBe("")
+    expect(lines.at(-1).balance).toMatchObject({ accepted: 16, lag: 0 })
+  })
+
+  test("--dir beside servers is refused: what is meant for one must not go to the other", async () => {
+    expect(await refused(2, ["status", "--dir", "somewhere"], inEnvironment())).toMatch(/leave one of the two out/)
+  })
+
+  test("a configuration file in the working directory does the same as the environment", async () => {
+    const { TIDEMARK_NATS_URL, TIDEMARK_POSTGRES_URL } = servers.env
+    here.write(
+      "tidemark.config.yaml",
+      `nats: { url: "${TIDEMARK_NATS_URL}" }\npostgres: { url: "${TIDEMARK_POSTGRES_URL}" }\n`,
+    )
+    expect(await okJson(["query", "active-users"], { cwd: here.path() })).toMatchObject({ timeZone: "Europe/Berlin" })
+  })
+})

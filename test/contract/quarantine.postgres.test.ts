@@ -1,0 +1,54 @@
+import { Context, Effect, Layer, Redacted } from "effect"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { Quarantine } from "../../src/domain/log/Quarantine.ts"
+import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
+import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
+import { layerSqlQuarantine } from "../../src/infra/sql/SqlQuarantine.ts"
+import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
+import { type PostgresServer, startPostgres } from "../support/postgresServer.ts"
+import { quarantineContract } from "./quarantine.ts"
+
+let server: PostgresServer
+let schemas = 0
+
+beforeAll(async () => {
+  server = await startPostgres({ fsync: false })
+})
+afterAll(() => server.dispose())
+
+const layerIn = (schema: string) =>
+  Layer.mergeAll(layerSqlQuarantine, layerSqlReadModel).pipe(
+    Layer.provideMerge(layerPostgres({ url: Redacted.make(server.url()), schema })),
+  )
+
+quarantineContract("the quarantine in PostgreSQL", () => {
+  const schema = `quarantine_${++schemas}`
+  return Effect.suspend(() => Effect.map(Layer.build(Layer.fresh(layerIn(schema))), Context.get(Quarantine)))
+})
+
+test("it outlives the read model: wiping that leaves every line", async () => {
+  const held = await Effect.runPromise(
+    Effect.gen(function* () {
+      const quarantine = yield* Quarantine
+      yield* quarantine.add([
+        { source: "a", line: 1, reason: "not-json", detail: "", raw: "{", context: "{}", quarantinedAt: 1 },
+      ])
+      yield* ReadModel.use((readModel) => readModel.wipe(DEFAULT_SETTINGS))
+      return yield* quarantine.list(0, 10)
+    }).pipe(Effect.provide(layerIn("wiped"))),
+  )
+  expect(held).toHaveLength(1)
+})
+
+test("many processes that open it at once make its table once", async () => {
+  const opening = Effect.scoped(Effect.asVoid(Layer.build(Layer.fresh(layerIn("shared")))))
+  await Effect.runPromise(
+    Effect.all(
+      Array.from({ length: 6 }, () => opening),
+      { concurrency: "unbounded" },
+    ),
+  )
+  const [row] = await server.query("SELECT count(*)::int AS made FROM shared.server_migrations")
+  expect(row).toEqual({ made: 2 })
+})
