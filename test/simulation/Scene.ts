@@ -19,8 +19,11 @@ export interface Scene {
   readonly met: (what: string) => void
 }
 
-/** Errors that name damage; any other means that it was not noticed as what it is. */
-export const NAMES_DAMAGE: ReadonlyArray<string> = ["LogDamaged", "PositionDiverged"]
+/**
+ * Errors that name damage; any other means that it was not noticed as what it is. A bit that is flipped in the number of
+ * the format makes a format of the future.
+ */
+export const NAMES_DAMAGE: ReadonlyArray<string> = ["LogDamaged", "PositionDiverged", "UnknownBatchVersion"]
 
 /** The same events under ids that no history has. */
 export const renamed = (events: ReadonlyArray<Event>, prefix: string): ReadonlyArray<Event> =>

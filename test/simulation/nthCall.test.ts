@@ -11,9 +11,15 @@ describe.each(["one", "many"] as const)(
   "append, project, apply a metric, project, alias, project; log of %s writers",
   (writers) => {
     test("is right when nothing fails", () => {
-      const { violations, failures } = play({ writers, faults: NO_FAULTS, killedAt: null, startsAnew: false })
+      const { violations, failures, duplicates } = play({
+        writers,
+        faults: NO_FAULTS,
+        killedAt: null,
+        startsAnew: false,
+      })
       expect(violations).toEqual([])
       expect(failures).toBe(0)
+      expect(duplicates).toBe(1)
     })
 
     test.each([false, true])(

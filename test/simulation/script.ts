@@ -57,7 +57,7 @@ export interface Mishap {
   readonly startsAnew: boolean
 }
 
-/** Plays the script; after a failure the operator does the same again. Gives what is wrong at the end, and how long it took. */
+/** Plays the script; after a failure the operator does the same again. Gives what is wrong at the end. */
 export const play = ({ writers, faults, killedAt, startsAnew }: Mishap) => {
   const world = new World(1)
   const books = new Books(PARTITIONS)
@@ -102,5 +102,9 @@ export const play = ({ writers, faults, killedAt, startsAnew }: Mishap) => {
   books.acknowledge([...early, ...late])
   books.checkQuiet(readModel.tables, log.records)
   books.checkCells(readModel.tables, log.records)
-  return { violations: books.violations, failures, steps: world.steps, partitions: PARTITIONS }
+  const duplicates = readModel.tables.checkpoints.reduce(
+    (sum, row) => sum + (row.checkpoint?.counts.duplicates ?? 0),
+    0,
+  )
+  return { violations: books.violations, failures, duplicates, steps: world.steps }
 }
