@@ -1,0 +1,167 @@
+import { setTimeout as pause } from "node:timers/promises"
+import { Random } from "../../src/domain/simulate/random.ts"
+import { type Fault, nameOf, nextTurn } from "./faults.ts"
+import { type Balance, holds, Ledger } from "./Ledger.ts"
+import { whenCaughtUp } from "./Recovery.ts"
+import { openWorld } from "./world.ts"
+
+export interface ChaosOptions {
+  readonly seed: number
+  /** How long faults come, in seconds; what comes before and after them takes about half a minute more. */
+  readonly seconds: number
+  /** Events a second. Default 200. */
+  readonly rate?: number
+  readonly say?: (line: string) => void
+}
+
+/** What became of one fault. */
+interface Struck {
+  readonly fault: string
+  /** How long it lasted, ms. */
+  readonly lasted: number
+  /** From its end until everything that was in the log then was projected, ms; `null`: never. */
+  readonly recovered: number | null
+  /** Whether another fault was under way between its beginning and the recovery: then the wait is for that one too. */
+  readonly alone: boolean
+}
+
+export interface ChaosReport {
+  readonly seed: number
+  readonly seconds: number
+  readonly faults: number
+  readonly byKind: Readonly<Record<string, number>>
+  readonly recovery: { readonly all: Recoveries; readonly alone: Recoveries; readonly worstFault: string | null }
+  /** One at each quiet moment, the last when all was over. */
+  readonly balances: ReadonlyArray<Balance>
+  readonly cells: number
+  readonly differences: number
+  readonly firstDifference: unknown
+  /** Processes that ended unasked, and what they said. */
+  readonly endedUnasked: ReadonlyArray<string>
+  readonly stopped: { readonly codes: ReadonlyArray<number | null>; readonly millis: number }
+  /** What is not as it must be; empty when all is well. */
+  readonly problems: ReadonlyArray<string>
+}
+
+interface Recoveries {
+  readonly count: number
+  readonly medianMillis: number | null
+  readonly worstMillis: number | null
+}
+
+/** Between two moments at which everything is let come to rest and counted. */
+const SECONDS_TO_QUIET = 45
+
+/** Runs the pipeline under faults, and says whether its numbers are right. */
+export const runChaos = async ({ seed, seconds, rate = 200, say = () => {} }: ChaosOptions): Promise<ChaosReport> => {
+  const random = new Random(seed)
+  const world = await openWorld({ seed, rate })
+  try {
+    const ledger = new Ledger(world)
+    const struck: Array<Promise<Struck>> = []
+    const balances: Array<Balance> = []
+    const problems: Array<string> = []
+    /** Faults begun so far, and those that have not ended. */
+    let begun = 0
+    let underWay = 0
+
+    const strike = async (fault: Fault): Promise<void> => {
+      begun++
+      underWay++
+      const before = begun
+      const others = underWay > 1
+      const began = performance.now()
+      say(`${nameOf(fault)} for ${fault.millis} ms`)
+      await world.hit(fault)
+      const lasted = Math.round(performance.now() - began)
+      underWay--
+      struck.push(
+        whenCaughtUp(world).then((recovered) => {
+          if (recovered === null) problems.push(`never recovered from: ${nameOf(fault)}`)
+          return { fault: nameOf(fault), lasted, recovered, alone: !others && begun === before }
+        }),
+      )
+    }
+
+    const rest = async (): Promise<Balance> => {
+      await world.pauseWriter()
+      const millis = await whenCaughtUp(world)
+      const balance = await ledger.balance()
+      balances.push(balance)
+      say(`quiet after ${millis} ms: ${JSON.stringify(balance)}`)
+      if (!holds(balance)) problems.push(`the balance does not hold: ${JSON.stringify(balance)}`)
+      return balance
+    }
+
+    world.start()
+    await whenAtWork(world, say)
+    const end = performance.now() + seconds * 1000
+    let quietAt = performance.now() + SECONDS_TO_QUIET * 1000
+    while (performance.now() < end) {
+      const { pauseMillis, faults } = nextTurn(random)
+      await pause(pauseMillis)
+      await Promise.all(faults.map(strike))
+      if (performance.now() < quietAt) continue
+      await rest()
+      world.goOn()
+      quietAt = performance.now() + SECONDS_TO_QUIET * 1000
+    }
+    const strikes = await Promise.all(struck)
+    await rest()
+    const { cells, different, first } = await ledger.differences()
+    if (different > 0)
+      problems.push(`${different} of ${cells} cells differ from the oracle's, such as ${JSON.stringify(first)}`)
+    const stopped = await world.stopWorkers()
+    if (stopped.codes.some((code) => code !== 0)) problems.push(`workers ended with ${stopped.codes.join(", ")}`)
+    if (stopped.millis > 10_000) problems.push(`workers took ${stopped.millis} ms to end`)
+    const worst = strikes.toSorted((a, b) => millisOf(b) - millisOf(a))[0]
+    return {
+      seed,
+      seconds,
+      faults: strikes.length,
+      byKind: Object.fromEntries(
+        Array.from(
+          Map.groupBy(strikes, ({ fault }) => fault.replace(/ \d/, "")),
+          ([kind, of]) => [kind, of.length],
+        ),
+      ),
+      recovery: {
+        all: recoveriesOf(strikes),
+        alone: recoveriesOf(strikes.filter(({ alone }) => alone)),
+        worstFault: worst?.fault ?? null,
+      },
+      balances,
+      cells,
+      differences: different,
+      firstDifference: first,
+      endedUnasked: world.endedUnasked(),
+      stopped,
+      problems,
+    }
+  } finally {
+    await world.close()
+  }
+}
+
+const whenAtWork = async (world: Awaited<ReturnType<typeof openWorld>>, say: (line: string) => void) => {
+  for (;;) {
+    const [row] = await world.postgres.query(
+      "SELECT count(*)::int AS n FROM tidemark.checkpoints WHERE projector_group = 'live' AND projected > 0",
+    )
+    if (row.n > 0) break
+    await pause(100)
+  }
+  const millis = await whenCaughtUp(world)
+  say(`at work; caught up within ${millis} ms`)
+}
+
+const millisOf = ({ recovered }: Struck): number => recovered ?? Number.POSITIVE_INFINITY
+
+const recoveriesOf = (strikes: ReadonlyArray<Struck>): Recoveries => {
+  const sorted = strikes.flatMap(({ recovered }) => (recovered === null ? [] : [recovered])).toSorted((a, b) => a - b)
+  return {
+    count: sorted.length,
+    medianMillis: sorted[Math.floor(sorted.length / 2)] ?? null,
+    worstMillis: sorted.at(-1) ?? null,
+  }
+}
