@@ -40,7 +40,9 @@ export const newWorkerName = (): string => `${hostname()}-${randomBytes(3).toStr
 
 /** `sql` as the storage of leases is to see it: see `layerRunnerStorage`. */
 const sharingConnections = (sql: SqlClient.SqlClient): SqlClient.SqlClient =>
-  Object.assign(Object.create(sql) as SqlClient.SqlClient, { driver: "pglite" })
+  new Proxy(sql, {
+    get: (client, name, self) => (name === "driver" ? "pglite" : (Reflect.get(client, name, self) as unknown)),
+  })
 
 /**
  * Leases and signs of life, in tables of the read model's schema. effect/cluster would hold one connection and its
