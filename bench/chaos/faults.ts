@@ -5,6 +5,8 @@ export type Fault =
   | { readonly kind: "kill" | "freeze"; readonly target: Target; readonly millis: number }
   | { readonly kind: "drop"; readonly target: Link; readonly millis: 0 }
   | { readonly kind: "stall"; readonly target: Link; readonly millis: number }
+  /** The next COMMIT does not arrive, or its answer does not. */
+  | { readonly kind: "lose a commit" | "lose the answer to a commit"; readonly target: Link; readonly millis: 0 }
 
 /** A process: `worker 0`, `nats 2`, `postgres`, `writer`. */
 export type Target = `worker ${number}` | `nats ${number}` | "postgres" | "writer"
@@ -33,7 +35,7 @@ export const nextTurn = (random: Random): Turn => {
   const first = nextFault(random)
   if (!random.chance(TWO_AT_ONCE)) return { pauseMillis, faults: [first] }
   let second = nextFault(random)
-  while (second.target === first.target) second = nextFault(random)
+  while (victimOf(second) === victimOf(first)) second = nextFault(random)
   return { pauseMillis, faults: [first, second] }
 }
 
@@ -44,7 +46,8 @@ const nextFault = (random: Random): Fault => {
   const server = random.oneOf(["nats", "postgres"] as const)
   // The writer has no read model.
   const link: Link = random.chance(0.2) ? "writer to nats" : `${worker} to ${server}`
-  switch (random.oneOf(KINDS)) {
+  const kind = random.oneOf(KINDS)
+  switch (kind) {
     case "kill worker":
       return { kind: "kill", target: worker, millis: short }
     case "freeze worker":
@@ -63,6 +66,9 @@ const nextFault = (random: Random): Fault => {
       return { kind: "kill", target: "writer", millis: 0 }
     case "drop":
       return { kind: "drop", target: link, millis: 0 }
+    case "lose a commit":
+    case "lose the answer to a commit":
+      return { kind, target: `${worker} to postgres`, millis: 0 }
     case "stall":
       return { kind: "stall", target: link, millis: short }
   }
@@ -85,9 +91,14 @@ const KINDS = [
   "kill writer",
   "drop",
   "drop",
-  "drop",
+  "lose a commit",
+  "lose the answer to a commit",
+  "lose the answer to a commit",
   "stall",
   "stall",
 ] as const
+
+/** The process that a fault hits or cuts off: one fault at a time. */
+export const victimOf = ({ target }: Fault): string => target.replace(/ to .*/, "")
 
 export const nameOf = ({ kind, target }: Fault): string => `${kind} ${target}`

@@ -1,14 +1,16 @@
 import { setTimeout as pause } from "node:timers/promises"
 import { Random } from "../../src/domain/simulate/random.ts"
-import { type Fault, nameOf, nextTurn } from "./faults.ts"
+import { type Fault, nameOf, nextTurn, victimOf } from "./faults.ts"
 import { type Balance, holds, Ledger } from "./Ledger.ts"
 import { whenCaughtUp } from "./Recovery.ts"
-import { openWorld } from "./world.ts"
+import { openWorld, type World } from "./world.ts"
 
 export interface ChaosOptions {
   readonly seed: number
   /** How long faults come, in seconds; what comes before and after them takes about half a minute more. */
   readonly seconds: number
+  /** Faults at least, also when they take longer. Default 0. */
+  readonly faultsMin?: number
   /** Events a second. Default 200. */
   readonly rate?: number
   readonly say?: (line: string) => void
@@ -52,8 +54,20 @@ interface Recoveries {
 /** Between two moments at which everything is let come to rest and counted. */
 const SECONDS_TO_QUIET = 45
 
+/** After this long the next faults come, whether those before have ended or not. */
+const LONG_MILLIS = 3500
+
+/** How long a metric may take to go live when all is over, ms. */
+const LIVE_MILLIS_MAX = 60_000
+
 /** Runs the pipeline under faults, and says whether its numbers are right. */
-export const runChaos = async ({ seed, seconds, rate = 200, say = () => {} }: ChaosOptions): Promise<ChaosReport> => {
+export const runChaos = async ({
+  seed,
+  seconds,
+  faultsMin = 0,
+  rate = 200,
+  say = () => {},
+}: ChaosOptions): Promise<ChaosReport> => {
   const random = new Random(seed)
   const world = await openWorld({ seed, rate })
   try {
@@ -64,6 +78,8 @@ export const runChaos = async ({ seed, seconds, rate = 200, say = () => {} }: Ch
     /** Faults begun so far, and those that have not ended. */
     let begun = 0
     let underWay = 0
+    /** The last fault of each process. */
+    const ended = new Map<string, Promise<void>>()
 
     const strike = async (fault: Fault): Promise<void> => {
       begun++
@@ -97,17 +113,29 @@ export const runChaos = async ({ seed, seconds, rate = 200, say = () => {} }: Ch
     await whenAtWork(world, say)
     const end = performance.now() + seconds * 1000
     let quietAt = performance.now() + SECONDS_TO_QUIET * 1000
-    while (performance.now() < end) {
+    while (performance.now() < end || begun < faultsMin) {
       const { pauseMillis, faults } = nextTurn(random)
       await pause(pauseMillis)
-      await Promise.all(faults.map(strike))
+      for (const fault of faults) await ended.get(victimOf(fault))
+      const strikes = faults.map((fault) => {
+        const strikeEnded = strike(fault)
+        ended.set(victimOf(fault), strikeEnded)
+        return strikeEnded
+      })
+      // Long ones go on while others come and go.
+      await Promise.race([Promise.all(strikes), pause(LONG_MILLIS)])
       if (performance.now() < quietAt) continue
+      await Promise.all(ended.values())
       await rest()
+      await world.applyMetric()
       world.goOn()
       quietAt = performance.now() + SECONDS_TO_QUIET * 1000
     }
+    await Promise.all(ended.values())
     const strikes = await Promise.all(struck)
     await rest()
+    const metricLive = await whenMetricLive(world)
+    if (!metricLive) problems.push("the metric applied last did not go live")
     const { cells, different, first } = await ledger.differences()
     if (different > 0)
       problems.push(`${different} of ${cells} cells differ from the oracle's, such as ${JSON.stringify(first)}`)
@@ -143,7 +171,7 @@ export const runChaos = async ({ seed, seconds, rate = 200, say = () => {} }: Ch
   }
 }
 
-const whenAtWork = async (world: Awaited<ReturnType<typeof openWorld>>, say: (line: string) => void) => {
+const whenAtWork = async (world: World, say: (line: string) => void) => {
   for (;;) {
     const [row] = await world.postgres.query(
       "SELECT count(*)::int AS n FROM tidemark.checkpoints WHERE projector_group = 'live' AND projected > 0",
@@ -153,6 +181,15 @@ const whenAtWork = async (world: Awaited<ReturnType<typeof openWorld>>, say: (li
   }
   const millis = await whenCaughtUp(world)
   say(`at work; caught up within ${millis} ms`)
+}
+
+const whenMetricLive = async (world: World): Promise<boolean> => {
+  const until = performance.now() + LIVE_MILLIS_MAX
+  while (!(await world.isMetricLive())) {
+    if (performance.now() > until) return false
+    await pause(200)
+  }
+  return true
 }
 
 const millisOf = ({ recovered }: Struck): number => recovered ?? Number.POSITIVE_INFINITY

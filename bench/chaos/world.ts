@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url"
 import { ManagedRuntime, Redacted } from "effect"
 import { recordDefinitions } from "../../src/app/control.ts"
 import { layerServers } from "../../src/app/servers.ts"
+import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
+import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { startNatsCluster } from "../../test/support/natsServer.ts"
 import { startPostgres } from "../../test/support/postgresServer.ts"
 import { startProxy, type TcpProxy } from "../../test/support/tcpProxy.ts"
@@ -14,6 +16,16 @@ import { type Supervised, supervise } from "./Supervised.ts"
 
 const PROJECT = "chaos"
 const PARTITIONS = 6
+
+const TO_PURCHASE: MetricDefinition = {
+  name: "to_purchase",
+  version: 1,
+  formula: {
+    kind: "funnel",
+    steps: [{ event: "page_view" }, { event: "click" }, { event: "purchase" }],
+    window: "1d",
+  },
+}
 
 const fileHere = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
@@ -36,19 +48,7 @@ export const openWorld = async ({ seed, rate }: { readonly seed: number; readonl
       postgres: { url: Redacted.make(postgres.url()) },
     }),
   )
-  await runtime.runPromise(
-    recordDefinitions([
-      {
-        name: "to_purchase",
-        version: 1,
-        formula: {
-          kind: "funnel",
-          steps: [{ event: "page_view" }, { event: "click" }, { event: "purchase" }],
-          window: "1d",
-        },
-      },
-    ]),
-  )
+  await runtime.runPromise(recordDefinitions([TO_PURCHASE]))
 
   /** Proxies of one process, each to one server. */
   const proxiesTo = (ports: ReadonlyArray<number>) => Promise.all(ports.map(startProxy))
@@ -71,6 +71,7 @@ export const openWorld = async ({ seed, rate }: { readonly seed: number; readonl
   const writerToNats = await proxiesTo(natsPorts)
   links.set("writer to nats", writerToNats)
   let writers = 0
+  let version = 1
   let told = Promise.withResolvers<void>()
   const writer = supervise(
     () => [
@@ -107,6 +108,8 @@ export const openWorld = async ({ seed, rate }: { readonly seed: number; readonl
     /** Lets a fault happen, and end. */
     hit: async ({ kind, target, millis }: Fault) => {
       if (kind === "drop") return links.get(target)!.forEach(({ drop }) => drop())
+      if (kind === "lose a commit") return links.get(target)![0]!.cutAt("COMMIT", "before")
+      if (kind === "lose the answer to a commit") return links.get(target)![0]!.cutAt("COMMIT", "after")
       if (kind === "stall") {
         links.get(target)!.forEach(({ stall }) => stall())
         await pause(millis)
@@ -131,6 +134,17 @@ export const openWorld = async ({ seed, rate }: { readonly seed: number; readonl
       clearInterval(asking)
     },
     goOn: () => writer.say("go on"),
+
+    /** Applies a metric anew, which is built over all of the log while the faults go on. */
+    applyMetric: () => runtime.runPromise(recordDefinitions([{ ...TO_PURCHASE, version: ++version }])),
+    /** Whether the metric applied last answers questions. */
+    isMetricLive: async () => {
+      const measures = await runtime.runPromise(ReadModel.use((readModel) => readModel.measures))
+      return measures.some(
+        ({ definition, state }) =>
+          definition.name === TO_PURCHASE.name && definition.version === version && state === "live",
+      )
+    },
 
     /** Processes that ended unasked, and what they said last. */
     endedUnasked: () => [
