@@ -19,6 +19,9 @@ import { WorkerState } from "./WorkerState.ts"
 /** While a loop can't take events, it looks this often whether any wait, ms. */
 const LOOK_BEHIND_MILLIS = 5_000
 
+/** A group that builds looks this often how far the default group is, ms. */
+const FOLLOW_MILLIS = 200
+
 /**
  * Runs one (group, partition) for ever: claims it, proves its position, follows the log and commits step after step. It
  * ends only when its group has: when what it built was promoted or replaced.
@@ -184,7 +187,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
       yield* report.is("waiting", "The read model is being made ready; the coordinator does that.")
       yield* idle(TURN_MILLIS)
     } else if (outcome === "end") {
-      yield* idle(TURN_MILLIS)
+      yield* idle(FOLLOW_MILLIS)
     } else if (outcome === "stale" && (yield* isOwnedByOther)) {
       yield* report.is("waiting", "Another worker has claimed the partition.")
       yield* idle(6 * TURN_MILLIS)
