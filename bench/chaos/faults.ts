@@ -17,6 +17,8 @@ export type Link = `worker ${number} to ${"nats" | "postgres"}` | "writer to nat
 /** Faults that begin at the same moment, and how long it is quiet before them. */
 export interface Turn {
   readonly pauseMillis: number
+  /** Whether everything is let recover before and after, so that a recovery can be told from others. */
+  readonly alone: boolean
   readonly faults: ReadonlyArray<Fault>
 }
 
@@ -29,14 +31,18 @@ const OUTLIVES_A_LEASE = { from: 10_000, to: 13_000 }
 /** How often two faults come at once. */
 const TWO_AT_ONCE = 0.25
 
+/** How often one comes alone. */
+const ALONE = 0.25
+
 /** The next turn; the same for the same seed, whatever becomes of the turns before. */
 export const nextTurn = (random: Random): Turn => {
   const pauseMillis = random.between(200, 2000)
   const first = nextFault(random)
-  if (!random.chance(TWO_AT_ONCE)) return { pauseMillis, faults: [first] }
+  const number = random.unit()
+  if (number >= TWO_AT_ONCE) return { pauseMillis, alone: number >= 1 - ALONE, faults: [first] }
   let second = nextFault(random)
   while (victimOf(second) === victimOf(first)) second = nextFault(random)
-  return { pauseMillis, faults: [first, second] }
+  return { pauseMillis, alone: false, faults: [first, second] }
 }
 
 const nextFault = (random: Random): Fault => {

@@ -33,8 +33,8 @@ console.error(
     `${faults} faults from seed ${report.seed}; ${last.acknowledged} events acknowledged, ${last.stored} stored.`,
     `Lost ${last.lost}, double ${last.double}; ${differences} of ${cells} cells differ from the oracle's.`,
     `The balance was looked at ${balances.length} times.`,
-    `Recovery: median ${millis(recovery.all.medianMillis)}, worst ${millis(recovery.all.worstMillis)} (${recovery.worstFault});`,
-    `of ${recovery.alone.count} faults that no other met: median ${millis(recovery.alone.medianMillis)}, worst ${millis(recovery.alone.worstMillis)}.`,
+    `Recovery: median ${millis(recovery.all.medianMillis)}, worst ${millis(recovery.all.worstMillis)} (${recovery.all.worstFault});`,
+    `of ${recovery.alone.count} faults that no other met: median ${millis(recovery.alone.medianMillis)}, worst ${millis(recovery.alone.worstMillis)} (${recovery.alone.worstFault}).`,
     ...problems.map((problem) => `PROBLEM: ${problem}`),
   ].join("\n"),
 )

@@ -31,8 +31,7 @@ export interface ChaosReport {
   readonly seed: number
   readonly seconds: number
   readonly faults: number
-  readonly byKind: Readonly<Record<string, number>>
-  readonly recovery: { readonly all: Recoveries; readonly alone: Recoveries; readonly worstFault: string | null }
+  readonly recovery: Recovery & { readonly byKind: Readonly<Record<string, Recovery>> }
   /** One at each quiet moment, the last when all was over. */
   readonly balances: ReadonlyArray<Balance>
   readonly cells: number
@@ -45,10 +44,17 @@ export interface ChaosReport {
   readonly problems: ReadonlyArray<string>
 }
 
+interface Recovery {
+  readonly all: Recoveries
+  /** Of faults that no other met, from the beginning to the recovery. */
+  readonly alone: Recoveries
+}
+
 interface Recoveries {
   readonly count: number
   readonly medianMillis: number | null
   readonly worstMillis: number | null
+  readonly worstFault: string | null
 }
 
 /** Between two moments at which everything is let come to rest and counted. */
@@ -99,6 +105,11 @@ export const runChaos = async ({
       )
     }
 
+    const allRecovered = async () => {
+      await Promise.all(ended.values())
+      return Promise.all(struck)
+    }
+
     const rest = async (): Promise<Balance> => {
       await world.pauseWriter()
       const millis = await whenCaughtUp(world)
@@ -113,8 +124,10 @@ export const runChaos = async ({
     await whenAtWork(world, say)
     const end = performance.now() + seconds * 1000
     let quietAt = performance.now() + SECONDS_TO_QUIET * 1000
-    while (performance.now() < end || begun < faultsMin) {
-      const { pauseMillis, faults } = nextTurn(random)
+    const goesOn = () => performance.now() < end || begun < faultsMin
+    while (goesOn()) {
+      const { pauseMillis, alone, faults } = nextTurn(random)
+      if (alone) await allRecovered()
       await pause(pauseMillis)
       for (const fault of faults) await ended.get(victimOf(fault))
       const strikes = faults.map((fault) => {
@@ -124,6 +137,7 @@ export const runChaos = async ({
       })
       // Long ones go on while others come and go.
       await Promise.race([Promise.all(strikes), pause(LONG_MILLIS)])
+      if (alone) await allRecovered()
       if (performance.now() < quietAt) continue
       await Promise.all(ended.values())
       await rest()
@@ -131,8 +145,7 @@ export const runChaos = async ({
       world.goOn()
       quietAt = performance.now() + SECONDS_TO_QUIET * 1000
     }
-    await Promise.all(ended.values())
-    const strikes = await Promise.all(struck)
+    const strikes = await allRecovered()
     await rest()
     const metricLive = await whenMetricLive(world)
     if (!metricLive) problems.push("the metric applied last did not go live")
@@ -142,21 +155,18 @@ export const runChaos = async ({
     const stopped = await world.stopWorkers()
     if (stopped.codes.some((code) => code !== 0)) problems.push(`workers ended with ${stopped.codes.join(", ")}`)
     if (stopped.millis > 10_000) problems.push(`workers took ${stopped.millis} ms to end`)
-    const worst = strikes.toSorted((a, b) => millisOf(b) - millisOf(a))[0]
     return {
       seed,
       seconds,
       faults: strikes.length,
-      byKind: Object.fromEntries(
-        Array.from(
-          Map.groupBy(strikes, ({ fault }) => fault.replace(/ \d/, "")),
-          ([kind, of]) => [kind, of.length],
-        ),
-      ),
       recovery: {
-        all: recoveriesOf(strikes),
-        alone: recoveriesOf(strikes.filter(({ alone }) => alone)),
-        worstFault: worst?.fault ?? null,
+        ...recoveryOf(strikes),
+        byKind: Object.fromEntries(
+          Array.from(
+            Map.groupBy(strikes, ({ fault }) => fault.replace(/ \d/, "")),
+            ([kind, ofKind]) => [kind, recoveryOf(ofKind)],
+          ),
+        ),
       },
       balances,
       cells,
@@ -192,13 +202,19 @@ const whenMetricLive = async (world: World): Promise<boolean> => {
   return true
 }
 
-const millisOf = ({ recovered }: Struck): number => recovered ?? Number.POSITIVE_INFINITY
+const recoveryOf = (strikes: ReadonlyArray<Struck>): Recovery => ({
+  all: recoveriesOf(strikes),
+  alone: recoveriesOf(strikes.filter(({ alone }) => alone)),
+})
 
 const recoveriesOf = (strikes: ReadonlyArray<Struck>): Recoveries => {
-  const sorted = strikes.flatMap(({ recovered }) => (recovered === null ? [] : [recovered])).toSorted((a, b) => a - b)
+  const sorted = strikes
+    .flatMap(({ fault, recovered }) => (recovered === null ? [] : [{ fault, recovered }]))
+    .toSorted((a, b) => a.recovered - b.recovered)
   return {
     count: sorted.length,
-    medianMillis: sorted[Math.floor(sorted.length / 2)] ?? null,
-    worstMillis: sorted.at(-1) ?? null,
+    medianMillis: sorted[Math.floor(sorted.length / 2)]?.recovered ?? null,
+    worstMillis: sorted.at(-1)?.recovered ?? null,
+    worstFault: sorted.at(-1)?.fault ?? null,
   }
 }

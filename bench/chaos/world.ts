@@ -60,7 +60,7 @@ export const openWorld = async ({ seed, rate }: { readonly seed: number; readonl
     const toPostgres = await proxiesTo([postgres.port])
     links.set(`worker ${n} to nats`, toNats).set(`worker ${n} to postgres`, toPostgres)
     workers.push(
-      supervise(() => [fileHere("worker.ts")], {
+      supervise(() => [fileHere("../../src/app/cli/main.ts"), "project"], {
         TIDEMARK_NATS_URL: toNats.map(({ port }) => `nats://127.0.0.1:${port}`).join(","),
         TIDEMARK_POSTGRES_URL: postgres.url().replace(`:${postgres.port}/`, `:${toPostgres[0]!.port}/`),
         TIDEMARK_PROJECT: PROJECT,
