@@ -15,6 +15,9 @@ const { values } = parseArgs({
   },
 })
 
+// So that the servers and workers end too.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130))
+
 const began = performance.now()
 const report = await runChaos({
   seed: Number(values.seed),
