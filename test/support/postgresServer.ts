@@ -152,6 +152,8 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
     url,
     query: async (sql, database) => {
       const client = new pg.Client(url(database === undefined ? {} : { database }))
+      // A server that is killed meanwhile fails the query; it must not also end the process.
+      client.on("error", () => {})
       await client.connect()
       try {
         return (await client.query(sql)).rows
