@@ -8,6 +8,8 @@ import { Limits } from "./limits.ts"
 export class StepRoom extends Context.Service<
   StepRoom,
   {
+    /** Whether a loop may begin a step. With much in hand others finish theirs first: few large steps beat many small ones. */
+    readonly mayBegin: (loop: object) => boolean
     /** Says how many events a loop has folded and not committed; `true`: it should commit now. */
     readonly holds: (loop: object, events: number) => boolean
     readonly committing: <A, E, R>(commit: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -21,6 +23,7 @@ export class StepRoom extends Context.Service<
       const held = new Map<object, number>()
       let total = 0
       return StepRoom.of({
+        mayBegin: (loop) => held.has(loop) || total < workerEvents / 2,
         holds: (loop, events) => {
           total += events - (held.get(loop) ?? 0)
           if (events === 0) held.delete(loop)

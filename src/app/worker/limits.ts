@@ -23,9 +23,9 @@ export interface WorkerLimits {
 /** The bounds in force. */
 export const Limits = Context.Reference<WorkerLimits>("tidemark/app/worker/Limits", {
   defaultValue: () => ({
-    stepEvents: 100_000,
-    workerEvents: 200_000,
-    commitsAtOnce: 3,
+    stepEvents: 50_000,
+    workerEvents: 100_000,
+    commitsAtOnce: 2,
     lingerTimes: 3,
     lingerMillis: 100,
     budgetShare: 0.01,

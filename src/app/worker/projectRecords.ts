@@ -13,6 +13,9 @@ import type { PartitionReport } from "./WorkerState.ts"
 /** Records that wait to be folded: with them the log's reader goes on while a step is committed, and not much further. */
 const RECORDS_AHEAD = 8
 
+/** Between two looks whether there is room for a step, ms. */
+const ROOM_MILLIS = 10
+
 export interface ProjectRecordsOptions<Leave extends string> {
   readonly records: Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
   readonly projection: PartitionProjection
@@ -79,6 +82,10 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
             return leaving.because
           }
           if ((yield* Queue.size(queue)) > 0) {
+            if (!room.mayBegin(projection)) {
+              yield* Effect.sleep(ROOM_MILLIS)
+              continue
+            }
             yield* handle(yield* Queue.take(queue))
             continue
           }
