@@ -1,4 +1,4 @@
-import { Effect, Exit } from "effect"
+import { Data, Effect, Exit } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
 import { hold } from "./holding.ts"
@@ -34,6 +34,13 @@ import {
   type Purchase,
   purchase,
 } from "./typedEvents.ts"
+
+/** A method was called after `close`. */
+export class TidemarkClosed extends Data.TaggedError("TidemarkClosed") {
+  override get message(): string {
+    return "This Tidemark was closed; nothing can be tracked or asked any more. Open it again with openTidemark."
+  }
+}
 
 export interface OpenOptions extends TrackerOptions {
   /**
@@ -87,11 +94,18 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
   const { directory, ...trackerOptions } = options
   const configuration = await runAlone(readConfiguration({ environment: process.env, directory }))
   const { tracking, asking, upToDate, letGo } = hold(configuration, trackerOptions)
-  const run = <A, E>(effect: Effect.Effect<A, E, Tracker>): Promise<A> => tracking.runExit(effect).then(valueOf)
-  const runStore = <A, E>(effect: Effect.Effect<A, E, Analytics | Store>): Promise<A> =>
-    asking.runExit(effect).then(valueOf)
+  let closing: Promise<void> | undefined
+  const run = async <A, E>(effect: Effect.Effect<A, E, Tracker>): Promise<A> => {
+    if (closing !== undefined) throw new TidemarkClosed()
+    return valueOf(await tracking.runExit(effect))
+  }
+  const runStore = async <A, E>(effect: Effect.Effect<A, E, Analytics | Store>): Promise<A> => {
+    if (closing !== undefined) throw new TidemarkClosed()
+    return valueOf(await asking.runExit(effect))
+  }
   const track = (event: Track) => run(Tracker.use((tracker) => tracker.track(event)))
   const ask = async <A, E>(question: (analytics: Analytics["Service"]) => Effect.Effect<A, E>) => {
+    if (closing !== undefined) throw new TidemarkClosed()
     valueOf(await upToDate())
     return runStore(
       Effect.andThen(
@@ -100,7 +114,6 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
       ),
     )
   }
-  let closing: Promise<void> | undefined
   /** Also where a program closes what `await using` closes again. */
   const close = () => (closing ??= flushAndLetGo())
   const flushAndLetGo = async () => {
