@@ -14,6 +14,7 @@ const NATS: NatsReport = {
   version: "2.15.1",
   servers: 3,
   stream: "tidemark_shop",
+  controlStream: "tidemark-control_shop",
   replicas: 3,
   behind: [],
   dedupeSeconds: 120,
@@ -66,7 +67,7 @@ describe("NATS", () => {
     [
       "NATS replication",
       { replicas: 1 },
-      /one copy \(R1\).*"nats stream edit tidemark_shop --replicas=3" makes three$/,
+      /one copy \(R1\).*"nats stream edit tidemark_shop --replicas=3" and the same for tidemark-control_shop make three$/,
     ],
     ["NATS replication", { behind: ["n2"] }, /^3 copies, and n2 is away or behind/],
     ["NATS dedupe window", { dedupeSeconds: 86_400 }, /86400 s: .*--dupe-window=2m/],

@@ -2,6 +2,7 @@ import { createInterface } from "node:readline"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { ok, okJson, refused, scratch, tidemark } from "../support/cli.ts"
 import { eventually } from "../support/eventually.ts"
+import { freePort } from "../support/freePort.ts"
 import { startServers, type Servers } from "../support/servers.ts"
 import { JOURNEY, METRICS } from "./journey.ts"
 
@@ -157,6 +158,19 @@ describe("the program on servers", () => {
     })
     expect((await watching).stderr).toBe("")
     expect(lines.at(-1).balance).toMatchObject({ accepted: 16, lag: 0 })
+  })
+
+  test("servers that can't be reached are a sentence, without their secrets", async () => {
+    const nobody = await freePort()
+    const nats = { ...env, TIDEMARK_NATS_URL: `nats://ada:swordfish@127.0.0.1:${nobody}` }
+    const withoutLog = await refused(3, ["status"], { env: nats, cwd: here.path() })
+    expect(withoutLog).toMatch(/Could not connect to NATS at 127\.0\.0\.1:\d+: nothing listens there/)
+    const postgres = { ...env, TIDEMARK_POSTGRES_URL: `postgres://ada:swordfish@127.0.0.1:${nobody}/x` }
+    const withoutTables = await refused(3, ["query", "active-users"], { env: postgres, cwd: here.path() })
+    expect(withoutTables).toMatch(/PostgreSQL at 127\.0\.0\.1:\d+ \(database x, role ada\) can't be used/)
+    const none = await refused(2, ["status"], { env: { ...env, TIDEMARK_NATS_URL: "http://x" }, cwd: here.path() })
+    expect(none).toMatch(/NATS option "servers" can't be used: "http:\/\/" is not supported/)
+    expect([withoutLog, withoutTables, none].join()).not.toContain("swordfish")
   })
 
   test("--dir beside servers is refused: what is meant for one must not go to the other", async () => {

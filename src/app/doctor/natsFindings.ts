@@ -28,7 +28,7 @@ export const natsFindings = (report: NatsReport): ReadonlyArray<Finding> => [
       ]),
 ]
 
-const replication = ({ stream, replicas, servers, behind }: NatsReport): Finding => {
+const replication = ({ stream, controlStream, replicas, servers, behind }: NatsReport): Finding => {
   const check = "NATS replication"
   if (behind.length > 0) {
     return warning(
@@ -37,10 +37,8 @@ const replication = ({ stream, replicas, servers, behind }: NatsReport): Finding
     )
   }
   if (replicas >= 3) return ok(check, `${replicas} copies, all in step`)
-  const remedy =
-    servers >= 3
-      ? `"nats stream edit ${stream} --replicas=3" makes three`
-      : `run a cluster of three servers, then "nats stream edit ${stream} --replicas=3"`
+  const edits = `"nats stream edit ${stream} --replicas=3" and the same for ${controlStream}`
+  const remedy = servers >= 3 ? `${edits} make three` : `run a cluster of three servers, then ${edits}`
   return warning(
     check,
     `${replicas === 1 ? "one copy (R1)" : `${replicas} copies`}: while its server is away nothing can be appended or read, and if its disk is lost the log is lost, and with it every number. ${remedy}`,

@@ -25,7 +25,7 @@ export const groupStatus = Effect.fnUntraced(function* (
   const reports = yield* WorkerReports.use(({ all }) => all)
   const outlook = yield* Operations.use(({ look }) => look)
   const failures = yield* ReadModelQueries.use(({ failures }) => failures)
-  const recordsOfAll = held.reduce((sum, { records }) => sum + records, 0)
+  const recordsOfAll = held.reduce((sum, { partition, records }) => sum + (partition < 0 ? 0 : records), 0)
   // Also a group that nobody has begun to work for: it is behind by all there is.
   const names = new Set([LIVE_GROUP, ...measures.map(({ group }) => group), ...claims.map(({ group }) => group)])
   return yield* Effect.forEach(names, (group) =>

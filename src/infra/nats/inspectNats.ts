@@ -11,7 +11,10 @@ export interface NatsReport {
   readonly version: string
   /** Servers of the cluster that the one asked knows of, itself included; 1 where there is no cluster. */
   readonly servers: number
+  /** The stream of the events, and that of the control facts. */
   readonly stream: string
+  readonly controlStream: string
+  /** Copies of the stream that has fewer. */
   readonly replicas: number
   /** Replicas that are not in step with the leader, or not there. */
   readonly behind: ReadonlyArray<string>
@@ -47,6 +50,8 @@ export const inspectNats = Effect.fn("inspectNats")(function* (
       const asked = Date.now()
       const { config, state, cluster, ts } = yield* ask(() => manager.streams.info(stream))
       const answered = Date.now()
+      const control = yield* ask(() => manager.streams.info(streamNameOf(project, "control")))
+      const peers = [...(cluster?.replicas ?? []), ...(control.cluster?.replicas ?? [])]
       // Limits are kept by number of replicas where an account has tiers.
       const { limits, storage } = account.tiers?.[`R${config.num_replicas}`] ?? account
       return {
@@ -54,8 +59,9 @@ export const inspectNats = Effect.fn("inspectNats")(function* (
         version: nats.info?.version ?? "unknown",
         servers: Math.max(1, new Set(nats.info?.connect_urls ?? []).size, (cluster?.replicas?.length ?? 0) + 1),
         stream,
-        replicas: config.num_replicas,
-        behind: (cluster?.replicas ?? []).filter((peer) => !peer.current || peer.offline).map(({ name }) => name),
+        controlStream: control.config.name,
+        replicas: Math.min(config.num_replicas, control.config.num_replicas),
+        behind: [...new Set(peers.filter((peer) => !peer.current || peer.offline).map(({ name }) => name))],
         dedupeSeconds: config.duplicate_window / 1e9,
         discard: config.discard,
         maxBytes: limitOf(config.max_bytes),
@@ -69,6 +75,9 @@ export const inspectNats = Effect.fn("inspectNats")(function* (
     }),
   )
 })
+
+/** How long one question waits for its answer. */
+const ANSWER_MILLIS = 5000
 
 /** 0 and −1 stand for none. */
 const limitOf = (limit: number): number | null => (limit > 0 ? limit : null)
