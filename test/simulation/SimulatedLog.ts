@@ -1,7 +1,7 @@
 import { Effect, Option, Result, Stream } from "effect"
 import { decodeBatch, type PackedBatch } from "../../src/domain/log/batch.ts"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../src/domain/log/errors.ts"
-import { EventLog, type LogRecord, type PartitionStatus } from "../../src/domain/log/EventLog.ts"
+import { CONTROL_PARTITION, EventLog, type LogRecord, type PartitionStatus } from "../../src/domain/log/EventLog.ts"
 import type { Position } from "../../src/domain/log/position.ts"
 import type { CallFault, CallFaults } from "./faults.ts"
 import type { Flaws } from "./flaws.ts"
@@ -17,7 +17,10 @@ export interface StoredRecord {
 
 export interface LogOptions {
   readonly partitions: number
-  /** Many share one numbering, as in a stream, and each partition has holes; one has a file that numbers each partition. */
+  /**
+   * Of many, all partitions share one numbering, as in a stream, and each has holes; control facts are in a stream of their
+   * own. Of one, each partition is numbered by itself, as in a file.
+   */
   readonly writers: "many" | "one"
 }
 
@@ -34,7 +37,8 @@ export class SimulatedLog {
   readonly #flaws: Flaws
   /** Records below were removed at the front. */
   #begins = 1
-  #last = 0
+  /** The last number given, by line; absent: that of the last record. */
+  readonly #last = new Map<string, number>()
 
   constructor(world: World, faults: CallFaults, options: LogOptions, flaws: Flaws, incarnation = "sim") {
     this.#world = world
@@ -44,25 +48,33 @@ export class SimulatedLog {
     this.#incarnation = incarnation
   }
 
-  /** Whether all partitions share one numbering. */
+  /** Whether partitions share one numbering, which can be cut off at its front. */
   get shared(): boolean {
     return this.options.writers === "many"
+  }
+
+  /** The records that are numbered together with those of a partition. */
+  line(partition: number): ReadonlyArray<StoredRecord> {
+    if (!this.shared || partition === CONTROL_PARTITION) return this.of(partition)
+    return this.records.filter((record) => record.partition !== CONTROL_PARTITION)
   }
 
   of(partition: number): ReadonlyArray<StoredRecord> {
     return this.records.filter((record) => record.partition === partition)
   }
 
-  /** Removes records at the front, as retention does. */
+  /** Removes records at the front, as retention does, which spares control facts. */
   purgeBefore(sequence: number): void {
-    this.records = this.records.filter((record) => record.sequence >= sequence)
+    this.records = this.records.filter(
+      (record) => record.partition === CONTROL_PARTITION || record.sequence >= sequence,
+    )
     this.#begins = Math.max(this.#begins, sequence)
   }
 
   /** Puts an older copy back: the numbers after it are given again. */
   putBack(records: ReadonlyArray<StoredRecord>): void {
     this.records = [...records]
-    this.#last = records[records.length - 1]?.sequence ?? 0
+    this.#last.clear()
   }
 
   /** Opens the log for one process. */
@@ -100,8 +112,9 @@ export class SimulatedLog {
       const { partition } = batch.origin
       const held = this.records.find(({ batchId }) => batchId === batch.id)
       if (held !== undefined) return positionOf(held)
-      const sequence = shared ? this.#last + 1 : (this.of(partition).at(-1)?.sequence ?? 0) + 1
-      this.#last = Math.max(this.#last, sequence)
+      const line = shared && partition !== CONTROL_PARTITION ? "shared" : String(partition)
+      const sequence = (this.#last.get(line) ?? this.line(partition).at(-1)?.sequence ?? 0) + 1
+      this.#last.set(line, sequence)
       const record = { partition, sequence, batchId: batch.id, bytes: batch.bytes }
       if (!this.#flaws.forgetsAnAppend(batch.origin.number)) this.records.push(record)
       return positionOf(record)
@@ -199,9 +212,10 @@ export class SimulatedLog {
 
   /** The first hole in the numbers, which this log gives without any. */
   #hole(): LogDamaged | null {
-    const lines = this.shared ? [this.records] : [...Map.groupBy(this.records, ({ partition }) => partition).values()]
-    for (const line of lines) {
-      let before = this.#begins - 1
+    const lines = new Map(this.records.map(({ partition }) => [this.line(partition)[0], this.line(partition)]))
+    for (const line of lines.values()) {
+      const isCutOff = this.shared && line[0]!.partition !== CONTROL_PARTITION
+      let before = isCutOff ? this.#begins - 1 : 0
       for (const { partition, sequence } of line) {
         const problem = missingRecords(before + 1, sequence - 1)
         if (sequence > before + 1) return new LogDamaged({ partition, sequence: before + 1, problem })
