@@ -220,7 +220,7 @@ const totals = (tables: Tables) => {
 }
 
 /** The last settings and the last definition of each metric that the control facts name. */
-export const agreedIn = (records: ReadonlyArray<StoredRecord>): Agreed => {
+const agreedIn = (records: ReadonlyArray<StoredRecord>): Agreed => {
   let settings = DEFAULT_SETTINGS
   const metrics = new Map<string, MetricDefinition>()
   for (const record of records) {

@@ -14,8 +14,6 @@ export interface Scene {
   readonly tail: ReadonlyArray<Event>
   readonly random: Random
   readonly runAlone: <A, E>(name: string, program: Effect.Effect<A, E, Products>) => Exit.Exit<A, E>
-  /** Projects what there is, and compares with the oracle. */
-  readonly quiet: () => void
   readonly met: (what: string) => void
 }
 

@@ -18,8 +18,8 @@ export interface StoredRecord {
 export interface LogOptions {
   readonly partitions: number
   /**
-   * Many share one numbering for the events of all partitions, as in a stream, and each partition has holes; control facts
-   * have one of their own. One has a file that numbers each partition.
+   * Of many, all partitions share one numbering, as in a stream, and each has holes; control facts are in a stream of their
+   * own. Of one, each partition is numbered by itself, as in a file.
    */
   readonly writers: "many" | "one"
 }
@@ -35,10 +35,10 @@ export class SimulatedLog {
   readonly #world: World
   readonly #faults: CallFaults
   readonly #flaws: Flaws
-  /** Events in records below were removed at the front; control facts never are. */
+  /** Records below were removed at the front. */
   #begins = 1
-  /** The last number given, by line of numbers. */
-  readonly #last = new Map<number, number>()
+  /** The last number given, by line; absent: that of the last record. */
+  readonly #last = new Map<string, number>()
 
   constructor(world: World, faults: CallFaults, options: LogOptions, flaws: Flaws, incarnation = "sim") {
     this.#world = world
@@ -48,21 +48,22 @@ export class SimulatedLog {
     this.#incarnation = incarnation
   }
 
-  /** Whether all partitions share one numbering. */
+  /** Whether partitions share one numbering, which can be cut off at its front. */
   get shared(): boolean {
     return this.options.writers === "many"
+  }
+
+  /** The records that are numbered together with those of a partition. */
+  line(partition: number): ReadonlyArray<StoredRecord> {
+    if (!this.shared || partition === CONTROL_PARTITION) return this.of(partition)
+    return this.records.filter((record) => record.partition !== CONTROL_PARTITION)
   }
 
   of(partition: number): ReadonlyArray<StoredRecord> {
     return this.records.filter((record) => record.partition === partition)
   }
 
-  /** The line of numbers that a partition's records get theirs from. */
-  #lineOf(partition: number): number {
-    return this.shared && partition !== CONTROL_PARTITION ? 0 : partition
-  }
-
-  /** Removes events at the front, as retention does. */
+  /** Removes records at the front, as retention does, which spares control facts. */
   purgeBefore(sequence: number): void {
     this.records = this.records.filter(
       (record) => record.partition === CONTROL_PARTITION || record.sequence >= sequence,
@@ -74,7 +75,6 @@ export class SimulatedLog {
   putBack(records: ReadonlyArray<StoredRecord>): void {
     this.records = [...records]
     this.#last.clear()
-    for (const { partition, sequence } of records) this.#last.set(this.#lineOf(partition), sequence)
   }
 
   /** Opens the log for one process. */
@@ -112,8 +112,8 @@ export class SimulatedLog {
       const { partition } = batch.origin
       const held = this.records.find(({ batchId }) => batchId === batch.id)
       if (held !== undefined) return positionOf(held)
-      const line = this.#lineOf(partition)
-      const sequence = (this.#last.get(line) ?? 0) + 1
+      const line = shared && partition !== CONTROL_PARTITION ? "shared" : String(partition)
+      const sequence = (this.#last.get(line) ?? this.line(partition).at(-1)?.sequence ?? 0) + 1
       this.#last.set(line, sequence)
       const record = { partition, sequence, batchId: batch.id, bytes: batch.bytes }
       if (!this.#flaws.forgetsAnAppend(batch.origin.number)) this.records.push(record)
@@ -212,9 +212,10 @@ export class SimulatedLog {
 
   /** The first hole in the numbers, which this log gives without any. */
   #hole(): LogDamaged | null {
-    const lines = Map.groupBy(this.records, ({ partition }) => this.#lineOf(partition))
-    for (const [name, line] of lines) {
-      let before = name === CONTROL_PARTITION ? 0 : this.#begins - 1
+    const lines = new Map(this.records.map(({ partition }) => [this.line(partition)[0], this.line(partition)]))
+    for (const line of lines.values()) {
+      const isCutOff = this.shared && line[0]!.partition !== CONTROL_PARTITION
+      let before = isCutOff ? this.#begins - 1 : 0
       for (const { partition, sequence } of line) {
         const problem = missingRecords(before + 1, sequence - 1)
         if (sequence > before + 1) return new LogDamaged({ partition, sequence: before + 1, problem })

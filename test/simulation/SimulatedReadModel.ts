@@ -115,17 +115,19 @@ export class SimulatedReadModel {
     const register: (definitions: Parameters<ReadModel["Service"]["register"]>[0]) => ReadonlyArray<MeasureVersion> = (
       definitions,
     ) => {
+      const news = definitions.filter((definition) => !tables.holds(definition))
+      if (news.length === 0) return measures()
+      if (!has("registers in silence")) fenceLive()
       const begun = tables.checkpoints.some(({ checkpoint }) => checkpoint !== null)
       const state = begun ? "building" : "live"
       const group = begun ? `build-${tables.nextMeasureId}` : LIVE_GROUP
-      for (const definition of definitions) tables.addMeasure(definition, state, group)
+      for (const definition of news) tables.addMeasure(definition, state, group)
       for (const old of tables.measures) {
         const { name, version } = old.definition
         const newer = ({ definition }: { readonly definition: MeasureVersion["definition"] }) =>
           definition.name === name && definition.version > version
         if (old.state === state && tables.measures.some(newer)) old.state = "detached"
       }
-      if (!has("registers in silence")) fenceLive()
       return measures()
     }
 

@@ -67,12 +67,12 @@ export class Tables {
     return Math.max(0, ...this.measures.map(({ id }) => id)) + 1
   }
 
+  holds({ name, version }: MetricDefinition): boolean {
+    return this.measures.some(({ definition }) => definition.name === name && definition.version === version)
+  }
+
   addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string): void {
-    // A row that is there already takes a number all the same, as identity columns do.
-    const id = ++this.#measureId
-    const { name, version } = definition
-    const held = this.measures.some(({ definition }) => definition.name === name && definition.version === version)
-    if (!held) this.measures.push({ id, definition, state, group })
+    this.measures.push({ id: ++this.#measureId, definition, state, group })
   }
 
   rowOf(group: string, partition: number): CheckpointRow | undefined {

@@ -29,7 +29,8 @@ export const damage = (scene: Scene): void => {
       yield* write({ what: "events", events: [...renamed(tail, "unread"), ...everywhere(tail, "unread")] })
       whole = log.records.map((record) => ({ ...record }))
       // The first record of a stream may be gone by retention: then its loss says nothing.
-      damaged = random.oneOf(log.records.slice(1))
+      const [first] = log.line(0)
+      damaged = random.oneOf(log.records.filter((record) => record !== first))
       kind = hurt(scene, damaged)
       yield* write({ what: "events", events: everywhere(tail, "after") })
     }),
@@ -55,7 +56,7 @@ export const damage = (scene: Scene): void => {
   const untouched = dump(readModel.tables) === stood
   // Nothing comes after the last control fact that could miss it, but the table that a rebuild empties.
   const isLastControl = partition === CONTROL_PARTITION && log.of(partition).every((other) => other.sequence < sequence)
-  if (again === null && isLastControl && !log.shared) return
+  if (again === null && isLastControl) return
   if (again === null) books.violations.push(`a rebuild did not notice the damage at ${place}`)
   else if (!NAMES_DAMAGE.includes(again._tag))
     books.violations.push(`a rebuild called the damage at ${place} ${again._tag}: ${again.message}`)
@@ -83,7 +84,7 @@ const hurt = ({ servers: { log }, random, world, met, runAlone, books }: Scene, 
       record.bytes = record.bytes.slice(0, random.between(0, record.bytes.length - 1))
       break
     case "a record is lost": {
-      const last = log.records.at(-1) === record
+      const isEnd = log.line(record.partition).at(-1) === record
       log.records = log.records.filter((other) => other !== record)
       const proof = failureOf(
         runAlone(
@@ -91,12 +92,11 @@ const hurt = ({ servers: { log }, random, world, met, runAlone, books }: Scene, 
           EventLog.use((log) => log.prove),
         ),
       )
-      const isEnd = last || log.of(record.partition).every(({ sequence }) => sequence < record.sequence)
       if (proof === null && !isEnd) books.violations.push(`the log calls itself whole without ${place}`)
       break
     }
     case "the tail is lost":
-      log.records = log.records.slice(0, log.records.indexOf(record))
+      log.putBack(log.records.slice(0, log.records.indexOf(record)))
   }
   return kind
 }

@@ -7,15 +7,13 @@ import { failureOf, write } from "./processes.ts"
 import type { StoredRecord } from "./SimulatedLog.ts"
 
 /** Records are removed at the front, and what comes after is projected all the same, repeats of what is gone too. */
-export const retention = ({ world, servers, books, tail, random, runAlone, quiet }: Scene): void => {
+export const retention = ({ world, servers, books, tail, random, runAlone }: Scene): void => {
   const { log, readModel } = servers
-  quiet()
-  const before = log.records.filter(({ partition }) => partition !== CONTROL_PARTITION)
-  const last = Math.max(1, ...before.map(({ sequence }) => sequence))
-  const cut = random.between(2, last + 1)
+  const before = [...log.records]
+  const cut = random.between(2, (log.line(0).at(-1)?.sequence ?? 0) + 1)
   world.note(`! records before ${cut} are removed`)
   log.purgeBefore(cut)
-  const gone = before.filter(({ sequence }) => sequence < cut)
+  const gone = before.filter((record) => !log.records.includes(record))
   runAlone("writer", write({ what: "events", events: [...renamed(tail, "later"), ...sentOnce(before, gone)] }))
   const error = failureOf(
     runAlone(
@@ -29,7 +27,8 @@ export const retention = ({ world, servers, books, tail, random, runAlone, quiet
 
 /** Events of records that are gone, whose ids came once. */
 const sentOnce = (all: ReadonlyArray<StoredRecord>, gone: ReadonlyArray<StoredRecord>): ReadonlyArray<Event> => {
-  const eventsOf = (records: ReadonlyArray<StoredRecord>) => records.flatMap((record) => batchOf(record).events())
+  const eventsOf = (records: ReadonlyArray<StoredRecord>) =>
+    records.filter(({ partition }) => partition !== CONTROL_PARTITION).flatMap((record) => batchOf(record).events())
   const times = Map.groupBy(eventsOf(all), ({ id }) => id)
   return eventsOf(gone).filter(({ id }) => times.get(id)!.length === 1)
 }

@@ -129,7 +129,6 @@ class Simulation {
       tail,
       random: this.#random,
       runAlone: (name, program) => this.#runAlone(name, program),
-      quiet: () => this.#quiet(),
       met: (what) => this.#met.add(what),
     })
   }

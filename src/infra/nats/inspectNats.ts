@@ -76,8 +76,5 @@ export const inspectNats = Effect.fn("inspectNats")(function* (
   )
 })
 
-/** How long one question waits for its answer. */
-const ANSWER_MILLIS = 5000
-
 /** 0 and −1 stand for none. */
 const limitOf = (limit: number): number | null => (limit > 0 ? limit : null)
