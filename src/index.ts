@@ -1,7 +1,7 @@
 /**
  * Tidemark for programs that don't use Effect: `openTidemark` gives an embedded instance whose methods return promises.
  */
-export { openTidemark, type OpenOptions, type Tidemark } from "./app/Tidemark.ts"
+export { openTidemark, type OpenOptions, type Tidemark, type TidemarkClosed } from "./app/Tidemark.ts"
 export type {
   Alias,
   EventRejected,

@@ -1,4 +1,4 @@
-import { Effect, Exit, Layer, ManagedRuntime } from "effect"
+import { Data, Effect, Exit, Layer, ManagedRuntime } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
 import { layerStore } from "./layerStore.ts"
@@ -34,6 +34,13 @@ import {
   type Purchase,
   purchase,
 } from "./typedEvents.ts"
+
+/** A method was called after `close`. */
+export class TidemarkClosed extends Data.TaggedError("TidemarkClosed") {
+  override get message(): string {
+    return "This Tidemark was closed; nothing can be tracked or asked any more. Open it again with openTidemark."
+  }
+}
 
 export interface OpenOptions extends TrackerOptions {
   /**
@@ -88,7 +95,9 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
   const store = Layer.unwrap(Effect.map(readConfiguration({ environment: process.env, directory }), layerStore))
   const layer = Layer.mergeAll(Tracker.layer(trackerOptions), Analytics.layer).pipe(Layer.provideMerge(store))
   const runtime = ManagedRuntime.make(layer)
+  let closing: Promise<void> | undefined
   const run = async <A, E>(effect: Effect.Effect<A, E, Tracker | Analytics | Store>): Promise<A> => {
+    if (closing !== undefined) throw new TidemarkClosed()
     const exit = await runtime.runPromiseExit(effect)
     if (Exit.isSuccess(exit)) return exit.value
     throw failureOf(exit)
@@ -100,7 +109,6 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
   })
   const ask = <A, E>(question: (analytics: Analytics["Service"]) => Effect.Effect<A, E>) =>
     run(Effect.andThen(upToDate, Analytics.use(question)))
-  let closing: Promise<void> | undefined
   /** Also where a program closes what `await using` closes again. */
   const close = () => (closing ??= flushAndLetGo())
   const flushAndLetGo = async () => {

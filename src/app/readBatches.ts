@@ -43,9 +43,11 @@ export const readBatches = (
     Effect.gen(function* () {
       const log = yield* EventLog
       const verifier = chain ?? (yield* newChain(partition))
-      return openBatches(log.read(partition, after), verifier).pipe(
-        Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo),
-      )
+      // Cut off before it is opened: what is not read must not get into the chains either.
+      const records = log
+        .read(partition, after)
+        .pipe(Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo))
+      return openBatches(records, verifier)
     }),
   )
 

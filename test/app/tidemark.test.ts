@@ -160,4 +160,16 @@ describe("closing", () => {
     await opened.close()
     rmSync(other, { recursive: true })
   })
+
+  test("ends it: what is called afterwards says so", async () => {
+    const other = await here.store("closed")
+    const opened = await openTidemark({ directory: other })
+    await opened.close()
+    for (const call of [() => opened.track({ event: "late", userId: "ada" }), () => opened.activeUsers()]) {
+      await expect(call()).rejects.toMatchObject({
+        _tag: "TidemarkClosed",
+        message: expect.stringContaining("was closed"),
+      })
+    }
+  })
 })

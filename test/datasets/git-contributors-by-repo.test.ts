@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { activeUsers } from "../../src/app/query/activeUsers.ts"
 import { userDistinctId } from "../../src/domain/identity/distinctId.ts"
-import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { ReadModelQueries } from "../../src/domain/projection/ReadModelQueries.ts"
 import { dailyOf } from "../support/daily.ts"
 import {
   type Alias,
@@ -64,7 +64,9 @@ describe.skipIf(!hasShared(DATA))("git-contributors, each project by itself", ()
     it("knows who is who", async () => {
       const seen = new Set(lines.slice(1).map((line) => parseGitLine(line).user))
       expect(seen.size).toBe(users)
-      const { rows } = await store.run(ReadModel.use((model) => model.identities([...seen].map(userDistinctId))))
+      const { rows } = await store.run(
+        ReadModelQueries.use((queries) => queries.identities([...seen].map(userDistinctId))),
+      )
       const members = new Map<number, Array<string>>()
       for (const { person, distinctId } of rows) {
         members.set(person, [...(members.get(person) ?? []), distinctId.slice("u:".length)])

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { recordDefinitions } from "../../src/app/control.ts"
 import type { Imported } from "../../src/app/importEvents.ts"
-import type { Projected } from "../../src/app/Projector.ts"
+import type { Projected } from "../../src/app/projection/Projector.ts"
 import { activeUsers } from "../../src/app/query/activeUsers.ts"
 import { events } from "../../src/app/query/events.ts"
 import { funnel } from "../../src/app/query/funnel.ts"

@@ -10,7 +10,7 @@ import { explained } from "../../src/infra/sql/explained.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import { eventually } from "../support/eventually.ts"
 import { type PostgresServer, startPostgres } from "../support/postgresServer.ts"
-import { plainStep } from "../support/steps.ts"
+import { PLAIN_CHANGES, plainStep } from "../support/steps.ts"
 import { startProxy, type TcpProxy } from "../support/tcpProxy.ts"
 
 /** What goes wrong with a server that was reached: each failure is typed, says if it may be tried again, and harms nothing. */
@@ -48,7 +48,15 @@ const sql = Effect.flatMap(SqlClient.SqlClient, Effect.succeed)
 const statement = (text: string) =>
   Effect.flatMap(SqlClient.SqlClient, (client) => client.unsafe<Record<string, unknown>>(text))
 const checkpoint = ReadModel.use((model) => model.checkpoint(LIVE_GROUP, 0))
-const commit = (sequence: number) => ReadModel.use((model) => model.commit(plainStep(sequence)))
+/** The epoch of the claim that the first step of a test makes. */
+let epoch = 0
+const commit = (sequence: number) =>
+  ReadModel.use((model) =>
+    Effect.gen(function* () {
+      if (sequence === 1) epoch = (yield* model.claim(LIVE_GROUP, 0, "test")).epoch
+      yield* model.commit(plainStep(sequence, epoch), () => Effect.succeed(PLAIN_CHANGES))
+    }),
+  )
 const inTransaction = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(SqlClient.SqlClient, (client) => client.withTransaction(effect))
 const backend = Effect.map(statement("SELECT pg_backend_pid() AS pid"), (rows) => rows[0]!["pid"] as number)
@@ -380,6 +388,22 @@ describe("the pool", () => {
       expect(await sleeping()).toBe(0)
     }
     expect(await runPromise(backend)).toBe(before)
+  })
+
+  test("an interrupted statement on a network that stalls is left", async () => {
+    const { runPromise, runFork } = open({ poolSize: 1 })
+    const before = await runPromise(backend)
+    const fiber = runFork(statement("SELECT pg_sleep(60)"))
+    await eventually("it sleeps", async () => (await sleeping()) === 1)
+    proxy.stall()
+    try {
+      await Effect.runPromise(Fiber.interrupt(fiber))
+    } finally {
+      proxy.resume()
+    }
+    expect(await runPromise(backend)).not.toBe(before)
+    await server.query(`SELECT pg_terminate_backend(${before})`)
+    await eventually("it no longer sleeps", async () => (await sleeping()) === 0)
   })
 
   test("a fiber interrupted while it waits for a connection takes none", async () => {

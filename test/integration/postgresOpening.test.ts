@@ -8,6 +8,8 @@ import type { PostgresUnavailable } from "../../src/infra/postgres/errors.ts"
 import { tooOld } from "../../src/infra/postgres/openServer.ts"
 import type { PostgresOptions } from "../../src/infra/postgres/options.ts"
 import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
+import { SCHEMA_VERSION } from "../../src/infra/sql/migrations.ts"
+import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import { freePort } from "../support/freePort.ts"
 import { PASSWORD, type PostgresServer, startPostgres } from "../support/postgresServer.ts"
 
@@ -205,6 +207,16 @@ describe("the schema", () => {
       [1, 2, 3, 4].map(() => answer(server.url(), sql, { schema: "new_one", poolSize: 1 })),
     )
     expect(opened).toEqual([1, 2, 3, 4].map(() => [{ schema: "new_one" }]))
+  })
+
+  test("gets its tables once, when many begin at once", async () => {
+    const open = () => {
+      const client = layerPostgres({ url: Redacted.make(server.url()), schema: "fresh", poolSize: 1 })
+      const counted = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT count(*) AS count FROM migrations`)
+      return Effect.runPromise(counted.pipe(Effect.provide(layerSqlReadModel.pipe(Layer.provideMerge(client)))))
+    }
+    const opened = await Promise.all([1, 2, 3, 4].map(open))
+    expect(opened).toEqual([1, 2, 3, 4].map(() => [{ count: SCHEMA_VERSION }]))
   })
 
   test("can't be made by a role without rights", async () => {

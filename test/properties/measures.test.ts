@@ -13,7 +13,7 @@ import {
   joinFacts,
   splitFact,
 } from "../../src/domain/measure/Fact.ts"
-import type { Measure } from "../../src/domain/measure/Measure.ts"
+import type { Emit, Measure } from "../../src/domain/measure/Measure.ts"
 import {
   decodePoints,
   EMPTY_POINTS,
@@ -183,6 +183,27 @@ const project = (
   packing: Packing = PACKED_WHOLE,
 ): MemoryReadModel => projectEvents(events, settings, [measureOf(definition, settings)], packing)
 
+/** Sums what a measure emits; cells that come to nothing are absent. */
+const netOf = (emitAll: (subtract: Emit, add: Emit) => void): ReadonlyMap<string, number> => {
+  const net = new Map<string, number>()
+  const add: Emit = (day, item, stat, amount) => {
+    const key = JSON.stringify([day, item, stat])
+    net.set(key, (net.get(key) ?? 0) + amount)
+  }
+  emitAll((day, item, stat, amount) => add(day, item, stat, -amount), add)
+  return new Map([...net].filter(([, amount]) => amount !== 0).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+const changeOf = (measure: Measure, before: Fact, after: Fact): ReadonlyMap<string, number> =>
+  netOf((subtract, add) => measure.contributeChange(before, after, subtract, add))
+
+/** The same by its definition. */
+const wholeChangeOf = (measure: Measure, before: Fact, after: Fact): ReadonlyMap<string, number> =>
+  netOf((subtract, add) => {
+    measure.contribute(before, subtract)
+    measure.contribute(after, add)
+  })
+
 /** Compares maps quickly; a difference is shown by vitest. */
 const expectSame = (actual: ReadonlyMap<string, unknown>, expected: ReadonlyMap<string, unknown>): void => {
   if (JSON.stringify([...actual]) === JSON.stringify([...expected])) return
@@ -301,6 +322,55 @@ describe.each(MEASURES)("%s", (name, arbDefinition) => {
           from,
           observe(({ time }) => time >= instant),
         )
+      }),
+      { numRuns: RUNS_PURE },
+    )
+  })
+
+  test("the change of a contribution is what is gone and what has come, whatever the facts before and after", () => {
+    const arb = fc.record({
+      history: arbHistory({ maxLength: 14 }),
+      parts: fc.array(fc.integer({ min: 0, max: 7 }), { minLength: 14, maxLength: 14 }),
+      definition: arbDefinition,
+      device: fc.boolean(),
+    })
+    fc.assert(
+      fc.property(arb, ({ history, parts, definition, device }) => {
+        const measure = measureOf(definition, history.settings)
+        const part = (bits: number, events: ReadonlyArray<Event> = history.events): Fact =>
+          observeAll(
+            measure,
+            [...events.entries()].filter(([place]) => (parts[place]! & bits) !== 0),
+            zoneOf(history.settings),
+            device || measure.keepsPoints,
+          )
+        const [one, other, gained] = [part(1), part(2), part(4)] as const
+        // At the same moments something else: what looks alike and is not.
+        const alike = part(
+          1,
+          history.events.map((event, place, all) => ({ ...all[(place + 1) % all.length]!, time: event.time })),
+        )
+        const both = joinFacts(one, other)
+        // What a step mostly does; then a merge and its undoing; then what no step does, and what begins or ends.
+        for (const [before, after] of [
+          [one, joinFacts(one, gained)],
+          [one, both],
+          [both, one],
+          [one, other],
+          [one, alike],
+          [EMPTY_FACT, one],
+          [one, EMPTY_FACT],
+          [one, one],
+        ] as const) {
+          expectSame(changeOf(measure, before, after), wholeChangeOf(measure, before, after))
+        }
+        // Of a measure that contributes month by month a step looks only at the months that it adds to.
+        if (measure.reach === "month") {
+          const months = new Set([...gained.values()].map(({ month }) => month))
+          const within = (fact: Fact): Fact => new Map([...fact].filter(([, { month }]) => months.has(month)))
+          const after = joinFacts(one, gained)
+          expectSame(changeOf(measure, within(one), within(after)), wholeChangeOf(measure, one, after))
+        }
       }),
       { numRuns: RUNS_PURE },
     )

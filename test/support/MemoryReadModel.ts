@@ -12,7 +12,7 @@ import {
   formatDecimal,
   parseDecimal,
 } from "../../src/domain/measure/decimal.ts"
-import { type Fact, factKey, type FactRow } from "../../src/domain/measure/Fact.ts"
+import { type Fact, factKey, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
 import type { Measure } from "../../src/domain/measure/Measure.ts"
 import type { OracleInput } from "../../src/domain/oracle/oracle.ts"
 import {
@@ -89,18 +89,23 @@ export class MemoryReadModel {
     }
     if (fold.failures.length > 0) throw new Error(`a measure failed: ${JSON.stringify(fold.failures)}`)
     const resolved = resolveIdentities(fold, this.#identitiesOf([...fold.gathered.keys()]))
-    const needed = factsNeeded(fold, resolved)
-    const known = this.#facts.map((facts) => new Map(needed.flatMap((key) => entry(key, facts.get(key)))))
+    const { whole, gaining, months } = factsNeeded(fold, resolved)
+    const known = this.#facts.map((facts, m) => {
+      const within = this.#measures[m]!.reach === "month" ? new Set(months) : null
+      return new Map([
+        ...whole.flatMap((key) => entry(key, facts.get(key), null)),
+        ...gaining.flatMap((key) => entry(key, facts.get(key), within)),
+      ])
+    })
     const changes = completeStep(fold, resolved, known, this.#settings.mergeWindowMillis, this.#zone)
 
     for (const row of changes.identities) this.#identities.set(row.key, row)
     for (const statement of changes.statements) this.#statements.set(pairKey(statement), statement)
     changes.measures.forEach(({ facts, cells }, m) => {
-      for (const { key, upserts, deletes } of facts) {
-        const rows = this.#facts[m]!.get(key) ?? new Map<string, FactRow>()
-        for (const row of deletes) rows.delete(factKey(row.value, row.month))
-        for (const row of upserts) rows.set(factKey(row.value, row.month), row)
-        if (rows.size > 0) this.#facts[m]!.set(key, rows)
+      for (const { key, rows, replaces } of facts) {
+        const held = replaces ? undefined : this.#facts[m]!.get(key)
+        const fact = joinFacts(held ?? new Map(), new Map(rows.map((row) => [factKey(row.value, row.month), row])))
+        if (fact.size > 0) this.#facts[m]!.set(key, new Map(fact))
         else this.#facts[m]!.delete(key)
       }
       applyDeltas(this.#cells[m]!, cells)
@@ -169,7 +174,8 @@ export class MemoryReadModel {
     const statements = [...this.#statements.values()].filter(
       ({ first, second }) => users.has(userDistinctId(first)) || users.has(userDistinctId(second)),
     )
-    return { rows, statements, nextKey: Math.max(0, ...this.#identities.keys()) + 1 }
+    const next = Math.max(0, ...this.#identities.keys()) + 1
+    return { rows, statements, newKeys: distinctIds.map((_, n) => next + n) }
   }
 
   #findDuplicates(partition: number, sequence: number, batch: Batch): ReadonlySet<number> {
@@ -197,8 +203,13 @@ export class MemoryReadModel {
   }
 }
 
-const entry = (key: number, fact: Fact | undefined): ReadonlyArray<readonly [number, Fact]> =>
-  fact === undefined ? [] : [[key, new Map(fact)]]
+/** A fact as it would be loaded: all of it, or the rows of some months. */
+const entry = (
+  key: number,
+  fact: Fact | undefined,
+  months: ReadonlySet<number> | null,
+): ReadonlyArray<readonly [number, Fact]> =>
+  fact === undefined ? [] : [[key, new Map([...fact].filter(([, { month }]) => months === null || months.has(month)))]]
 
 const nameOf = ({ distinctId, older }: Identity): string => (older ? `${distinctId}#older` : distinctId)
 

@@ -11,6 +11,8 @@ export interface NatsServer {
   readonly port: number
   /** Where JetStream keeps its files. */
   readonly storeDirectory: string
+  /** The last lines that it wrote to its log since it was started. */
+  readonly log: () => string
   /** Ends it as an operator would, with all written. */
   readonly stop: () => Promise<void>
   /** Ends it as a crash would. */
@@ -64,7 +66,12 @@ const freePort = (): Promise<number> =>
 export const startNatsServer = async (options: NatsServerOptions = {}): Promise<NatsServer> => {
   const port = await freePort()
   const server = makeServer(port, (directory) => configOf(port, directory, options), options.program)
-  await server.start()
+  try {
+    await server.start()
+  } catch (cause) {
+    await server.close()
+    throw cause
+  }
   return server
 }
 
@@ -109,6 +116,7 @@ const makeServer = (port: number, config: (directory: string) => string, program
   const directory = mkdtempSync(join(tmpdir(), "tidemark-nats-"))
   const configFile = join(directory, "server.conf")
   let child: ChildProcess | null = null
+  let log = ""
 
   const start = async (): Promise<void> => {
     writeFileSync(configFile, config(directory))
@@ -117,7 +125,7 @@ const makeServer = (port: number, config: (directory: string) => string, program
     })
     child = started
     running.add(started)
-    let log = ""
+    log = ""
     await new Promise<void>((resolve, reject) => {
       started.once("error", reject)
       started.once("exit", (code) => {
@@ -144,6 +152,7 @@ const makeServer = (port: number, config: (directory: string) => string, program
     url: `nats://127.0.0.1:${port}`,
     port,
     storeDirectory: join(directory, "store"),
+    log: () => log,
     start,
     stop: () => end("SIGTERM"),
     kill: () => end("SIGKILL"),

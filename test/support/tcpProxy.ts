@@ -10,7 +10,7 @@ export interface TcpProxy {
   readonly connections: () => number
   /** Breaks every connection. */
   readonly drop: () => void
-  /** Delivers nothing until `resume`; connections stay open. */
+  /** Delivers nothing until `resume`, also on new connections; all stay open. */
   readonly stall: () => void
   readonly resume: () => void
   /**
@@ -23,6 +23,7 @@ export interface TcpProxy {
 
 export const startProxy = async (target: number): Promise<TcpProxy> => {
   const sockets = new Set<Socket>()
+  let stalled = false
   let cut: { readonly text: string; readonly when: "before" | "after" } | undefined
 
   const listener = createServer((client) => {
@@ -35,6 +36,7 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
     for (const socket of [client, server]) {
       sockets.add(socket)
       socket.setNoDelay(true)
+      if (stalled) socket.pause()
       socket.on("error", breakOff)
       socket.on("close", () => {
         sockets.delete(socket)
@@ -62,8 +64,14 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
     port: (listener.address() as AddressInfo).port,
     connections: () => sockets.size / 2,
     drop: () => sockets.forEach((socket) => socket.resetAndDestroy()),
-    stall: () => sockets.forEach((socket) => socket.pause()),
-    resume: () => sockets.forEach((socket) => socket.resume()),
+    stall: () => {
+      stalled = true
+      for (const socket of sockets) socket.pause()
+    },
+    resume: () => {
+      stalled = false
+      for (const socket of sockets) socket.resume()
+    },
     cutAt: (text, when) => {
       cut = { text, when }
     },

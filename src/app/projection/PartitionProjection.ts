@@ -3,14 +3,15 @@ import { CHAIN_MEMORY_MILLIS, ChainVerifier } from "../../domain/log/ChainVerifi
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { type DedupeEntry, DedupeIndex } from "../../domain/projection/DedupeIndex.ts"
+import { CheckpointConflict } from "../../domain/projection/errors.ts"
 import { Fold, type FoldCounts } from "../../domain/projection/Fold.ts"
 import { type Checkpoint, LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
-import type { Settings } from "../../domain/settings.ts"
+import { sameSettings, type Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { findDuplicates, makeBatchReader } from "../findDuplicates.ts"
 import type { OpenedBatch } from "../readBatches.ts"
 import { newChain } from "../readBatches.ts"
-import type { Group } from "./groups.ts"
+import { type Group, membersOf } from "./groups.ts"
 import { NOTHING_KNOWN, settle } from "./settle.ts"
 import { stepEvents } from "./stepMetrics.ts"
 
@@ -42,10 +43,18 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   const { epoch, checkpoint: claimed } = yield* readModel.claim(group.name, partition, owner)
   let checkpoint = claimed
 
+  // The plan was read before the claim. Until then somebody may have emptied the tables for other settings, or ended the
+  // build; from the claim on, whoever does so takes the claim away too.
+  if (!(yield* isStillPlanned(group, settings))) {
+    return yield* new CheckpointConflict({ group: group.name, partition, expected: claimed?.position ?? null, epoch })
+  }
+
   // The default group decides what is a duplicate; the others count what it counted.
   const decides = group.name === LIVE_GROUP
   const counted = decides ? null : yield* readModel.duplicates(partition)
-  const revises = decides && claimed !== null
+  const published = new Set(
+    decides && claimed !== null ? group.measures.filter(({ follows }) => !follows).map(({ id }) => id) : [],
+  )
   const dedupe = new DedupeIndex(settings.dedupeHorizonMillis)
   // Loaded with the first new batch: most calls of a program that asks often find none.
   let dedupeLoaded = !decides || claimed === null
@@ -114,7 +123,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
         dedupeFrom: dedupe.horizonAt(logTime),
         duplicates: draft.duplicates,
         failures: fold.failures,
-        revises,
+        revises: (measure) => published.has(measure),
       },
       (known) => settle(fold, known, group, settings.mergeWindowMillis, zone),
     )
@@ -135,6 +144,27 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
     /** Where the projection stands: what is committed. */
     checkpoint: () => checkpoint,
   }
+})
+
+/** Whether the read model is still under these settings, and the group still stands for the same measures. */
+const isStillPlanned = Effect.fnUntraced(function* (group: Group, settings: Settings) {
+  const readModel = yield* ReadModel
+  const held = yield* readModel.settings
+  if (held === null || !sameSettings(held, settings)) return false
+  const versions = membersOf(group.name, yield* readModel.measures)
+  return (
+    versions.length === group.measures.length &&
+    group.measures.every(({ id, measure, follows }, n) => {
+      const { name, version } = measure.definition
+      const found = versions[n]!
+      return (
+        found.id === id &&
+        found.definition.name === name &&
+        found.definition.version === version &&
+        (found.state === "building") === (follows || group.name !== LIVE_GROUP)
+      )
+    })
+  )
 })
 
 export type PartitionProjection = Effect.Success<ReturnType<typeof claimPartition>>

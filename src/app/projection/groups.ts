@@ -20,6 +20,12 @@ export interface Group {
   readonly measures: ReadonlyArray<GroupMeasure>
 }
 
+/** The measure versions that a group stands for, in order: the default group moves those being built too, for who is who. */
+export const membersOf = (group: string, versions: ReadonlyArray<MeasureVersion>): ReadonlyArray<MeasureVersion> =>
+  group === LIVE_GROUP
+    ? versions
+    : versions.filter((version) => version.state === "building" && version.group === group)
+
 /** The default group: all live metrics, and with them those being built, for who is who. */
 export const liveGroup = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZone): Group => ({
   name: LIVE_GROUP,

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
+import { EventLog } from "../../domain/log/EventLog.ts"
 import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { sameSettings, type Settings } from "../../domain/settings.ts"
 import type { LogEnd } from "../../domain/projection/ReadModel.ts"
@@ -16,11 +17,14 @@ export interface Plan {
 }
 
 /**
- * Brings the read model in line with the control facts of the log: proves that it was made from this log, empties it when
- * the settings are others, and registers metrics that are new.
+ * Brings the read model in line with the control facts of the log: proves that the log is whole and that the read model was
+ * made from it, empties it when the settings are others, and registers metrics that are new.
  */
 export const prepare = Effect.gen(function* () {
+  const log = yield* EventLog
   const readModel = yield* ReadModel
+  // The last batch of a writer's chain can be lost without a trace in any chain.
+  yield* log.prove
   const control = yield* readControl
   const held = yield* readModel.settings
   yield* provePositions

@@ -7,6 +7,7 @@ import type { Operations } from "../../domain/projection/Operations.ts"
 import { layerCluster, newWorkerName } from "./cluster.ts"
 import { coordinator } from "./coordinator.ts"
 import { partitionActor } from "./partitionActor.ts"
+import { StepRoom } from "./StepRoom.ts"
 import { Watch } from "./Watch.ts"
 import { WorkerState } from "./WorkerState.ts"
 
@@ -40,5 +41,5 @@ export const layerWorkerAlone: Layer.Layer<Worker, never, Needs> = Layer.effectD
 ).pipe(Layer.provideMerge(layerShared(newWorkerName())))
 
 function layerShared(name: string) {
-  return Watch.layer.pipe(Layer.provideMerge(WorkerState.layer(name)))
+  return Layer.merge(Watch.layer, StepRoom.layer).pipe(Layer.provideMerge(WorkerState.layer(name)))
 }

@@ -2,7 +2,7 @@ import { Result } from "effect"
 import type { Batch } from "./batch.ts"
 import { LogDamaged } from "./errors.ts"
 
-/** The last batch seen of each writer: its number, its checksum, and its log time in ms. */
+/** The last batch seen of each writer: its number, its checksum, and its log time in ms; those seen last come last. */
 export type ChainState = Readonly<Record<string, ChainEnd>>
 
 interface ChainEnd {
@@ -13,6 +13,9 @@ interface ChainEnd {
 
 /** How long after its last batch a chain is remembered, in ms of log time, where writers come and go. */
 export const CHAIN_MEMORY_MILLIS = 7 * 86_400_000
+
+/** Chains that are remembered however old they seem: one wrong clock must not make all others forgotten. */
+const CHAINS_KEPT = 64
 
 /**
  * Follows the chains of all writers in one partition, record by record: every writer numbers its batches and names the
@@ -50,13 +53,21 @@ export class ChainVerifier {
     if (previous !== (last?.sum ?? "")) {
       return damaged(`batch ${number} of writer ${writer} follows another batch ${number - 1} than the one in this log`)
     }
+    this.#last.delete(writer)
     this.#last.set(writer, { number, sum: batch.sum, loggedAt })
     return Result.succeed(undefined)
   }
 
-  /** Forgets chains whose last batch was logged before an instant (ms): their writers have new ids by then. */
+  /**
+   * Forgets chains whose last batch was logged before an instant (ms): their writers have new ids by then. The last few
+   * are kept all the same, since clocks of writers may be days apart.
+   */
   forgetBefore(instant: number): void {
-    for (const [writer, { loggedAt }] of this.#last) if (loggedAt < instant) this.#last.delete(writer)
+    let others = this.#last.size - CHAINS_KEPT
+    for (const [writer, { loggedAt }] of this.#last) {
+      if (others-- <= 0) return
+      if (loggedAt < instant) this.#last.delete(writer)
+    }
   }
 
   get state(): ChainState {

@@ -67,8 +67,11 @@ export interface Step {
   /** Places of duplicates by batch, so that readers of the log skip what was not counted. */
   readonly duplicates: ReadonlyArray<{ readonly sequence: number; readonly places: ReadonlyArray<number> }>
   readonly failures: ReadonlyArray<FoldFailure>
-  /** Whether cells that change were published before: not while a group is projected for the first time. */
-  readonly revises: boolean
+  /**
+   * Whether the cells of a measure that change were published before: not while a group is projected for the first time,
+   * nor for measures that are still being built.
+   */
+  readonly revises: (measure: number) => boolean
 }
 
 /** How much a step needs of the facts of persons that only gain: see `Measure.reach`; `none` when it observes nothing. */
@@ -126,7 +129,8 @@ export class ReadModel extends Context.Service<
     ) => Effect.Effect<void, CheckpointConflict | ReadModelUnavailable>
     /**
      * Registers metric versions to be built together, by a group of their own; those already known are left alone, and older
-     * ones still building end. While nothing is projected yet they are live at once.
+     * ones still building end. While nothing is projected yet they are live at once. Owners of the default group must
+     * claim anew, since it has other measures now, or moves those being built when persons turn out to be others.
      */
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,

@@ -1,9 +1,16 @@
-import type { JetStreamManager, MsgRequest, StoredMsg, StreamInfo, StreamInfoRequestOptions } from "@nats-io/jetstream"
+import type {
+  JetStreamClient,
+  JetStreamManager,
+  MsgRequest,
+  StoredMsg,
+  StreamInfo,
+  StreamInfoRequestOptions,
+} from "@nats-io/jetstream"
 import { type Duration, Effect, Schedule } from "effect"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { call, unavailable, whileAway } from "./jetStreamCall.ts"
+import { unavailable, whileAway } from "./jetStreamCall.ts"
 import type { Connection } from "./NatsConnection.ts"
 import { identityOf, type LogIdentity, partitionOfSubject, subjectOf } from "./streamConfig.ts"
 
@@ -30,6 +37,7 @@ export interface LogStreamOptions {
 export class LogStream {
   readonly connection: Connection
   readonly manager: JetStreamManager
+  readonly client: JetStreamClient
   readonly name: string
   readonly identity: LogIdentity
   readonly patience: Duration.Duration
@@ -43,6 +51,7 @@ export class LogStream {
   constructor({ connection, manager, project, opened, patience }: LogStreamOptions) {
     this.connection = connection
     this.manager = manager
+    this.client = manager.jetstream()
     this.name = opened.config.name
     this.identity = identityOf(opened.config)!
     this.patience = patience
@@ -91,14 +100,16 @@ export class LogStream {
       // What is acknowledged while the question is under way need not be in the answer.
       const floor = this.#seen
       const losses = this.#losses
-      const info = yield* call(() => this.manager.streams.info(this.name, details)).pipe(
-        whileAway(this.patience),
-        Effect.mapError((failure) =>
-          failure.kind === "noStream"
-            ? damaged(floor, `the stream ${this.name} is gone: it was deleted`)
-            : unavailable("read the log")(failure),
-        ),
-      )
+      const info = yield* this.connection
+        .call(() => this.manager.streams.info(this.name, details))
+        .pipe(
+          whileAway(this.patience),
+          Effect.mapError((failure) =>
+            failure.kind === "noStream"
+              ? damaged(floor, `the stream ${this.name} is gone: it was deleted`)
+              : unavailable("read the log")(failure),
+          ),
+        )
       const { incarnation } = this.identity
       const found = identityOf(info.config)?.incarnation ?? "no log of Tidemark"
       const last = info.state.last_seq
@@ -117,10 +128,9 @@ export class LogStream {
   }
 
   #message(query: MsgRequest): Effect.Effect<StoredMsg | null, LogUnavailable> {
-    return call(() => this.manager.streams.getMessage(this.name, query)).pipe(
-      whileAway(this.patience),
-      Effect.mapError(unavailable("read the log")),
-    )
+    return this.connection
+      .call(() => this.manager.streams.getMessage(this.name, query))
+      .pipe(whileAway(this.patience), Effect.mapError(unavailable("read the log")))
   }
 
   #position({ subject, seq: sequence, header }: StoredMsg): Position {
@@ -136,10 +146,11 @@ export class LogStream {
     )
   }
 
-  /** How many records the server counts, by partition; those that have none are left out. */
-  counts(subject = this.subjectOf(0).replace(/0$/, "*")) {
+  /** Looks at the stream, and how many records the server counts, by partition; those that have none are left out. */
+  counts(partition: number | null) {
+    const subject = partition === null ? `tidemark.${this.#project}.*` : this.subjectOf(partition)
     return Effect.map(
-      this.inspect(null, { subjects_filter: subject }),
+      this.inspect(partition, { subjects_filter: subject }),
       ({ state }): ReadonlyMap<number, number> =>
         new Map(
           Object.entries(state.subjects ?? {}).map(([subject, records]) => [
@@ -156,7 +167,7 @@ export class LogStream {
       const subject = this.subjectOf(partition)
       const last = yield* this.#message({ last_by_subj: subject })
       if (last !== null) return this.#position(last)
-      const records = (yield* this.counts(subject)).get(partition) ?? 0
+      const records = (yield* this.counts(partition)).get(partition) ?? 0
       if (records === 0) return null
       // One may have come in between; if not, the server counts what it can't give.
       const again = yield* this.#message({ last_by_subj: subject })

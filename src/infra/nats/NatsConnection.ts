@@ -12,8 +12,9 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from "@nats-io/transport-node"
-import { Effect, Redacted, type Scope, Stream } from "effect"
+import { Effect, Latch, Redacted, type Scope, Stream } from "effect"
 import { BadNatsOptions, NatsRefused, NatsServerUnfit, NatsUnreachable } from "./errors.ts"
+import { call, CallFailed } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
 import { versionProblem } from "./serverVersion.ts"
 
@@ -37,8 +38,15 @@ export type ConnectError = BadNatsOptions | NatsUnreachable | NatsRefused | Nats
 /** A connection, and news of its loss for those who must not sleep over it. */
 export interface Connection {
   readonly nats: NatsConnection
+  /** How long a call waits for its answer, and for a connection to be made on. */
+  readonly answerMillis: number
   /** Calls back at every loss of the connection, until the returned function is called. */
   readonly onLost: (listener: () => void) => () => void
+  /**
+   * Makes a call that waits for an answer. While the connection is lost it is not made, since the client would drop it;
+   * when the connection is lost it fails at once, since no answer will come.
+   */
+  readonly call: <A>(run: () => Promise<A>) => Effect.Effect<A, CallFailed>
 }
 
 /** How long one server is given to answer. */
@@ -53,6 +61,7 @@ const RECONNECT_MILLIS = 250
  */
 export const openNats = Effect.fn("openNats")(function* (
   options: NatsOptions,
+  answerMillis: number,
 ): Effect.fn.Return<Connection, ConnectError, Scope.Scope> {
   const { servers, tls, login } = yield* readServers(options)
   const signIn = yield* readSignIn(options, login)
@@ -79,23 +88,43 @@ export const openNats = Effect.fn("openNats")(function* (
     return yield* new NatsServerUnfit({ server: nats.getServer(), problem, remedy: "Upgrade the server" })
   }
   const listeners = new Set<() => void>()
+  const onLost = (listener: () => void) => {
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+  /** Open while a call may be made. A closed connection lets it be made too: it then fails, and says so. */
+  const usable = Latch.makeUnsafe(true)
+  const follow = ({ type }: Status): void => {
+    if (type === "reconnect" || type === "close") usable.openUnsafe()
+    if (type !== "disconnect") return
+    usable.closeUnsafe()
+    for (const listener of listeners) listener()
+  }
   yield* Stream.fromAsyncIterable(nats.status(), (cause) => cause).pipe(
     Stream.runForEach((status) =>
-      Effect.suspend(() => {
-        if (status.type === "disconnect") for (const listener of listeners) listener()
-        return countStatus(status)
-      }),
+      Effect.andThen(
+        Effect.sync(() => follow(status)),
+        countStatus(status),
+      ),
     ),
     // The events end with the connection.
     Effect.ignore,
     Effect.forkScoped,
   )
+  const lost = new CallFailed({ kind: "away", reason: "the connection was lost", code: 0 })
+  const untilLost = Effect.callback<never, CallFailed>((resume) => {
+    const forget = onLost(() => resume(Effect.fail(lost)))
+    return Effect.sync(forget)
+  })
   return {
     nats,
-    onLost: (listener) => {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    answerMillis,
+    onLost,
+    call: (run) =>
+      usable.await.pipe(
+        Effect.timeoutOrElse({ duration: answerMillis, orElse: () => Effect.fail(lost) }),
+        Effect.andThen(Effect.raceFirst(call(run), untilLost)),
+      ),
   }
 })
 
@@ -250,5 +279,8 @@ const unreachableReason = (error: Error): string => {
     return `its TLS certificate is not trusted (${code}); give the authority that signed it as tls.ca`
   }
   if (error instanceof errors.TimeoutError) return `no answer within ${CONNECT_MILLIS / 1000} s`
+  // What the client says of these reads like a defect of this program.
+  if (error.message === "unexpected response from server") return "what answers there is no NATS server"
+  if (error.message === "server does not support 'tls'") return "the server has no TLS"
   return code === undefined ? error.message : `${error.message} (${code})`
 }

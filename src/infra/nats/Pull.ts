@@ -2,7 +2,7 @@ import type { JetStreamManager } from "@nats-io/jetstream"
 import { AckPolicy, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream"
 import { createInbox, type Msg, nanos } from "@nats-io/transport-node"
 import { Data, Duration, Effect, Latch, type Scope } from "effect"
-import { call, type CallFailed } from "./jetStreamCall.ts"
+import type { CallFailed } from "./jetStreamCall.ts"
 import { BATCH_ID_HEADER } from "./LogStream.ts"
 import type { Connection } from "./NatsConnection.ts"
 
@@ -13,7 +13,7 @@ const PULL_BYTES = 4 * 1024 * 1024
 const PULL_RECORDS = 4096
 
 /** How long the server may take beyond the end of a pull to say that it ended. */
-const GRACE = Duration.seconds(5)
+const GRACE = Duration.seconds(2)
 
 /** The server forgets a consumer that nobody has pulled from for so long. */
 const FORGOTTEN_AFTER = Duration.minutes(5)
@@ -57,7 +57,7 @@ export const openPull = (
   Effect.gen(function* () {
     const { nats } = connection
     const consumer = yield* Effect.acquireRelease(
-      call(async () => {
+      connection.call(async () => {
         const { name } = await manager.consumers.add(options.stream, {
           ack_policy: AckPolicy.None,
           deliver_policy: DeliverPolicy.StartSequence,

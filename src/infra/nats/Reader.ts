@@ -1,13 +1,16 @@
 import { Duration, Effect, Exit, Scope } from "effect"
-import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
+import { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
 import { PAUSES, unavailable, whileAway } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
 import type { LogStream } from "./LogStream.ts"
 import { type Delivered, type DeliveryBroken, openPull, type Pull } from "./Pull.ts"
 
-/** Deliveries begun in a row that bring nothing, until a reader believes that the server can't give what it has. */
+/** Deliveries in a row that bring nothing, until a reader believes that the server can't give what it has. */
 const FRUITLESS_MAX = 3
+
+/** Deliveries in a row that break without a word, while other calls are answered. */
+const BROKEN_MAX = 5
 
 export interface ReaderOptions {
   readonly partition: number
@@ -31,10 +34,14 @@ export const openReader = (
   { partition, after, end }: ReaderOptions,
 ): Effect.Effect<Reader, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const readerScope = yield* Effect.scope
     let position = after
     let last: LogRecord | null = null
     let delivery: { readonly pull: Pull; readonly scope: Scope.Closeable } | null = null
     let fruitless = 0
+    let broken = 0
+    /** How many records the partition had when nothing was found to come after this place; null when not asked yet. */
+    let settledAt: number | null = null
 
     const endDelivery = Effect.suspend(() => {
       if (delivery === null) return Effect.void
@@ -42,7 +49,6 @@ export const openReader = (
       delivery = null
       return Scope.close(scope, Exit.void)
     })
-    yield* Effect.addFinalizer(() => endDelivery)
 
     const damaged = (problem: string) => new LogDamaged({ partition, sequence: position, problem })
 
@@ -68,7 +74,7 @@ export const openReader = (
 
     const beginDelivery = Effect.gen(function* () {
       yield* proveLast
-      const scope = yield* Scope.make()
+      const scope = yield* Scope.fork(readerScope)
       const pull = yield* openPull(stream.connection, stream.manager, {
         stream: stream.name,
         subject: stream.subjectOf(partition),
@@ -86,9 +92,14 @@ export const openReader = (
 
     /** A delivery brings nothing: because there is nothing, or because the server can't give what it has. */
     const settle = Effect.gen(function* () {
-      yield* stream.inspect(partition)
+      const records = (yield* stream.counts(partition)).get(partition) ?? 0
+      // The last record itself is fetched once, and not by every pull of a partition where nothing happens.
+      if (records === settledAt) return "nothing" as const
       const stored = (yield* stream.last(partition))?.sequence ?? 0
-      if (stored <= position || (end !== null && position >= end)) return "nothing" as const
+      if (stored <= position) {
+        settledAt = records
+        return "nothing" as const
+      }
       fruitless++
       if (fruitless >= FRUITLESS_MAX) {
         return yield* damaged(`the server has records of this partition up to ${stored} and can't give the next one`)
@@ -103,6 +114,11 @@ export const openReader = (
         yield* endDelivery
         yield* count("readerResets")
         if (reason === "heartbeatMissed") yield* count("heartbeatsMissed")
+        broken++
+        if (broken < BROKEN_MAX) return
+        broken = 0
+        const problem = `the server answers and delivers nothing; this user must be allowed to publish to $JS.API.CONSUMER.MSG.NEXT.${stream.name}.> and to subscribe to _INBOX.>`
+        return yield* new LogUnavailable({ attempted: "read the log", reason: problem, retryable: true })
       })
 
     const toRecord = ({ sequence, batchId, bytes }: Delivered): LogRecord => ({
@@ -118,9 +134,12 @@ export const openReader = (
         if (taken._tag === "Failure") {
           yield* reset(taken.failure)
         } else if (taken.success.length === 0) {
+          broken = 0
           if ((yield* settle) === "nothing" && end !== null) return []
         } else {
           fruitless = 0
+          broken = 0
+          settledAt = null
           const all = taken.success.map(toRecord)
           position = all[all.length - 1]!.position.sequence
           last = all[all.length - 1]!

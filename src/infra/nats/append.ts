@@ -3,58 +3,60 @@ import { Effect, Semaphore } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { call, CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
+import { CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
 import type { LogStream } from "./LogStream.ts"
 
 /** Batches sent and not yet acknowledged, over all partitions. */
 const IN_FLIGHT_MAX = 32
 
-/** How long one attempt waits for its acknowledgement. */
-const ACK_MILLIS = 5000
-
 /**
  * Appends batches, several partitions at once. Within a partition the next batch is sent when the one before is stored:
  * were several under way and one of them refused, those after it would stand in the log without it, a hole in the
  * writer's chain that no one could tell from a loss.
  */
-export const makeAppend = (stream: LogStream) => {
+export const makeAppend = (streamOf: (partition: number) => LogStream) => {
   const window = Semaphore.makeUnsafe(IN_FLIGHT_MAX)
-  const client = stream.manager.jetstream()
 
-  const publish = (batch: PackedBatch): Effect.Effect<PubAck, CallFailed> =>
-    call(() =>
-      client.publish(stream.subjectOf(batch.origin.partition), batch.bytes, {
+  const publish = (stream: LogStream, batch: PackedBatch): Effect.Effect<PubAck, CallFailed> =>
+    stream.connection.call(() =>
+      stream.client.publish(stream.subjectOf(batch.origin.partition), batch.bytes, {
         msgID: batch.id,
-        timeout: ACK_MILLIS,
+        timeout: stream.connection.answerMillis,
         expect: { streamName: stream.name },
       }),
     )
 
   /** Nobody answers on the subjects of a stream that is gone. */
-  const explain = (failure: CallFailed): Effect.Effect<never, CallFailed> =>
-    call(() => stream.manager.streams.info(stream.name)).pipe(
-      Effect.catchIf(
-        ({ kind }) => kind !== "noStream",
-        () => Effect.fail(failure),
-      ),
-      Effect.mapError(({ kind, code }) =>
-        kind === "noStream"
-          ? new CallFailed({ kind, code, reason: `the stream ${stream.name} is gone: it was deleted` })
-          : failure,
-      ),
-      Effect.andThen(Effect.fail(failure)),
-    )
+  const explain = (stream: LogStream, failure: CallFailed): Effect.Effect<never, CallFailed> =>
+    stream.connection
+      .call(() => stream.manager.streams.info(stream.name))
+      .pipe(
+        Effect.catchIf(
+          ({ kind }) => kind !== "noStream",
+          () => Effect.fail(failure),
+        ),
+        Effect.mapError(({ kind, code }) =>
+          kind === "noStream"
+            ? new CallFailed({ kind, code, reason: `the stream ${stream.name} is gone: it was deleted` })
+            : failure,
+        ),
+        Effect.andThen(Effect.fail(failure)),
+      )
 
   const appendOne = Effect.fnUntraced(function* (batch: PackedBatch) {
+    const stream = streamOf(batch.origin.partition)
     const floor = stream.seen
     let tries = 0
     const ack = yield* Effect.suspend(() =>
-      Effect.andThen(tries++ === 0 ? Effect.void : count("publishRetries"), publish(batch)),
+      Effect.andThen(tries++ === 0 ? Effect.void : count("publishRetries"), publish(stream, batch)),
     ).pipe(
       // With the same id: a batch that arrived and whose answer was lost is stored once.
       whileAway(stream.patience),
-      Effect.catchIf(({ kind }) => kind === "away", explain),
+      Effect.catchIf(
+        ({ kind }) => kind === "nobody",
+        (failure) => explain(stream, failure),
+      ),
       Effect.mapError(unavailable("append to the log")),
     )
     if (ack.duplicate) yield* count("duplicates")
@@ -77,7 +79,9 @@ export const makeAppend = (stream: LogStream) => {
     batches: ReadonlyArray<PackedBatch>,
   ): Effect.fn.Return<ReadonlyArray<Position>, LogUnavailable | LogDamaged> {
     // What was acknowledged before must still be there, or new batches would take the numbers of old ones.
-    if (stream.isUnsure) yield* stream.inspect(null)
+    for (const stream of new Set(batches.map(({ origin }) => streamOf(origin.partition)))) {
+      if (stream.isUnsure) yield* stream.inspect(null)
+    }
     const positions: Array<Position> = []
     yield* Effect.forEach(
       Map.groupBy(batches.entries(), ([, { origin }]) => origin.partition).values(),

@@ -1,12 +1,15 @@
 import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream"
-import { errors } from "@nats-io/transport-node"
+import { errors, type PermissionViolationError } from "@nats-io/transport-node"
 import { Data, Duration, Effect, Schedule } from "effect"
 import { LogUnavailable } from "../../domain/log/errors.ts"
 
 /** Why a call of JetStream did not succeed, as far as it decides what to do next. */
 export class CallFailed extends Data.TaggedError("CallFailed")<{
-  /** `away`: nobody answered, which may pass. `closed`: the connection is closed for good. */
-  readonly kind: "away" | "closed" | "disabled" | "noStream" | "full" | "refused"
+  /**
+   * `away`: no answer came, which may pass. `nobody`: nobody takes such calls now, since there is no leader, no stream,
+   * or no JetStream. `closed`: the connection is closed for good.
+   */
+  readonly kind: "away" | "nobody" | "closed" | "disabled" | "noStream" | "full" | "refused"
   readonly reason: string
   /** JetStream's own number of the error; 0 where it gave none. */
   readonly code: number
@@ -42,39 +45,43 @@ const failureOf = (cause: unknown): CallFailed => {
     }
     return failed("refused", message, code)
   }
-  // The client's own error of JetStream being off has one of two causes: the server says so, or nobody answered, as
-  // while there is no leader.
+  // The client wraps what happened: a refusal of the subject in the error of a request; and in its own error of JetStream
+  // being off either the server's word for it, or that nobody answered, as while there is no leader.
   const within = cause instanceof Error ? cause.cause : undefined
+  if (within instanceof errors.PermissionViolationError) return failed("refused", notPermitted(within))
   if (within instanceof JetStreamApiError) return failed("disabled", DISABLED, within.code)
-  if (within instanceof errors.RequestError) return failed("away", "JetStream does not answer")
+  if (within instanceof errors.RequestError) return failed("nobody", "JetStream does not answer")
   if (cause instanceof errors.TimeoutError) return failed("away", "the server did not answer in time")
   if (cause instanceof errors.ClosedConnectionError) return failed("closed", "the connection is closed")
-  if (cause instanceof errors.PermissionViolationError) {
-    return failed(
-      "refused",
-      `this user may not ${cause.operation === "publish" ? "publish to" : "subscribe to"} ${cause.subject}`,
-    )
-  }
+  if (cause instanceof errors.PermissionViolationError) return failed("refused", notPermitted(cause))
   if (cause instanceof errors.RequestError) return failed("away", "the connection was lost")
   return failed("refused", cause instanceof Error ? cause.message : String(cause))
 }
+
+const notPermitted = ({ operation, subject }: PermissionViolationError): string =>
+  `this user may not ${operation === "publish" ? "publish to" : "subscribe to"} ${subject}`
 
 const DISABLED = "JetStream is not enabled for this account"
 
 /** First pauses are short, since a leader is elected within moments; later ones spare the server. */
 export const PAUSES = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")])
 
+/** Whether waiting may help. */
+const mayPass = ({ kind }: CallFailed): boolean => kind === "away" || kind === "nobody"
+
 /** Calls again while nobody answers, for so long at most. */
 export const whileAway =
   (patience: Duration.Duration) =>
   <A, R>(effect: Effect.Effect<A, CallFailed, R>): Effect.Effect<A, CallFailed, R> =>
     Effect.retry(effect, {
-      while: ({ kind }) => kind === "away",
+      while: mayPass,
       schedule: PAUSES.pipe(Schedule.upTo({ duration: patience })),
     })
 
 /** The failure as the port tells it. */
 export const unavailable =
   (attempted: string) =>
-  ({ kind, reason }: CallFailed): LogUnavailable =>
-    new LogUnavailable({ attempted, reason, retryable: kind === "away" || kind === "full" })
+  (failure: CallFailed): LogUnavailable => {
+    const retryable = mayPass(failure) || failure.kind === "full"
+    return new LogUnavailable({ attempted, reason: failure.reason, retryable })
+  }

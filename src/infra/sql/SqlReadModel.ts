@@ -177,10 +177,10 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             yield* identityTables.write(changes.identities, (key) => knownKeys.has(key))
             yield* identityTables.writeStatements(changes.statements)
             for (const [m, { facts }] of changes.measures.entries()) yield* factTables.write(step.measures[m]!, facts)
-            const revisedAt = step.revises ? step.next.logTime : null
             // Last, since partitions meet in the cells: the shorter these are locked, the better.
             for (const [m, { cells }] of changes.measures.entries()) {
-              yield* cellTables.write(step.measures[m]!, cells, revisedAt)
+              const measure = step.measures[m]!
+              yield* cellTables.write(measure, cells, step.revises(measure) ? step.next.logTime : null)
             }
             if (step.group === LIVE_GROUP) yield* cellTables.write(INTAKE, step.intake, null)
             yield* writeDedupe(step)
@@ -221,28 +221,35 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         sql.withTransaction(
           Effect.gen(function* () {
             yield* lockMeasures
+            const known = yield* sql<{ readonly metric: string; readonly version: number }>`
+              SELECT metric, version FROM measures`
+            const news = definitions.filter(({ name, version }) =>
+              known.every((row) => row.metric !== name || row.version !== version),
+            )
+            if (news.length === 0) return yield* measures
             // Whoever works for the default group claims anew, to follow what is being built or to have it at once. First
             // of all, since it waits for steps that are being committed, and the first of them decides what `begun` is.
             yield* newLiveEpochs
             const [found] = yield* sql<{ readonly begun: boolean; readonly next: number }>`
-            SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
-              (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
+              SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
+                (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
             const state = found!.begun ? "building" : "live"
             const group = found!.begun ? `build-${found!.next}` : LIVE_GROUP
-            for (const definition of definitions) {
+            for (const definition of news) {
               yield* sql`INSERT INTO measures ${sql.insert({
                 metric: definition.name,
                 version: definition.version,
                 state,
                 projector_group: group,
                 definition: JSON.stringify(definition),
-              })} ON CONFLICT DO NOTHING`
+              })}`
             }
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
-            WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
+              WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
             // A group that builds nothing any more is no more.
-            yield* sql`DELETE FROM checkpoints WHERE projector_group <> ${LIVE_GROUP} AND projector_group NOT IN (
-              SELECT projector_group FROM measures WHERE state = 'building')`
+            yield* sql`
+              DELETE FROM checkpoints WHERE projector_group <> ${LIVE_GROUP}
+                AND projector_group NOT IN (SELECT projector_group FROM measures WHERE state = 'building')`
             return yield* measures
           }),
         )
@@ -263,9 +270,6 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
             WHERE new.projector_group = ${group} AND new.state = 'building'
               AND old.metric = new.metric AND old.state = 'live'`
-            // What changed while it was built was never published.
-            yield* sql`UPDATE cells SET revised_at = NULL WHERE revised_at IS NOT NULL
-            AND measure IN (SELECT id FROM measures WHERE projector_group = ${group} AND state = 'building')`
             yield* sql`UPDATE measures SET state = 'live', projector_group = ${LIVE_GROUP}
             WHERE projector_group = ${group} AND state = 'building'`
             yield* sql`DELETE FROM checkpoints WHERE projector_group = ${group}`

@@ -10,39 +10,42 @@ export type CopyValue = CopyElement | ReadonlyArray<CopyElement>
  */
 export const copyText = (rows: Iterable<ReadonlyArray<CopyValue>>): string => {
   let text = ""
-  for (const row of rows) {
-    for (let column = 0; column < row.length; column++) text += (column === 0 ? "" : "\t") + copyValue(row[column]!)
-    text += "\n"
-  }
+  // A row is joined before it is added: adding value by value takes three times as long.
+  for (const row of rows) text += `${row.map(copyValue).join("\t")}\n`
   return text
 }
 
 /** One value of {@link copyText}. */
 const copyValue = (value: CopyValue): string => {
   if (value === null) return "\\N"
-  return typeof value === "number" ? String(value) : escapeForCopy(isArray(value) ? arrayLiteral(value) : plain(value))
+  if (typeof value === "string") return escapeForCopy(value)
+  if (value instanceof Uint8Array) return `\\${bytesLiteral(value)}`
+  return isArray(value) ? escapeForCopy(arrayLiteral(value)) : plain(value)
 }
 
-const SPECIAL = /[\\\t\n\r]/g
-const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" }
+/** Nearly all text holds nothing to escape, which is found out faster than it is replaced. */
+const escapeForCopy = (text: string): string =>
+  SPECIAL.test(text) ? text.replace(ALL_SPECIAL, (unit) => ESCAPES[unit]!) : text
 
-const escapeForCopy = (text: string): string => text.replace(SPECIAL, (unit) => ESCAPES[unit]!)
+const SPECIAL = /[\\\t\n\r]/
+const ALL_SPECIAL = /[\\\t\n\r]/g
+const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" }
 
 /** `{1,2}`, `{"a","b\"c",NULL}`. Text is always quoted, so that neither `NULL` nor an empty text needs a rule. */
 const arrayLiteral = (elements: ReadonlyArray<CopyElement>): string => `{${elements.map(element).join()}}`
 
 const element = (value: CopyElement): string => {
   if (value === null) return "NULL"
-  const text = plain(value)
-  return typeof value === "string" || value instanceof Uint8Array ? `"${text.replace(/["\\]/g, "\\$&")}"` : text
+  if (typeof value === "string") return `"${value.replace(/["\\]/g, "\\$&")}"`
+  return value instanceof Uint8Array ? `"\\${bytesLiteral(value)}"` : plain(value)
 }
 
-const plain = (value: Exclude<CopyElement, null>): string => {
-  if (value instanceof Uint8Array) {
-    return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex")}`
-  }
-  return typeof value === "boolean" ? (value ? "t" : "f") : String(value)
-}
+const plain = (value: number | bigint | boolean): string =>
+  typeof value === "boolean" ? (value ? "t" : "f") : String(value)
+
+/** `\x` and hexadecimal digits; its backslash is for the caller to escape. */
+const bytesLiteral = (bytes: Uint8Array): string =>
+  `\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex")}`
 
 // `Array.isArray` does not narrow a read-only array.
 const isArray = (value: CopyValue): value is ReadonlyArray<CopyElement> => Array.isArray(value)

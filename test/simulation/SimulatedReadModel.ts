@@ -1,0 +1,394 @@
+import { Effect } from "effect"
+import { isAnonymous } from "../../src/domain/identity/distinctId.ts"
+import { EMPTY_FACT, type Fact } from "../../src/domain/measure/Fact.ts"
+import type { KnownFacts, StepChanges } from "../../src/domain/projection/completeStep.ts"
+import { CheckpointConflict, ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
+import {
+  type KnownTables,
+  LIVE_GROUP,
+  type MeasureVersion,
+  ReadModel,
+  type Step,
+} from "../../src/domain/projection/ReadModel.ts"
+import { INTAKE } from "../../src/domain/projection/ReadModelQueries.ts"
+import type { Random } from "../../src/domain/simulate/random.ts"
+import type { CallFault, CallFaults } from "./faults.ts"
+import type { Flaw, Flaws } from "./flaws.ts"
+import { Tables } from "./Tables.ts"
+import type { Process, World } from "./World.ts"
+
+/** What observers are told, by the database itself: they keep books of their own. */
+export type Happening =
+  | { readonly what: "claimed"; readonly group: string; readonly partition: number; readonly epoch: number }
+  | { readonly what: "committed"; readonly step: Step }
+  | { readonly what: "live fenced" }
+  | { readonly what: "ended"; readonly group: string }
+  | { readonly what: "emptied" }
+
+/** A transaction under way, and the rows of who is who that it has locked. */
+interface Transaction {
+  readonly locked: Set<number>
+  /** The row that it waits for. */
+  waitsFor: number | null
+  /** Rolled back by the server, which its process will find out. */
+  ended: boolean
+}
+
+/** Times that an adapter settles one step. */
+const SETTLED_MAX = 3
+
+/**
+ * The read model's database, which outlives all processes; each process opens it by a port of its own. It does what the
+ * tables of `SqlReadModel` do in Postgres, at READ COMMITTED: rows of persons are locked, a step is written in one
+ * moment, and a row that somebody else has added meanwhile is a failure that can be tried again.
+ */
+export class SimulatedReadModel {
+  readonly tables = new Tables()
+  readonly #world: World
+  readonly #faults: CallFaults
+  readonly #flaws: Flaws
+  readonly #observe: (happening: Happening) => void
+  #transactions: Array<Transaction> = []
+
+  constructor(world: World, faults: CallFaults, flaws: Flaws, observe: (happening: Happening) => void) {
+    this.#world = world
+    this.#faults = faults
+    this.#flaws = flaws
+    this.#observe = observe
+  }
+
+  /** Ends the session of a transaction under way, as a server does that is told to or has waited too long. */
+  endSession(random: Random): void {
+    if (this.#transactions.length === 0) return
+    const transaction = random.oneOf(this.#transactions)
+    this.#world.note("! a session is ended")
+    transaction.ended = true
+    this.#end(transaction)
+  }
+
+  /** Opens the read model for one process. */
+  open(process: Process): ReadModel["Service"] {
+    const { tables } = this
+    const world = this.#world
+    const has = (flaw: Flaw) => this.#flaws.has(flaw)
+
+    const unavailable = (attempted: string, reason: string, outcome: "not-done" | "unknown" = "not-done") =>
+      new ReadModelUnavailable({ attempted, reason, retryable: outcome === "not-done", outcome })
+
+    /** One call: asked for, done in one moment, answered, with whatever may happen between. */
+    const call = <A>(
+      name: string,
+      attempted: string,
+      run: () => A,
+      options: { readonly writes?: boolean; readonly ready?: () => boolean } = {},
+    ): Effect.Effect<A, ReadModelUnavailable> =>
+      Effect.gen({ self: this }, function* () {
+        yield* world.gate(process, name, options.ready)
+        const possible: ReadonlyArray<CallFault> = options.writes ? ["refused", "lost-answer"] : ["refused"]
+        const fault = this.#faults.strike(process, name, [...possible, "slow-answer"])
+        if (fault === "refused") return yield* unavailable(attempted, "the database is away")
+        const result = run()
+        if (fault === "lost-answer") return yield* unavailable(attempted, "the answer got lost", "unknown")
+        if (fault === "slow-answer") yield* world.gate(process, `${name} answers`)
+        return result
+      })
+
+    const measures = (): ReadonlyArray<MeasureVersion> =>
+      tables.measures.flatMap(({ id, definition, state, group }) =>
+        state === "detached" ? [] : [{ id, definition, state, group }],
+      )
+
+    const fenceLive = () => {
+      for (const row of tables.checkpoints) if (row.group === LIVE_GROUP) row.epoch = tables.nextEpoch()
+      this.#observe({ what: "live fenced" })
+    }
+
+    const claim = (group: string, partition: number) => {
+      const epoch = tables.nextEpoch()
+      const held = tables.rowOf(group, partition)
+      if (held === undefined) tables.checkpoints.push({ group, partition, epoch, checkpoint: null })
+      else held.epoch = epoch
+      this.#observe({ what: "claimed", group, partition, epoch })
+      return { epoch, checkpoint: held?.checkpoint ?? null }
+    }
+
+    const register: (definitions: Parameters<ReadModel["Service"]["register"]>[0]) => ReadonlyArray<MeasureVersion> = (
+      definitions,
+    ) => {
+      const begun = tables.checkpoints.some(({ checkpoint }) => checkpoint !== null)
+      const state = begun ? "building" : "live"
+      const group = begun ? `build-${tables.nextMeasureId}` : LIVE_GROUP
+      for (const definition of definitions) tables.addMeasure(definition, state, group)
+      for (const old of tables.measures) {
+        const { name, version } = old.definition
+        const newer = ({ definition }: { readonly definition: MeasureVersion["definition"] }) =>
+          definition.name === name && definition.version > version
+        if (old.state === state && tables.measures.some(newer)) old.state = "detached"
+      }
+      if (!has("registers in silence")) fenceLive()
+      return measures()
+    }
+
+    const standsWhereLiveStands = (group: string): boolean =>
+      tables.checkpoints.every((live) => {
+        if (live.group !== LIVE_GROUP || live.checkpoint === null) return true
+        const built = tables.rowOf(group, live.partition)?.checkpoint
+        return built != null && samePosition(built.position, live.checkpoint.position)
+      })
+
+    const promote = (group: string): boolean => {
+      if (!standsWhereLiveStands(group) && !has("promotes too early")) return false
+      const built = tables.measures.filter((row) => row.group === group && row.state === "building")
+      for (const { definition } of built) {
+        for (const old of tables.measures) {
+          if (old.definition.name === definition.name && old.state === "live") old.state = "detached"
+        }
+      }
+      for (const row of built) {
+        row.state = "live"
+        row.group = LIVE_GROUP
+      }
+      tables.checkpoints = tables.checkpoints.filter((row) => row.group !== group)
+      this.#observe({ what: "ended", group })
+      fenceLive()
+      return true
+    }
+
+    return ReadModel.of({
+      settings: call("settings", "read the settings of the read model", () => tables.settings),
+      isWhole: call("isWhole", "read the state of the read model", () => tables.whole),
+      markWhole: call("markWhole", "mark the read model as whole", () => void (tables.whole = true), { writes: true }),
+      controlEnd: call("controlEnd", "read where the control facts ended", () => tables.controlEnd),
+      noteControlEnd: (end) =>
+        call("noteControlEnd", "note where the control facts end", () => void (tables.controlEnd = end), {
+          writes: true,
+        }),
+      measures: call("measures", "read the metrics of the read model", measures),
+      checkpoint: (group, partition) =>
+        call("checkpoint", "read a checkpoint", () => tables.rowOf(group, partition)?.checkpoint ?? null),
+      claim: (group, partition) =>
+        call(`claim ${group}/${partition}`, "claim a partition", () => claim(group, partition), { writes: true }),
+      dedupeEntries: (partition, from) =>
+        call("dedupeEntries", "read the dedupe index", () =>
+          has("keeps no dedupe index")
+            ? []
+            : [...(tables.dedupe.get(partition)?.values() ?? [])]
+                .filter(({ loggedAt }) => loggedAt >= from)
+                .sort((a, b) => a.sequence - b.sequence),
+        ),
+      duplicates: (partition) =>
+        call("duplicates", "read the duplicates", () => new Map(tables.duplicates.get(partition))),
+      commit: (step, settle) => this.#commit(process, step, settle),
+      register: (definitions) => call("register", "register metrics", () => register(definitions), { writes: true }),
+      promote: (group) => call(`promote ${group}`, "promote metrics", () => promote(group), { writes: true }),
+      wipe: (settings) =>
+        call(
+          "wipe",
+          "empty the read model",
+          () => {
+            tables.empty(settings)
+            this.#observe({ what: "emptied" })
+          },
+          // TRUNCATE waits for whoever reads the tables.
+          { writes: true, ready: () => this.#transactions.length === 0 },
+        ),
+    })
+  }
+
+  /** One step in one transaction, which ends with its process. */
+  #commit(
+    process: Process,
+    step: Step,
+    settle: (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>,
+  ): Effect.Effect<void, CheckpointConflict | ReadModelUnavailable> {
+    const attempted = "commit a step of the projection"
+    const name = `commit ${step.group}/${step.partition}`
+    const failed = (reason: string, outcome: "not-done" | "unknown" = "not-done") =>
+      new ReadModelUnavailable({ attempted, reason, retryable: outcome === "not-done", outcome })
+
+    const attempt = Effect.fnUntraced({ self: this }, function* (transaction: Transaction) {
+      yield* this.#world.gate(process, name)
+      const asked = this.#faults.strike(process, name, ["refused"])
+      if (asked === "refused") return yield* failed("the database is away")
+      if (!this.#holds(step)) return yield* conflictOf(step)
+      const changes = yield* settle(this.#known(process, transaction))
+      yield* this.#world.gate(process, `${name} writes`)
+      const fault = this.#faults.strike(process, `${name} writes`, [
+        "refused",
+        "lost-answer",
+        "unknown-not-done",
+        "deadlock",
+        "settled-again",
+        "slow-answer",
+      ])
+      const halves = this.#flaws.has("commits by halves")
+      if (fault === "deadlock" || fault === "settled-again") {
+        if (halves) this.#writeCells(step, changes)
+        return fault === "settled-again" ? "again" : yield* failed("deadlock detected")
+      }
+      if (transaction.ended) return yield* failed("terminating connection due to administrator command")
+      if (fault === "refused") return yield* failed("the database is away")
+      if (fault === "unknown-not-done") return yield* failed("the connection broke", "unknown")
+      if (!this.#holds(step)) return yield* conflictOf(step)
+      if (changes.identities.some((row) => !transaction.locked.has(row.key) && this.tables.violates(row))) {
+        return yield* failed("duplicate key value violates a unique constraint")
+      }
+      this.#write(step, changes)
+      if (fault === "lost-answer") {
+        if (this.#flaws.has("repeats what is unknown")) this.#write(step, changes)
+        return yield* failed("the connection broke", "unknown")
+      }
+      this.#end(transaction)
+      if (fault === "slow-answer") yield* this.#world.gate(process, `${name} answers`)
+      return "done"
+    })
+
+    return Effect.gen({ self: this }, function* () {
+      for (let settled = 1; settled <= SETTLED_MAX; settled++) {
+        const transaction: Transaction = { locked: new Set(), waitsFor: null, ended: false }
+        this.#transactions.push(transaction)
+        process.onDeath.push(() => this.#end(transaction))
+        const outcome = yield* attempt(transaction).pipe(Effect.ensuring(Effect.sync(() => this.#end(transaction))))
+        if (outcome === "done") return
+      }
+      return yield* failed("the transaction was given up too often")
+    })
+  }
+
+  #end(transaction: Transaction): void {
+    this.#transactions = this.#transactions.filter((other) => other !== transaction)
+  }
+
+  #ownerOf(key: number, asks: Transaction): Transaction | undefined {
+    return this.#transactions.find((other) => other !== asks && other.locked.has(key))
+  }
+
+  /** Whether those that a transaction waits for wait for it. */
+  #isDeadlock(transaction: Transaction): boolean {
+    const met = new Set<Transaction>()
+    let at: Transaction | undefined = transaction
+    while (at !== undefined && at.waitsFor !== null && !met.has(at)) {
+      met.add(at)
+      at = this.#ownerOf(at.waitsFor, at)
+    }
+    return at === transaction && met.size > 0
+  }
+
+  /** Whether a step finds its checkpoint where it read it, under its own epoch. */
+  #holds({ group, partition, epoch, expected }: Step): boolean {
+    if (this.#flaws.has("does not reload after a conflict")) return true
+    const row = this.tables.rowOf(group, partition)
+    if (row === undefined) return false
+    const { checkpoint } = row
+    const there =
+      expected === null ? checkpoint === null : checkpoint !== null && samePosition(checkpoint.position, expected)
+    return there && (row.epoch === epoch || this.#flaws.has("ignores the epoch"))
+  }
+
+  /** What a step may look up: first who is who, whose rows it locks, then facts. */
+  #known(process: Process, transaction: Transaction): KnownTables {
+    const { tables } = this
+    const world = this.#world
+    const lost = (attempted: string, reason = "the connection broke") =>
+      new ReadModelUnavailable({ attempted, reason, retryable: true, outcome: "not-done" })
+
+    const lock = Effect.fnUntraced({ self: this }, function* (key: number) {
+      const isFree = () => this.#flaws.has("locks nobody") || this.#ownerOf(key, transaction) === undefined
+      if (!isFree()) {
+        transaction.waitsFor = key
+        if (this.#isDeadlock(transaction)) return yield* lost("read who is who", "deadlock detected")
+        yield* world.gate(process, `waits for row ${key}`, isFree)
+        transaction.waitsFor = null
+      }
+      transaction.locked.add(key)
+    })
+
+    return {
+      identities: Effect.fnUntraced({ self: this }, function* (distinctIds) {
+        yield* world.gate(process, "looks who is who")
+        const fault = this.#faults.strike(process, "looks who is who", ["refused"])
+        if (fault === "refused") return yield* lost("read who is who")
+        const wanted = new Set(distinctIds)
+        for (;;) {
+          // In the order of the keys, so that no two wait for each other; then again, since persons may have grown.
+          for (const { key } of tables.membersOf(wanted)) if (!transaction.locked.has(key)) yield* lock(key)
+          if (transaction.ended) return yield* lost("read who is who")
+          const rows = tables.membersOf(wanted)
+          if (!rows.every(({ key }) => transaction.locked.has(key))) continue
+          const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))
+          const users = new Set(rows.filter(({ distinctId }) => !isAnonymous(distinctId)).map((row) => row.distinctId))
+          const statements = [...tables.statements.values()].filter(
+            ({ first, second }) => users.has(`u:${first}`) || users.has(`u:${second}`),
+          )
+          const missing = distinctIds.filter((distinctId) => !held.has(distinctId)).length
+          return { rows, statements, newKeys: tables.nextKeys(missing) }
+        }
+      }),
+      facts: Effect.fnUntraced({ self: this }, function* (measures, { whole, gaining, months }) {
+        yield* world.gate(process, "reads facts")
+        if (transaction.ended) return yield* lost("read facts")
+        const fault = this.#faults.strike(process, "reads facts", ["refused"])
+        if (fault === "refused") return yield* lost("read facts")
+        const within = new Set(months)
+        return measures.map(({ id, reach }) => {
+          const known = new Map<number, Fact>()
+          const take = (keys: ReadonlyArray<number>, wanted: (fact: Fact) => Fact) => {
+            for (const key of keys) {
+              const fact = wanted(tables.factOf(id, key))
+              if (fact.size > 0) known.set(key, fact)
+            }
+          }
+          take(whole, (fact) => fact)
+          if (this.#flaws.has("forgets older facts")) return known
+          if (reach === "history") take(gaining, (fact) => fact)
+          if (reach === "month") {
+            take(gaining, (fact) =>
+              fact.size === 0 ? EMPTY_FACT : new Map([...fact].filter(([, row]) => within.has(row.month))),
+            )
+          }
+          return known
+        }) satisfies KnownFacts
+      }),
+    }
+  }
+
+  #write(step: Step, changes: StepChanges): void {
+    const { tables } = this
+    const { group, partition, epoch, next } = step
+    for (const row of changes.identities) tables.identities.set(row.key, row)
+    for (const statement of changes.statements) tables.setStatement(statement)
+    for (const [m, { facts }] of changes.measures.entries()) {
+      for (const change of facts) tables.changeFact(step.measures[m]!, change)
+    }
+    this.#writeCells(step, changes)
+    if (group === LIVE_GROUP) {
+      for (const delta of step.intake) tables.addToCell(INTAKE, delta)
+      const entries = tables.dedupe.get(partition) ?? new Map()
+      for (const entry of step.dedupe) entries.set(entry.sequence, entry)
+      for (const [sequence, { loggedAt }] of entries) if (loggedAt < step.dedupeFrom) entries.delete(sequence)
+      tables.dedupe.set(partition, entries)
+      const duplicates = tables.duplicates.get(partition) ?? new Map<number, ReadonlySet<number>>()
+      for (const { sequence, places } of step.duplicates) duplicates.set(sequence, new Set(places))
+      tables.duplicates.set(partition, duplicates)
+    }
+    tables.failures.push(...step.failures)
+    const row = tables.rowOf(group, partition)
+    if (row === undefined) tables.checkpoints.push({ group, partition, epoch, checkpoint: next })
+    else row.checkpoint = next
+    this.#observe({ what: "committed", step })
+  }
+
+  #writeCells(step: Step, changes: StepChanges): void {
+    for (const [m, { cells }] of changes.measures.entries()) {
+      for (const delta of cells) this.tables.addToCell(step.measures[m]!, delta)
+    }
+  }
+}
+
+const samePosition = (
+  a: { readonly incarnation: string; readonly sequence: number; readonly batchId: string },
+  b: { readonly incarnation: string; readonly sequence: number; readonly batchId: string },
+): boolean => a.incarnation === b.incarnation && a.sequence === b.sequence && a.batchId === b.batchId
+
+const conflictOf = ({ group, partition, epoch, expected }: Step) =>
+  new CheckpointConflict({ group, partition, epoch, expected })
