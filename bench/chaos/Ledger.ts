@@ -3,6 +3,7 @@ import { Effect, Stream } from "effect"
 import { verify } from "../../src/app/verify.ts"
 import { decodeBatch } from "../../src/domain/log/batch.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
+import { EVERY_MEASURE } from "../../src/domain/projection/Operations.ts"
 import type { World } from "./world.ts"
 
 /** Where everything that was ever sent has gone, counted outside of the projection. */
@@ -11,6 +12,7 @@ export interface Balance {
   readonly accepted: number
   readonly projected: number
   readonly duplicates: number
+  /** Events that no measure has. */
   readonly quarantined: number
   readonly dropped: number
   /** Ids that the writer was told are safe. */
@@ -41,7 +43,7 @@ export class Ledger {
     const [row] = await this.#world.postgres.query(`
       SELECT (SELECT coalesce(sum(projected), 0)::int FROM tidemark.checkpoints WHERE projector_group = 'live') AS projected,
         (SELECT coalesce(sum(duplicates), 0)::int FROM tidemark.checkpoints WHERE projector_group = 'live') AS duplicates,
-        (SELECT count(*)::int FROM tidemark.quarantine) AS quarantined`)
+        (SELECT count(*)::int FROM tidemark.quarantine WHERE metric = '${EVERY_MEASURE}') AS quarantined`)
     const { projected, duplicates, quarantined } = row as { projected: number; duplicates: number; quarantined: number }
     const missing = acknowledged.difference(this.#ids).size
     const stored = this.#ids.size

@@ -32,11 +32,11 @@ const OUTLIVES_A_LEASE = { from: 10_000, to: 13_000 }
 const TWO_AT_ONCE = 0.25
 
 /** How often one comes alone. */
-const ALONE = 0.25
+const ALONE = 0.2
 
 /** The next turn; the same for the same seed, whatever becomes of the turns before. */
 export const nextTurn = (random: Random): Turn => {
-  const pauseMillis = random.between(200, 2000)
+  const pauseMillis = random.between(100, 1200)
   const first = nextFault(random)
   const number = random.unit()
   if (number >= TWO_AT_ONCE) return { pauseMillis, alone: number >= 1 - ALONE, faults: [first] }
