@@ -12,7 +12,7 @@ import type { PostgresConnection } from "./PostgresConnection.ts"
 /**
  * A PostgreSQL server (13 to 18) as effect/sql's `SqlClient` and as `BulkCopy`: a pool of connections, all tables in a
  * schema of their own, limits on how long statements run and wait. It also works through a pooler that lends a server
- * connection for one transaction; see docs/decisions/0036.
+ * connection for one transaction; see docs/decisions/0033.
  */
 export const layerPostgres = (
   options: PostgresOptions,
