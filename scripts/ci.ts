@@ -1,11 +1,12 @@
 /**
- * The one test command: every check, then every test. Ends with a line `N passed, N failed, N skipped`, in which each
+ * The one test command: the servers that the tests start, every check, then every test. Ends with a line `N passed, N failed, N skipped`, in which each
  * check counts as one.
  */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { findServers } from "./servers.ts"
 
 interface VitestReport {
   readonly numPassedTests: number
@@ -14,6 +15,9 @@ interface VitestReport {
   readonly numTodoTests: number
   readonly success: boolean
 }
+
+const lacking = findServers()
+if (lacking !== null) console.log(lacking)
 
 const checks = spawnSync("node", ["scripts/check.ts"], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })
 process.stdout.write(checks.stdout)
@@ -38,6 +42,6 @@ const passed = passedChecks + outcome.numPassedTests
 // A file that can't even be loaded fails the run without failing a test.
 const brokenRun = tests.status === 0 ? 0 : Math.max(1, outcome.numFailedTests)
 const brokenChecks = checks.status === 0 ? 0 : Math.max(1, failedChecks)
-const failed = brokenChecks + brokenRun
+const failed = brokenChecks + brokenRun + (lacking === null ? 0 : 1)
 console.log(`${passed} passed, ${failed} failed, ${outcome.numPendingTests + outcome.numTodoTests} skipped`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -42,77 +42,77 @@ export class LogWriter extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Position>, AppendError>
   }
 >()("tidemark/app/LogWriter") {
-  static readonly layer = Layer.effect(
-    LogWriter,
-    Effect.gen(function* () {
-      const log = yield* EventLog
-      const turn = yield* Semaphore.make(1)
-      // The log's one writer goes on where the process before it ended; one of many begins chains of its own.
-      const many = log.writers === "many"
-      let writer = many ? randomUUID() : log.incarnation
-      let writerSince = 0
-      /** The last batch of this writer per partition. Absent: to be read from the log. */
-      const ends = new Map<number, ChainEnd>()
+  /** A writer of its own; the layer is for what shares one. */
+  static readonly make = Effect.gen(function* () {
+    const log = yield* EventLog
+    const turn = yield* Semaphore.make(1)
+    // The log's one writer goes on where the process before it ended; one of many begins chains of its own.
+    const many = log.writers === "many"
+    let writer = many ? randomUUID() : log.incarnation
+    let writerSince = 0
+    /** The last batch of this writer per partition. Absent: to be read from the log. */
+    const ends = new Map<number, ChainEnd>()
 
-      const beginAnew = (now: number): void => {
-        ends.clear()
-        if (many) writer = randomUUID()
-        writerSince = now
+    const beginAnew = (now: number): void => {
+      ends.clear()
+      if (many) writer = randomUUID()
+      writerSince = now
+    }
+
+    const endOf = Effect.fnUntraced(function* (partition: number) {
+      const known = ends.get(partition)
+      if (known !== undefined) return known
+      if (many) return { number: 0, sum: "" }
+      const status = yield* log.status
+      const last = status.find((entry) => entry.partition === partition)?.last ?? null
+      if (last === null) return { number: 0, sum: "" }
+      const record = yield* log.at(partition, last.sequence)
+      if (record === null) {
+        return yield* new LogDamaged({ partition, sequence: last.sequence, problem: "its last batch is gone" })
       }
+      const batch = yield* openRecord(record)
+      if (batch.origin.writer !== writer) {
+        return yield* new LogDamaged({
+          partition,
+          sequence: last.sequence,
+          problem: `its last batch is of writer ${batch.origin.writer}, but only ${writer} writes here`,
+        })
+      }
+      return { number: batch.origin.number, sum: batch.sum }
+    })
 
-      const endOf = Effect.fnUntraced(function* (partition: number) {
-        const known = ends.get(partition)
-        if (known !== undefined) return known
-        if (many) return { number: 0, sum: "" }
-        const status = yield* log.status
-        const last = status.find((entry) => entry.partition === partition)?.last ?? null
-        if (last === null) return { number: 0, sum: "" }
-        const record = yield* log.at(partition, last.sequence)
-        if (record === null) {
-          return yield* new LogDamaged({ partition, sequence: last.sequence, problem: "its last batch is gone" })
+    const appendGroups = Effect.fnUntraced(function* (groups: ReadonlyMap<number, ReadonlyArray<Event>>) {
+      const loggedAt = yield* Clock.currentTimeMillis
+      if (many && loggedAt - writerSince >= WRITER_LIFE_MILLIS) beginAnew(loggedAt)
+      const batches: Array<PackedBatch> = []
+      const next = new Map<number, ChainEnd>()
+      for (const [partition, events] of groups) {
+        let end = yield* endOf(partition)
+        for (const batch of pack(writer, partition, end, loggedAt, events)) {
+          batches.push(batch)
+          end = { number: batch.origin.number, sum: batch.sum }
         }
-        const batch = yield* openRecord(record)
-        if (batch.origin.writer !== writer) {
-          return yield* new LogDamaged({
-            partition,
-            sequence: last.sequence,
-            problem: `its last batch is of writer ${batch.origin.writer}, but only ${writer} writes here`,
-          })
-        }
-        return { number: batch.origin.number, sum: batch.sum }
-      })
+        next.set(partition, end)
+      }
+      const positions = yield* log.append(batches).pipe(
+        // Whether it arrived is not known: the one writer reads anew where its chain ends, one of many leaves its
+        // chain as it is and begins another.
+        Effect.onError(() => Effect.sync(() => beginAnew(loggedAt))),
+      )
+      for (const [partition, end] of next) ends.set(partition, end)
+      return positions
+    })
 
-      const appendGroups = Effect.fnUntraced(function* (groups: ReadonlyMap<number, ReadonlyArray<Event>>) {
-        const loggedAt = yield* Clock.currentTimeMillis
-        if (many && loggedAt - writerSince >= WRITER_LIFE_MILLIS) beginAnew(loggedAt)
-        const batches: Array<PackedBatch> = []
-        const next = new Map<number, ChainEnd>()
-        for (const [partition, events] of groups) {
-          let end = yield* endOf(partition)
-          for (const batch of pack(writer, partition, end, loggedAt, events)) {
-            batches.push(batch)
-            end = { number: batch.origin.number, sum: batch.sum }
-          }
-          next.set(partition, end)
-        }
-        const positions = yield* log.append(batches).pipe(
-          // Whether it arrived is not known: the one writer reads anew where its chain ends, one of many leaves its
-          // chain as it is and begins another.
-          Effect.onError(() => Effect.sync(() => beginAnew(loggedAt))),
-        )
-        for (const [partition, end] of next) ends.set(partition, end)
-        return positions
-      })
+    const append = (groups: ReadonlyMap<number, ReadonlyArray<Event>>) =>
+      groups.size === 0 ? Effect.succeed([]) : turn.withPermit(Effect.uninterruptible(appendGroups(groups)))
 
-      const append = (groups: ReadonlyMap<number, ReadonlyArray<Event>>) =>
-        groups.size === 0 ? Effect.succeed([]) : turn.withPermit(Effect.uninterruptible(appendGroups(groups)))
+    return LogWriter.of({
+      append: (events) => append(groupByPartition(events, log.partitions)),
+      appendTo: (partition, events) => append(new Map([[partition, events]])),
+    })
+  })
 
-      return LogWriter.of({
-        append: (events) => append(groupByPartition(events, log.partitions)),
-        appendTo: (partition, events) => append(new Map([[partition, events]])),
-      })
-    }),
-  )
+  static readonly layer = Layer.effect(LogWriter, LogWriter.make)
 }
 
 interface ChainEnd {

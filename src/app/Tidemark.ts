@@ -1,7 +1,7 @@
-import { Data, Effect, Exit, Layer, ManagedRuntime } from "effect"
+import { Data, Effect, Exit } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
-import { layerStore } from "./layerStore.ts"
+import { hold } from "./holding.ts"
 import { applyMetrics, type Applied } from "./metrics.ts"
 import { Projector } from "./projection/Projector.ts"
 import type { ActiveUsersAnswer, ActiveUsersInput } from "./query/activeUsers.ts"
@@ -92,30 +92,33 @@ export interface Tidemark extends AsyncDisposable {
  */
 export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark> => {
   const { directory, ...trackerOptions } = options
-  const store = Layer.unwrap(Effect.map(readConfiguration({ environment: process.env, directory }), layerStore))
-  const layer = Layer.mergeAll(Tracker.layer(trackerOptions), Analytics.layer).pipe(Layer.provideMerge(store))
-  const runtime = ManagedRuntime.make(layer)
+  const configuration = await runAlone(readConfiguration({ environment: process.env, directory }))
+  const { tracking, asking, upToDate, letGo } = hold(configuration, trackerOptions)
   let closing: Promise<void> | undefined
-  const run = async <A, E>(effect: Effect.Effect<A, E, Tracker | Analytics | Store>): Promise<A> => {
+  const whileOpen = async <A>(call: () => Promise<Exit.Exit<A, unknown>>): Promise<A> => {
     if (closing !== undefined) throw new TidemarkClosed()
-    const exit = await runtime.runPromiseExit(effect)
-    if (Exit.isSuccess(exit)) return exit.value
-    throw failureOf(exit)
+    return valueOf(await call())
   }
+  const run = <A, E>(effect: Effect.Effect<A, E, Tracker>): Promise<A> => whileOpen(() => tracking.runExit(effect))
+  const runStore = <A, E>(effect: Effect.Effect<A, E, Analytics | Store>): Promise<A> =>
+    whileOpen(() => asking.runExit(effect))
   const track = (event: Track) => run(Tracker.use((tracker) => tracker.track(event)))
-  const upToDate = Effect.gen(function* () {
-    yield* (yield* Tracker).flush
-    yield* (yield* Projector).project()
-  })
-  const ask = <A, E>(question: (analytics: Analytics["Service"]) => Effect.Effect<A, E>) =>
-    run(Effect.andThen(upToDate, Analytics.use(question)))
+  const ask = async <A, E>(question: (analytics: Analytics["Service"]) => Effect.Effect<A, E>) => {
+    await whileOpen(upToDate)
+    return runStore(
+      Effect.andThen(
+        Projector.use((projector) => projector.project()),
+        Analytics.use(question),
+      ),
+    )
+  }
   /** Also where a program closes what `await using` closes again. */
   const close = () => (closing ??= flushAndLetGo())
   const flushAndLetGo = async () => {
     // A flush that fails is this call's typed failure; the store is let go of all the same.
-    const flushed = await runtime.runPromiseExit(Tracker.use((tracker) => tracker.flush))
-    await runtime.dispose().catch(() => undefined)
-    if (!Exit.isSuccess(flushed)) throw failureOf(flushed)
+    const flushed = await tracking.runExit(Tracker.use((tracker) => tracker.flush))
+    await letGo()
+    valueOf(flushed)
   }
 
   // Opens now, so that a store that can't be opened is this call's failure.
@@ -141,15 +144,18 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     events: (input) => ask((analytics) => analytics.events(input)),
     user: (id, input) => ask((analytics) => analytics.user(id, input)),
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
-    applyMetrics: (file) => run(applyMetrics(file)),
-    rebuild: () => run(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
+    applyMetrics: (file) => runStore(applyMetrics(file)),
+    rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
     close,
     [Symbol.asyncDispose]: close,
   }
 }
 
-/** The typed error itself, not a wrapper: callers switch on its `_tag`. */
-const failureOf = (exit: Exit.Failure<unknown, unknown>): unknown => {
+const runAlone = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => Effect.runPromiseExit(effect).then(valueOf)
+
+/** The value, or the typed error itself, not a wrapper: callers switch on its `_tag`. */
+const valueOf = <A, E>(exit: Exit.Exit<A, E>): A => {
+  if (Exit.isSuccess(exit)) return exit.value
   const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
-  return failure === undefined ? new Error(String(exit.cause)) : failure.error
+  throw failure === undefined ? new Error(String(exit.cause)) : failure.error
 }

@@ -5,6 +5,7 @@ import type { Event, EventKind } from "../domain/event/Event.ts"
 import type { Json } from "../domain/event/json.ts"
 import { TimeZone } from "../domain/time/TimeZone.ts"
 import { type AppendError, LogWriter } from "./LogWriter.ts"
+import type { SpoolFull } from "./spool/errors.ts"
 
 /** Who did it, when, and whatever else comes with it. */
 export interface Occasion {
@@ -86,15 +87,21 @@ export class Tracker extends Context.Service<
     /** Takes an alias back. */
     readonly unalias: (alias: Alias) => Effect.Effect<void, TrackError>
     /** Appends everything accepted so far; when it returns, that is durable. */
-    readonly flush: Effect.Effect<void, AppendError>
+    readonly flush: Effect.Effect<void, AppendError | SpoolFull>
   }
 >()("tidemark/app/Tracker") {
   static readonly layer = (options: TrackerOptions = {}): Layer.Layer<Tracker, never, LogWriter> =>
+    Layer.unwrap(Effect.map(LogWriter, ({ append }) => Tracker.layerTo(append, options)))
+
+  /** A tracker that hands its batches to another than the log's writer. */
+  static readonly layerTo = (
+    append: (events: ReadonlyArray<Event>) => Effect.Effect<unknown, AppendError | SpoolFull>,
+    options: TrackerOptions = {},
+  ): Layer.Layer<Tracker> =>
     Layer.effect(
       Tracker,
       Effect.gen(function* () {
         const { batchSize = 100, flushIntervalMillis = 5000, queueMax = 10_000 } = options
-        const writer = yield* LogWriter
         const turn = yield* Semaphore.make(1)
         let waiting: Array<Event> = []
         /** Events that are being appended. */
@@ -107,7 +114,7 @@ export class Tracker extends Context.Service<
             waiting = []
             underway = events.length
             // What could not be appended goes back to the front, in order.
-            yield* writer.append(events).pipe(
+            yield* append(events).pipe(
               Effect.onError(() =>
                 Effect.sync(() => {
                   waiting = [...events, ...waiting]

@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import { Effect, Redacted } from "effect"
 import { afterAll, describe, expect, test } from "vitest"
+import { KEY_NAMES } from "../../src/app/config/keys.ts"
 import { type ConfigurationSources, readConfiguration } from "../../src/app/config/Configuration.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "tidemark-configuration-"))
@@ -119,4 +120,12 @@ log: { format: json }
     }
     expect((await read({ environment })).servers).toBeNull()
   })
+})
+
+test("the reference has every key and its default, and no other", () => {
+  const reference = readFileSync(new URL("../../docs/reference/configuration.md", import.meta.url), "utf8")
+  const rows = [...reference.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(([, cell]) =>
+    [...cell!.matchAll(/`([a-z.]+)`/g)].map(([, key]) => key),
+  )
+  expect(rows).toEqual(KEY_NAMES)
 })

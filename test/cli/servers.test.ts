@@ -98,6 +98,47 @@ describe("the program on servers", () => {
     )
   })
 
+  test("doctor looks at both servers, the log, the rights and the clocks", async () => {
+    const { findings } = await okJson(["doctor"], inEnvironment())
+    const outcomes = Object.fromEntries(findings.map(({ check, outcome }: any) => [check, outcome]))
+    expect(outcomes).toMatchObject({
+      NATS: "ok",
+      // One server, one copy; and what no client can see.
+      "NATS replication": "warning",
+      "NATS fsync": "warning",
+      "NATS dedupe window": "ok",
+      "NATS room": "ok",
+      "NATS retention": "ok",
+      PostgreSQL: "ok",
+      // The test's server runs without.
+      "PostgreSQL fsync": "warning",
+      "PostgreSQL rights": "ok",
+      "PostgreSQL schema": "ok",
+      "PostgreSQL pooler": "ok",
+      "clock of NATS": "ok",
+      "clock of PostgreSQL": "ok",
+      log: "ok",
+      positions: "ok",
+      "read model, partition 2": "ok",
+      quarantine: "warning",
+    })
+    for (const { found } of findings) expect(found).not.toMatch(/undefined|NaN|null/)
+  })
+
+  test("doctor fails where the role lacks rights, and says what to grant", async () => {
+    const database = servers.postgres
+    await database.query("CREATE ROLE reader LOGIN")
+    await database.query("GRANT USAGE, CREATE ON SCHEMA tidemark TO reader")
+    await database.query("GRANT SELECT ON ALL TABLES IN SCHEMA tidemark TO reader")
+    await database.query("GRANT ALL ON tidemark.migrations, tidemark.server_migrations TO reader")
+    const as = { ...env, TIDEMARK_POSTGRES_URL: database.url({ user: "reader" }) }
+    const ran = await tidemark(["doctor", "--json"], { env: as, cwd: here.path() })
+    expect(ran.code).toBe(1)
+    const rights = JSON.parse(ran.stdout).findings.find(({ check }: any) => check === "PostgreSQL rights")
+    expect(rights).toMatchObject({ outcome: "failure", found: expect.stringContaining("TO reader") })
+    expect(rights.found).toMatch(/cells/)
+  })
+
   test("status --watch goes on until it is stopped, also while the servers are away", async () => {
     const lines: Array<any> = []
     const watching = tidemark(["status", "--watch", "--json"], {

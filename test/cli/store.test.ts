@@ -132,7 +132,8 @@ describe("damage", () => {
     database.close()
     expect(await refused(4, ["rebuild", "--json", "--dir", damaged])).toMatch(/^The log is damaged at 0\/1: /)
     const doctor = await tidemark(["doctor", "--dir", damaged])
-    expect(refusal(doctor, 1)).toMatch(/1 of \d+ checks failed/)
+    // The refused rebuild has left the read model as it was, and what that stands on is damaged too.
+    expect(refusal(doctor, 1)).toMatch(/2 of \d+ checks failed/)
     expect(doctor.stdout).toMatch(/^✗ log, partition 0: The log is damaged at 0\/1/m)
   })
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { LogWriter } from "../../src/app/LogWriter.ts"
 import { resume } from "../../src/app/worker/operate.ts"
 import { ReadModelQueries } from "../../src/domain/projection/ReadModelQueries.ts"
 import type { JsonObject } from "../../src/domain/event/json.ts"
@@ -43,6 +44,26 @@ describe("an event", () => {
     expect(found[0]!.cause).toMatch(/^The worker ended without a word whenever it handled this event/)
     await stage.expectExact()
     await worker.stop()
+  })
+
+  test("may be innocent: a batch that kills only as a whole stops its partition, and says so", async () => {
+    const positions = await stage.run(
+      LogWriter.use((writer) => writer.append([accept({ ...raws[0]!, id: "innocent" })])),
+    )
+    // As eleven workers before would leave it that died over this batch.
+    await stage.postgres.query(
+      `INSERT INTO tidemark.attempts (projector_group, partition, count, deaths, sequence, first_place, last_place)
+       VALUES ('live', 0, 0, 11, ${positions[0]!.sequence}, 0, 1)`,
+    )
+    const worker = stage.start()
+    await eventually("the partition is paused", async () => worker.stateOf(0)?.phase === "paused")
+    expect(worker.stateOf(0)!.trouble!.sentence).toMatch(
+      /^The worker has ended 12 times without a word over batch 0\/\d+, and no single event of it is to blame/,
+    )
+    expect(await stage.run(resume(null))).toMatchObject([{ cause: "crash", partition: 0 }])
+    await stage.caughtUp()
+    await worker.stop()
+    expect((await failures()).filter(({ metric }) => metric === "*").length).toBe(1)
   })
 
   test("that a measure can't fold is quarantined; too many of them pause the partition", async () => {

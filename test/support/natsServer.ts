@@ -75,8 +75,14 @@ export const startNatsServer = async (options: NatsServerOptions = {}): Promise<
   return server
 }
 
-/** Starts servers that form one cluster; a test that needs a leader waits for one by asking. */
-export const startNatsCluster = async (size: number): Promise<ReadonlyArray<NatsServer>> => {
+/**
+ * Starts servers that form one cluster; a test that needs a leader waits for one by asking. With `advertise: false` they
+ * don't tell clients of each other, so that a client stays with the addresses that it was given, such as a proxy's.
+ */
+export const startNatsCluster = async (
+  size: number,
+  { advertise = true }: { readonly advertise?: boolean } = {},
+): Promise<ReadonlyArray<NatsServer>> => {
   const ports: Array<number> = []
   const routes: Array<number> = []
   for (let n = 0; n < size; n++) {
@@ -86,7 +92,8 @@ export const startNatsCluster = async (size: number): Promise<ReadonlyArray<Nats
   const servers = ports.map((port, n) =>
     makeServer(port, (directory) => {
       const others = routes.map((route) => `"nats://127.0.0.1:${route}"`).join(", ")
-      const cluster = `cluster { name: test, listen: "127.0.0.1:${routes[n]}", routes: [${others}] }`
+      const silence = advertise ? "" : ", no_advertise: true"
+      const cluster = `cluster { name: test, listen: "127.0.0.1:${routes[n]}", routes: [${others}]${silence} }`
       return configOf(port, directory, { config: cluster }, `server_${n}`)
     }),
   )

@@ -44,7 +44,7 @@ export const PASSWORD = "swordfish: it's \\ % / @ fine"
 const UNPRIVILEGED = ["postgres", "nobody"]
 
 export const startPostgres = async (options: PostgresServerOptions = {}): Promise<PostgresServer> => {
-  const binaries = findBinaries()
+  const binaries = findPostgres()
   const owner = findOwner()
   const directory = mkdtempSync(join(tmpdir(), "tidemark-postgres-"))
   const data = join(directory, "data")
@@ -152,6 +152,8 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
     url,
     query: async (sql, database) => {
       const client = new pg.Client(url(database === undefined ? {} : { database }))
+      // A server that is killed meanwhile fails the query; it must not also end the process.
+      client.on("error", () => {})
       await client.connect()
       try {
         return (await client.query(sql)).rows
@@ -182,7 +184,7 @@ const isRunning = (pid: number): boolean => {
 }
 
 /** Where `initdb` and `postgres` are: as told, on the path, or where packages put them, the newest first. */
-const findBinaries = (): string => {
+export const findPostgres = (): string => {
   const told = process.env["TIDEMARK_TEST_POSTGRES"]
   const places = [
     ...(told === undefined ? [] : [told]),

@@ -12,9 +12,10 @@ import type { CheckpointConflict, ReadModelUnavailable } from "../../domain/proj
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
-import { readControl } from "../control.ts"
 import { readBatches } from "../readBatches.ts"
+import type { WorkersStandStill } from "../worker/WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
+import { beginAnew, type BeginOptions } from "./beginAnew.ts"
 import { claimPartition } from "./PartitionProjection.ts"
 import { prepare } from "./prepare.ts"
 
@@ -34,6 +35,8 @@ export interface Projected {
   readonly built: ReadonlyArray<string>
   /** Whether the read model was emptied first, because the project's settings changed. */
   readonly rebuilt: boolean
+  /** How many live workers did it; they count for themselves, so nothing is counted here. Absent: this process did it. */
+  readonly workers?: number
 }
 
 export type ProjectError =
@@ -44,6 +47,7 @@ export type ProjectError =
   | PositionDiverged
   | CheckpointConflict
   | ReadModelUnavailable
+  | WorkersStandStill
 
 export interface ProjectOptions {
   /** Called after each batch with the number of events folded since the start. */
@@ -56,8 +60,8 @@ export class Projector extends Context.Service<
   {
     /** Projects what is in the log and not yet in the read model; builds metrics that are new. */
     readonly project: (options?: ProjectOptions) => Effect.Effect<Projected, ProjectError>
-    /** Empties the read model and projects the whole log. */
-    readonly rebuild: (options?: ProjectOptions) => Effect.Effect<Projected, ProjectError>
+    /** Empties the read model and projects the whole log, unless the log no longer holds what the read model stands on. */
+    readonly rebuild: (options?: ProjectOptions & BeginOptions) => Effect.Effect<Projected, ProjectError>
   }
 >()("tidemark/app/Projector") {
   static readonly layer = Layer.effect(
@@ -125,9 +129,8 @@ export class Projector extends Context.Service<
         return { ...totals, built, rebuilt: wiped } satisfies Projected
       })
 
-      const rebuild = Effect.fn("Projector.rebuild")(function* (options: ProjectOptions = {}) {
-        const { settings } = yield* readControl
-        yield* readModel.wipe(settings)
+      const rebuild = Effect.fn("Projector.rebuild")(function* (options: ProjectOptions & BeginOptions = {}) {
+        yield* beginAnew(options)
         return yield* project(options)
       })
 

@@ -93,8 +93,8 @@ export const nameOnShard = (name: string, shard: number, shardOf: (name: string)
 
 /**
  * Shares the partitions out among all workers of the project: every partition is a singleton of effect/cluster, on a shard
- * of its own, so that workers get equally many and a worker that joins or leaves moves no more than it must. Nobody sends
- * messages, so workers need no ports and don't know each other.
+ * of its own, so that each worker gets its share at least (rounded down), and one that joins or leaves moves little more
+ * than it must. Nobody sends messages, so workers need no ports and don't know each other.
  *
  * `leases`: connections for the signs of life alone, so that these don't wait behind long steps.
  *

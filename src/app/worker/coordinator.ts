@@ -34,7 +34,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   const news = yield* Latch.make()
   let failures = 0
   let stopped = true
-  /** When the log last proved itself, and the tables were last compared with the control facts. */
+  /** When the log last proved itself, and the tables were brought in line with the control facts. */
   let provenAt = Number.NEGATIVE_INFINITY
   /** Where the log ended when the tables were found empty. */
   let target: { readonly made: string; readonly ends: ReadonlyMap<number, number> } | null = null
@@ -96,9 +96,6 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     if (due || outlook.groups.length === 0 || news.isOpen()) {
       news.closeUnsafe()
       yield* align
-    }
-    if (due) {
-      yield* log.prove
       provenAt = now
     }
     yield* markWhole(outlook)

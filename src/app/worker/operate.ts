@@ -2,10 +2,8 @@ import { hostname, userInfo } from "node:os"
 import { Data, Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { ALL_PARTITIONS, Operations } from "../../domain/projection/Operations.ts"
-import { ReadModel } from "../../domain/projection/ReadModel.ts"
-import { readControl } from "../control.ts"
+import { beginAnew, type BeginOptions } from "../projection/beginAnew.ts"
 import { prepare } from "../projection/prepare.ts"
-import { provePositions } from "../provePosition.ts"
 
 /** A partition that the log does not have. */
 export class NoSuchPartition extends Data.TaggedError("NoSuchPartition")<{
@@ -48,11 +46,8 @@ export const resume = Effect.fn("resume")(function* (partition: number | null) {
  * There is no going back to a place in between: cells are sums over persons whose events lie in all partitions, and what
  * later events have added to them can't be told from the rest.
  */
-export const rewind = Effect.fn("rewind")(function* ({ acceptLog }: { readonly acceptLog: boolean }) {
-  const readModel = yield* ReadModel
-  if (!acceptLog) yield* provePositions
-  const { settings } = yield* readControl
-  yield* readModel.wipe(settings)
+export const rewind = Effect.fn("rewind")(function* (options: BeginOptions) {
+  yield* beginAnew(options)
   // What the workers need to begin; a worker that coordinates would do it a little later.
   yield* prepare
 })

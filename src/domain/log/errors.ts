@@ -42,7 +42,7 @@ export class LogDamaged extends Data.TaggedError("LogDamaged")<{
 }> {
   override get message(): string {
     const place = this.partition === null ? `sequence ${this.sequence}` : `${this.partition}/${this.sequence}`
-    return `The log is damaged at ${place}: ${this.problem}. Nothing after this place was read. Restore the log from a copy, then run "tidemark rebuild".`
+    return `The log is damaged at ${place}: ${this.problem}. Nothing after this place was read. Restore the log from a copy; if the copy is older than the read model, "tidemark rebuild --accept-log" makes that anew from it.`
   }
 }
 
@@ -57,7 +57,7 @@ export class PositionDiverged extends Data.TaggedError("PositionDiverged")<{
   readonly found: string
 }> {
   override get message(): string {
-    return `The read model stands at ${formatPosition(this.saved)} (batch ${this.saved.batchId} of log ${this.saved.incarnation}), but the log has ${this.found} there: it was restored or replaced. Nothing was read. "tidemark rebuild" makes the read model anew from the log as it is.`
+    return `The read model stands at ${formatPosition(this.saved)} (batch ${this.saved.batchId} of log ${this.saved.incarnation}), but the log has ${this.found} there: it was restored or replaced. Nothing was read. "tidemark rebuild --accept-log" makes the read model anew from the log as it is.`
   }
 }
 

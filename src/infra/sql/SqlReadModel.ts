@@ -28,8 +28,11 @@ import { measuringCommit } from "./readModelMetrics.ts"
 import { type CheckpointRow, readCheckpoint, type SqlBigint } from "./rows.ts"
 import { toStorable } from "./storableText.ts"
 
-/** How often a step is made again that another got in the way of; so many in a row would be more than bad luck. */
-const CONFLICT_RETRIES_MAX = 8
+/**
+ * How often a step is made again that another got in the way of. Each time another was committed, so that all together
+ * get on; so many in a row is more than bad luck, and its owner should wait a little.
+ */
+const CONFLICT_RETRIES_MAX = 32
 
 /** The read model in Postgres, behind whatever `SqlClient` is given: PGlite or a server. */
 export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, SqlClient.SqlClient | BulkCopy> =
@@ -243,6 +246,9 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             }
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
               WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
+            // A group that builds nothing any more is no more.
+            yield* sql`DELETE FROM checkpoints WHERE projector_group <> ${LIVE_GROUP} AND projector_group NOT IN (
+              SELECT projector_group FROM measures WHERE state = 'building')`
             return yield* measures
           }),
         )

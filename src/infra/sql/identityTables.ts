@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { SerializationError, SqlError } from "effect/sql/SqlError"
 import { type DistinctId, isAnonymous } from "../../domain/identity/distinctId.ts"
 import { type AliasStatement, pairKey } from "../../domain/identity/links.ts"
 import type { Identity } from "../../domain/identity/persons.ts"
@@ -13,12 +14,20 @@ import { toStorable } from "./storableText.ts"
 
 const IDENTITY_COLUMNS = ["key", "distinct_id", "older", "person", "link_time", "link_user"] as const
 
+const personsChanged = new SqlError({
+  reason: new SerializationError({
+    cause: undefined,
+    message: "persons gained members while their rows were waited for",
+  }),
+})
+
 /**
  * Reads and writes who is who, for one step in one transaction.
  *
- * Two partitions may touch the same person at once. So the rows of all persons that a step looks up are locked, in the
- * order of their keys; whoever waited looks again, since a person may have gained members meanwhile. Distinct ids that
- * are new to both are told apart by the table's own uniqueness: the later step fails and is settled anew.
+ * Two partitions may touch the same person at once. So the rows of all persons that a step looks up are locked, in one
+ * statement and in the order of their keys, so that no two steps ever wait for each other. Whoever waited looks again: a
+ * person may have gained members meanwhile, whose rows it can't lock any more in that order, and then the step is made
+ * anew. So it is when two steps meet the same new distinct id, which the table's own uniqueness tells the later of them.
  */
 export const makeIdentityTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -36,16 +45,14 @@ export const makeIdentityTables = Effect.gen(function* () {
     return found!.rows
   })
 
-  /** Rows of all members, locked until the transaction ends; looked at again until nobody has joined meanwhile. */
+  /** Rows of all members, locked until the transaction ends; a conflict in time if others have joined meanwhile. */
   const readLocked = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
-    const locked = new Set<number>()
-    for (;;) {
-      const [lock] = yield* sql<{ readonly keys: ReadonlyArray<number> }>`
-        SELECT coalesce(json_agg(key), '[]') AS keys FROM (${membersOf(names)} ORDER BY key FOR NO KEY UPDATE) AS members`
-      for (const key of lock!.keys) locked.add(key)
-      const rows = yield* read(names)
-      if (rows.every(([key]) => locked.has(key))) return rows
-    }
+    const [lock] = yield* sql<{ readonly keys: ReadonlyArray<number> }>`
+      SELECT coalesce(json_agg(key), '[]') AS keys FROM (${membersOf(names)} ORDER BY key FOR NO KEY UPDATE) AS members`
+    // What the statement gives may be of before it waited; this one sees what is.
+    const rows = yield* read(names)
+    const locked = new Set(lock!.keys)
+    return rows.every(([key]) => locked.has(key)) ? rows : yield* personsChanged
   })
 
   const statementsAmong = Effect.fnUntraced(function* (rows: ReadonlyArray<Identity>) {

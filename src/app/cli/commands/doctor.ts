@@ -1,6 +1,7 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
-import { doctor } from "../../doctor.ts"
+import { doctorEmbedded } from "../../doctor/embedded.ts"
+import { doctorServers } from "../../doctor/servers.ts"
 import { CliFailure, EXIT } from "../failure.ts"
 import { configuration, json, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
@@ -9,10 +10,10 @@ export const doctorCommand = Command.make(
   "doctor",
   { json },
   Effect.fn(function* ({ json }) {
-    const { directory } = yield* configuration
+    const { directory, servers } = yield* configuration
     yield* withStore(
       Effect.gen(function* () {
-        const findings = yield* doctor(directory)
+        const findings = yield* servers === null ? doctorEmbedded(directory) : doctorServers(servers)
         if (json) yield* printJson({ findings })
         else {
           const rows = findings.map(({ check, outcome, found }) => `${SIGNS[outcome]} ${check}: ${found}`)
@@ -26,6 +27,10 @@ export const doctorCommand = Command.make(
       }),
     )
   }),
-).pipe(Command.withDescription("Look the store over: is the log whole, is there room, do the clocks agree"))
+).pipe(
+  Command.withDescription(
+    "Look the store over: is the log whole, is there room, do the clocks agree, are the servers set up so that nothing is lost",
+  ),
+)
 
 const SIGNS = { ok: "✓", warning: "!", failure: "✗" } as const

@@ -1,0 +1,28 @@
+# Tidemark's command line; without arguments it is a worker. Build: docker build -t tidemark .
+FROM node:24-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json ./
+COPY src ./src
+RUN npm run build
+
+FROM node:24-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts
+
+FROM node:24-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY package.json ./
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+# The embedded store or the spool of a tracker, if either is used; a worker writes nothing.
+RUN mkdir /data && chown node:node /data
+ENV TIDEMARK_DIR=/data
+VOLUME /data
+USER node
+EXPOSE 9464
+ENTRYPOINT ["node", "/app/dist/app/cli/main.js"]
+CMD ["project"]

@@ -1,0 +1,88 @@
+import type { ChildProcess } from "node:child_process"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { ok, okJson, type Ran, scratch, tidemark } from "../support/cli.ts"
+import { eventually } from "../support/eventually.ts"
+import { freePort } from "../support/freePort.ts"
+import { type Servers, startServers } from "../support/servers.ts"
+import { JOURNEY } from "./journey.ts"
+
+/** A worker as an operator has it: a process, watched over HTTP and by `status` from elsewhere. */
+
+const here = scratch()
+let servers: Servers
+let port: number
+let env: Record<string, string>
+let worker: ChildProcess
+let ended: Promise<Ran>
+
+beforeAll(async () => {
+  servers = await startServers()
+  port = await freePort()
+  env = { ...servers.env, TIDEMARK_PARTITIONS: "2" }
+  const http = { ...env, TIDEMARK_HTTP_PORT: String(port), TIDEMARK_HTTP_HOST: "127.0.0.1" }
+  ended = tidemark(["project"], { env: http, cwd: here.path(), onStart: (child) => (worker = child) })
+})
+
+afterAll(async () => {
+  worker.kill("SIGKILL")
+  await ended
+  await servers.dispose()
+  here.remove()
+})
+
+const ask = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).text()
+const health = async (path: string) => JSON.parse(await ask(path))
+const inEnvironment = () => ({ env, cwd: here.path() })
+
+test("it comes to own all partitions, and says so to whoever asks", async () => {
+  await eventually("it owns them", async () => (await health("/readyz").catch(() => null))?.partitions >= 2)
+  expect(await health("/healthz")).toMatchObject({ ok: true, problems: [] })
+  const { groups } = await eventually("its reports are there", async () => {
+    const status = await okJson(["status"], inEnvironment())
+    return status.groups[0].partitions.every(({ phase }: any) => phase === "running") && status
+  })
+  const owners = new Set(groups[0].partitions.map(({ owner }: any) => owner))
+  expect(owners.size).toBe(1)
+})
+
+test("what is imported elsewhere it projects, and its metrics add up", async () => {
+  await ok(["import", here.write("journey.ndjson", JOURNEY)], inEnvironment())
+  const metrics = await eventually("it has committed them", async () => {
+    const text = await ask("/metrics")
+    const committed = [...text.matchAll(/^tidemark_partition_committed_events_total\{.*\} (\d+)$/gm)]
+    return committed.reduce((sum, [, events]) => sum + Number(events), 0) === 16 && text
+  })
+  expect(metrics).toMatch(/^tidemark_postgres_connections\{pool="leases",/m)
+  expect(metrics).toMatch(/^tidemark_postgres_connections\{pool="main",/m)
+  expect((await okJson(["status"], inEnvironment())).balance).toMatchObject({ projected: 15, duplicates: 1, lag: 0 })
+})
+
+test("paused partitions show as paused", async () => {
+  await ok(["pause", "--partition", "1"], inEnvironment())
+  const paused = await eventually("it is paused", async () => {
+    const { groups } = await okJson(["status"], inEnvironment())
+    const [, second] = groups[0].partitions
+    return second.phase === "paused" && second
+  })
+  expect(paused.pause).toMatchObject({ cause: "operator" })
+  await ok(["resume"], inEnvironment())
+})
+
+test("without PostgreSQL it is not ready and says why, lives on, and is ready again when it is back", async () => {
+  await servers.postgres.stop()
+  const unready = await eventually("it is not ready", async () => {
+    const found = await health("/readyz")
+    return !found.ok && found
+  })
+  expect(unready.problems.join()).toMatch(/PostgreSQL|read model|Could not/)
+  expect(await health("/healthz")).toMatchObject({ ok: true })
+  await servers.postgres.start()
+  await eventually("it is ready", async () => (await health("/readyz")).ok)
+})
+
+test("told to stop it ends with 0, and status knows that it is gone", async () => {
+  worker.kill("SIGTERM")
+  expect(await ended).toMatchObject({ code: 0, signal: null })
+  const { groups } = await okJson(["status"], inEnvironment())
+  for (const { phase } of groups[0].partitions) expect(phase).toBeNull()
+})
