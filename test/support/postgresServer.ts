@@ -146,6 +146,10 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
     return `postgres://${credentials}@127.0.0.1:${port}/${encodeURIComponent(database)}`
   }
 
+  // None outlives the process that started it.
+  const abandon = () => void server?.kill("SIGQUIT")
+  process.on("exit", abandon)
+
   await start()
   return {
     port,
@@ -172,6 +176,7 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
     thaw: () => signalAll("SIGCONT"),
     dispose: async () => {
       await kill()
+      process.removeListener("exit", abandon)
       rmSync(directory, { recursive: true, force: true })
     },
   }
