@@ -57,4 +57,27 @@ describe("workers", () => {
     await stage.expectExact()
     await first.stop()
   })
+  test("a frozen worker loses its partitions, and its step is refused when it thaws", async () => {
+    // So long that what it holds uncommitted is due when it thaws.
+    const frozen = stage.start({ limits: { lingerMillis: 8_000 } })
+    await owning([frozen], [6])
+    await stage.append(some(500))
+    await stage.caughtUp()
+    await stage.append(some(500))
+    await eventually("it has folded what it has not committed", async () =>
+      frozen.snapshot()?.partitions.some(({ pending }) => pending > 0),
+    )
+    frozen.child.kill("SIGSTOP")
+    const other = stage.start()
+    await owning([other], [6])
+    await stage.append(some(500))
+    await stage.caughtUp()
+    frozen.child.kill("SIGCONT")
+    await eventually("its step is refused", async () => frozen.log().includes("Nothing was written."))
+    await owning([frozen, other], [3, 3])
+    await stage.append(some(500))
+    await stage.expectExact()
+    expect((await frozen.stop()).code).toBe(0)
+    expect((await other.stop()).code).toBe(0)
+  })
 })

@@ -6,10 +6,10 @@ import { TURN_MILLIS } from "./limits.ts"
 import { WorkerState } from "./WorkerState.ts"
 
 /** The log is asked for a sign of life this often. */
-const LOG_PROBE_MILLIS = 5_000
+const LOG_PROBE_MILLIS = 2_000
 
 /** A dependency that takes longer to answer is not well. */
-const ANSWER_MILLIS = 4_000
+const ANSWER_MILLIS = 3_000
 
 /** An outlook, and when the look at it began (ms). */
 export interface Seen {

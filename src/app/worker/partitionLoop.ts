@@ -196,6 +196,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     Effect.catch((error) =>
       Effect.gen(function* () {
         const remedy = yield* remedyFor(error, yield* isOwnedByOther, failures++)
+        if (error._tag === "CheckpointConflict") yield* Effect.logInfo(error.message)
         if (remedy.kind === "again") return
         if (remedy.kind === "park") return yield* Effect.ignore(pause("crash", remedy.sentence))
         if (remedy.kind === "wait") {

@@ -99,7 +99,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
             ? Effect.fail(error)
             : Effect.andThen(commit, isDone(error) ? Effect.succeed("end" as const) : Effect.fail(error)),
         ),
-        Effect.onInterrupt(() => Effect.ignore(commit)),
+        Effect.onInterrupt(() => Effect.catch(commit, ({ message }) => Effect.logInfo(message))),
         Effect.ensuring(isolation.ended),
         Effect.ensuring(report.letGo),
       )
