@@ -5,8 +5,8 @@ import type { EventLog } from "../domain/log/EventLog.ts"
 import { openRecord, type ReadError } from "./readBatches.ts"
 import type { DedupeIndex } from "../domain/projection/DedupeIndex.ts"
 
-/** Reads a batch of one partition by sequence. */
-export type BatchReader = (sequence: number) => Effect.Effect<Batch, ReadError>
+/** Reads a batch of one partition by sequence; `null` when the log no longer has it, since its front was removed. */
+export type BatchReader = (sequence: number) => Effect.Effect<Batch | null, ReadError>
 
 /** Batches kept open: when a file is imported twice, the first copies are asked for in order. */
 const OPEN_BATCHES_MAX = 8
@@ -19,6 +19,7 @@ export const makeBatchReader = (log: EventLog["Service"], partition: number): Ba
     if (known !== undefined) return known
     const record = yield* log.at(partition, sequence)
     if (record === null) {
+      if (sequence < (yield* log.begins)) return null
       return yield* new LogDamaged({ partition, sequence, problem: "the batch that stood here is gone" })
     }
     const batch = yield* openRecord(record)
@@ -36,7 +37,7 @@ export interface Duplicates {
 
 /**
  * Finds the events of a batch whose id has been counted within the horizon, in the batch itself or before it. The index
- * only suggests; the ids are compared in the log.
+ * only suggests; the ids are compared in the log. Where retention has removed the first copy, 64 equal bits must do.
  */
 export const findDuplicates = Effect.fnUntraced(function* (
   index: DedupeIndex,
@@ -60,6 +61,10 @@ export const findDuplicates = Effect.fnUntraced(function* (
     }
     for (const candidate of index.candidates(id, logTime)) {
       const first = yield* readBatch(candidate.sequence)
+      if (first === null) {
+        places.add(place)
+        break
+      }
       if (first.ids[candidate.place] === id) {
         repeat(first, candidate.place)
         break

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { batchIdOf } from "../domain/log/batch.ts"
-import { PositionDiverged } from "../domain/log/errors.ts"
+import { LogDamaged, missingRecords, PositionDiverged } from "../domain/log/errors.ts"
 import { EventLog } from "../domain/log/EventLog.ts"
 import { type Checkpoint, LIVE_GROUP, type LogEnd, ReadModel } from "../domain/projection/ReadModel.ts"
 import { openRecord } from "./readBatches.ts"
@@ -39,14 +39,26 @@ const endOf = ({ position, chain }: Checkpoint): LogEnd => {
 /** Proves that the log still holds what a checkpoint has taken in. */
 export const proveCheckpoint = (checkpoint: Checkpoint) => provePosition(endOf(checkpoint))
 
-/** Proves every position that the read model stands on, that of the control facts included. */
+/**
+ * Proves every position that the read model stands on, that of the control facts included, and that nothing was removed
+ * at the front of the log before it was projected.
+ */
 export const provePositions = Effect.gen(function* () {
   const log = yield* EventLog
   const readModel = yield* ReadModel
   const control = yield* readModel.controlEnd
   if (control !== null) yield* provePosition(control)
+  let projected = 0
   for (let partition = 0; partition < log.partitions; partition++) {
     const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, partition)
-    if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
+    if (checkpoint === null) continue
+    yield* proveCheckpoint(checkpoint)
+    projected = Math.max(projected, checkpoint.position.sequence)
+  }
+  const begins = yield* log.begins
+  if (projected > 0 && begins > projected + 1) {
+    const gone = missingRecords(projected + 1, begins - 1)
+    const problem = `${gone}: retention or a purge removed them before they were projected`
+    return yield* new LogDamaged({ partition: null, sequence: projected + 1, problem })
   }
 })

@@ -10,8 +10,8 @@ import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
 import { layerSqlWorkerReports } from "../infra/sql/SqlWorkerReports.ts"
 import { LogWriter } from "./LogWriter.ts"
-import { Projector } from "./projection/Projector.ts"
 import type { Store } from "./store.ts"
+import { layerProjectorBesideWorkers } from "./worker/besideWorkers.ts"
 
 /** Where the log and the read model of a project are. */
 export interface ServersOptions {
@@ -26,7 +26,7 @@ export type ServersError = OpenLogError | PostgresUnavailable | ReadModelUnavail
  * PostgreSQL. Any number of processes may use them at once.
  */
 export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<Store, ServersError> =>
-  Projector.layer.pipe(
+  layerProjectorBesideWorkers.pipe(
     Layer.provideMerge(layerSqlReadModelQueries),
     Layer.provideMerge(layerSqlOperations),
     Layer.provideMerge(layerSqlReadModel),

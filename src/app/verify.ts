@@ -3,6 +3,7 @@ import { EventLog } from "../domain/log/EventLog.ts"
 import { formatDecimal, parseDecimal } from "../domain/measure/decimal.ts"
 import { boundedItem, ITEM_LENGTH_MAX } from "../domain/metric/boundedItem.ts"
 import { oracle, type OracleInput } from "../domain/oracle/oracle.ts"
+import { EVERY_MEASURE } from "../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS } from "../domain/settings.ts"
@@ -40,15 +41,23 @@ export const verify = Effect.fn("verify")(function* () {
   yield* provePositions
   const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
   const measures = (yield* readModel.measures).filter(({ state }) => state === "live")
+  // Events that ended the process are in no measure.
+  const isolated = new Set(
+    (yield* queries.failures).filter(({ metric }) => metric === EVERY_MEASURE).map((it) => placeOf(it)),
+  )
   const input: Array<OracleInput> = []
   for (let partition = 0; partition < log.partitions; partition++) {
     const end = (yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0
     let logTime = 0
     yield* readBatches(partition, { upTo: end }).pipe(
-      Stream.runForEach(({ batch }) =>
+      Stream.runForEach(({ position, batch }) =>
         Effect.sync(() => {
           logTime = Math.max(logTime, batch.origin.loggedAt)
-          for (const event of batch.events()) input.push({ event, partition, loggedAt: logTime })
+          const { sequence } = position
+          for (const [place, event] of batch.events().entries()) {
+            if (isolated.has(placeOf({ partition, sequence, place }))) continue
+            input.push({ event, partition, loggedAt: logTime })
+          }
         }),
       ),
     )
@@ -95,6 +104,9 @@ export const verify = Effect.fn("verify")(function* () {
   }
   return { events: input.length, cells: compared, differences } satisfies Verified
 })
+
+const placeOf = (it: { readonly partition: number; readonly sequence: number; readonly place: number }): string =>
+  `${it.partition}/${it.sequence}/${it.place}`
 
 /** The oracle's name of a cell, `date|item|stat`, in its parts. */
 const partsOf = (key: string) => {

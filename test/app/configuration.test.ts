@@ -33,6 +33,7 @@ describe("the configuration", () => {
       servers: null,
       spool: { directory: ".tidemark/spool", maxBytes: 2 ** 30 },
       http: null,
+      readyLagSeconds: 300,
       otlpUrl: null,
       logFormat: null,
     })

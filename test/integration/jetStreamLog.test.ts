@@ -5,7 +5,7 @@ import { Effect, Fiber, Metric, Result, Schedule, type Scope, Stream } from "eff
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { readBatches } from "../../src/app/readBatches.ts"
 import type { PackedBatch } from "../../src/domain/log/batch.ts"
-import { EventLog, type LogRecord } from "../../src/domain/log/EventLog.ts"
+import { CONTROL_PARTITION, EventLog, type LogRecord } from "../../src/domain/log/EventLog.ts"
 import { type JetStreamLogOptions, openJetStreamLog } from "../../src/infra/nats/JetStreamLog.ts"
 import { logMetrics } from "../../src/infra/nats/logMetrics.ts"
 import { chainOf, failureOf, readAll } from "../contract/eventLog.ts"
@@ -105,7 +105,7 @@ describe("a stream", () => {
         expect(config).toMatchObject({
           name: stream,
           description: `Tidemark log ${log.incarnation}, partitions: 3`,
-          subjects: ["control", "0", "1", "2"].map((last) => `tidemark.${project}.${last}`),
+          subjects: ["0", "1", "2"].map((last) => `tidemark.${project}.${last}`),
           retention: "limits",
           storage: "file",
           discard: "new",
@@ -114,6 +114,14 @@ describe("a stream", () => {
           max_age: nanos(30 * 86_400_000),
           max_msg_size: 1024 * 1024,
           duplicate_window: nanos(120_000),
+        })
+        // What bounds the events does not bound the control facts: settings and metrics never grow too old.
+        const control = yield* Effect.promise(() => manager.streams.info(`tidemark-control_${project}`))
+        expect(control.config).toMatchObject({
+          description: `Tidemark log ${log.incarnation}, control facts`,
+          subjects: [`tidemark.${project}.control`],
+          max_bytes: -1,
+          max_age: 0,
         })
       }),
     )
@@ -127,6 +135,34 @@ describe("a stream", () => {
     expect(new Set(await Promise.all(Array.from({ length: 8 }, open))).size).toBe(1)
   })
 
+  test("of control facts that belong to another log is refused: the events were replaced under it", async () => {
+    const { project, stream } = newProject()
+    const { manager } = await managerOf(shared)
+    const first = await withLog({ server: shared, project }, (log) => Effect.succeed(log.incarnation))
+    await manager.streams.delete(stream)
+    const error = await failureOf(Effect.scoped(openJetStreamLog({ servers: shared.url, project })))
+    expect(error._tag).toBe("StreamUnfit")
+    expect(error.message).toContain(
+      `The stream tidemark-control_${project} can't hold a log: its description is of log ${first}`,
+    )
+    expect(error.message).toContain(`Restore the stream ${stream} that it belongs to`)
+  })
+
+  test("keeps control facts when its events are purged", async () => {
+    const { project, stream } = newProject()
+    const { manager } = await managerOf(shared)
+    await withLog({ server: shared, project, partitions: 1 }, (log) =>
+      Effect.gen(function* () {
+        const facts = chainOf(2, { partition: CONTROL_PARTITION })
+        yield* log.append([...chainOf(3), ...facts])
+        yield* Effect.promise(() => manager.streams.purge(stream))
+        expect(ids(yield* readAll(log, CONTROL_PARTITION))).toEqual(idsOf(facts))
+        expect(yield* readAll(log)).toEqual([])
+        yield* log.prove
+      }),
+    )
+  })
+
   test("has 16 partitions unless told otherwise", async () => {
     const { project } = newProject()
     const open = openJetStreamLog({ servers: shared.url, project })
@@ -138,7 +174,7 @@ describe("a stream", () => {
   test.each<readonly [string, Partial<StreamConfig>, string]>([
     ["of somebody else", { description: "orders" }, 'its description is "orders", and must be that of a Tidemark log'],
     ["without a description", { description: "" }, "its description is empty"],
-    ["with other subjects", { subjects: ["other.>"] }, "its subjects is without tidemark.$.control, and must be"],
+    ["with other subjects", { subjects: ["other.>"] }, "its subjects is without tidemark.$.0, and must be"],
     ["as a work queue", { retention: RetentionPolicy.Workqueue }, "its retention is workqueue, and must be limits"],
     ["kept while there is interest", { retention: RetentionPolicy.Interest }, "its retention is interest"],
     ["in memory", { storage: StorageType.Memory }, "its storage is memory, and must be file"],
@@ -150,7 +186,7 @@ describe("a stream", () => {
   ])("%s is refused and left as it is", async (_, config, sentence) => {
     const { project, stream } = newProject()
     const { manager } = await managerOf(shared)
-    const subjects = [`tidemark.${project}.0`, `tidemark.${project}.control`]
+    const subjects = [`tidemark.${project}.0`]
     const fits = { subjects, description, discard: DiscardPolicy.New, storage: StorageType.File, name: stream }
     await manager.streams.add({ ...fits, ...config })
     const before = await manager.streams.info(stream)

@@ -36,8 +36,8 @@ const ALL_PARTITIONS = [CONTROL_PARTITION, 0, 1]
 const MAX_BYTES = 120_000
 
 /** Batches before and after the older copy is taken, together about 95 kB. */
-const BEFORE = 45
-const AFTER = 45
+const BEFORE = 60
+const AFTER = 60
 
 const event = (random: Random, id: string): Event => ({
   id,
@@ -179,8 +179,10 @@ type Maintenance = (manager: JetStreamManager, stream: string, random: Random) =
 /** What an operator or the server may do to a log that is no damage; done after everything was read. */
 const HEALTHY: Readonly<Record<string, Maintenance>> = {
   "left alone": () => Promise.resolve(),
-  "purged up to a record": (manager, stream, random) =>
-    manager.streams.purge(stream, { seq: random.between(2, BEFORE + AFTER) }),
+  "purged up to a record": async (manager, stream, random) => {
+    const { state } = await manager.streams.info(stream)
+    await manager.streams.purge(stream, { seq: random.between(2, state.last_seq) })
+  },
   "purged to a few": (manager, stream, random) => manager.streams.purge(stream, { keep: random.between(1, 9) }),
   "purged of all": (manager, stream) => manager.streams.purge(stream),
   "purged past a hole": async (manager, stream, random) => {
@@ -372,6 +374,18 @@ describe("damage to the files of the log in JetStream", () => {
     await inEach(cases, (it) => append(it, it.writer, 9))
     const later = await judgeAll(cases)
     expect(later.filter(({ problem }) => problem !== null)).toEqual([])
+  })
+
+  test("records that are purged before they were read are missed", async () => {
+    const cases = casesOf(["purged too early"], 3, "early")
+    await inEach(cases, (it) => Effect.andThen(append(it, it.writer, BEFORE), readAndKeep(it)))
+    await inEach(cases, (it) => append(it, it.writer, AFTER))
+    await withManager(async (manager) => {
+      for (const { project } of cases) await manager.streams.purge(`tidemark_${project}`)
+    })
+    for (const { problem } of await judgeAll(cases)) {
+      expect(problem).toMatch(/LogDamaged: .*records are missing, \d+ to \d+: retention or a purge removed them before/)
+    }
   })
 
   test("at the very front it looks like a purge, and the log says where it begins", async () => {

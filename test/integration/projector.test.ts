@@ -378,14 +378,14 @@ describe("the projector", () => {
     })
 
     test("a record missing after the checkpoint: LogDamaged, which names it", async () => {
-      const { error, incarnation } = await changed((database) =>
+      const { error } = await changed((database) =>
         database.exec("DELETE FROM records WHERE partition = 0 AND sequence = 4"),
       )
       expect(error).toMatchObject({
         _tag: "LogDamaged",
         partition: 0,
-        sequence: 5,
-        problem: `batch 4 of writer ${incarnation} is missing`,
+        sequence: 4,
+        problem: "record 4 is missing",
       })
     })
 
@@ -400,13 +400,12 @@ describe("the projector", () => {
       inStore(
         Effect.gen(function* () {
           const { database } = yield* fiveBatches
-          const { incarnation } = yield* EventLog
           database.exec("DELETE FROM records WHERE partition = 0 AND sequence = 2")
           const projector = yield* Projector
           expect(yield* Effect.flip(projector.rebuild())).toMatchObject({
             _tag: "LogDamaged",
-            sequence: 3,
-            problem: `batch 2 of writer ${incarnation} is missing`,
+            sequence: 2,
+            problem: "record 2 is missing",
           })
         }),
       ))

@@ -59,7 +59,7 @@ describe("workers", () => {
   })
   test("a frozen worker loses its partitions, and its step is refused when it thaws", async () => {
     // So long that what it holds uncommitted is due when it thaws.
-    const frozen = stage.start({ limits: { lingerMillis: 8_000 } })
+    const frozen = stage.start({ limits: { lingerTimes: 1_000_000, lingerMillis: 8_000 } })
     await owning([frozen], [6])
     await stage.append(some(500))
     await stage.caughtUp()

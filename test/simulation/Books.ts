@@ -16,9 +16,6 @@ import type { StoredRecord } from "./SimulatedLog.ts"
 import type { Happening } from "./SimulatedReadModel.ts"
 import type { Tables } from "./Tables.ts"
 
-/** Something that must never happen. */
-export class Violation extends Error {}
-
 /** What the control facts of some records say, read by nobody's code but this. */
 export interface Agreed {
   readonly settings: Settings
@@ -44,7 +41,6 @@ export class Books {
   /** Times that the tables were compared with the oracle. */
   comparisons = 0
   commits = 0
-  /** Commits that found their partition taken over. */
   readonly #partitions: number
   readonly #acknowledged: Array<Event> = []
   /** `group/partition` → the epoch that may commit; absent when nobody may. */
@@ -224,7 +220,7 @@ const totals = (tables: Tables) => {
 }
 
 /** The last settings and the last definition of each metric that the control facts name. */
-const agreedIn = (records: ReadonlyArray<StoredRecord>): Agreed => {
+export const agreedIn = (records: ReadonlyArray<StoredRecord>): Agreed => {
   let settings = DEFAULT_SETTINGS
   const metrics = new Map<string, MetricDefinition>()
   for (const record of records) {

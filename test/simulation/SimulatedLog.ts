@@ -17,9 +17,8 @@ export interface StoredRecord {
 
 export interface LogOptions {
   readonly partitions: number
+  /** Many share one numbering, as in a stream, and each partition has holes; one has a file that numbers each partition. */
   readonly writers: "many" | "one"
-  /** Whether all partitions share one numbering, as in a stream; each then has holes. */
-  readonly shared: boolean
 }
 
 /** Records read at once. */
@@ -45,6 +44,11 @@ export class SimulatedLog {
     this.#incarnation = incarnation
   }
 
+  /** Whether all partitions share one numbering. */
+  get shared(): boolean {
+    return this.options.writers === "many"
+  }
+
   of(partition: number): ReadonlyArray<StoredRecord> {
     return this.records.filter((record) => record.partition === partition)
   }
@@ -63,7 +67,8 @@ export class SimulatedLog {
 
   /** Opens the log for one process. */
   open(process: Process): EventLog["Service"] {
-    const { partitions, writers, shared } = this.options
+    const { partitions, writers } = this.options
+    const shared = this.shared
     const world = this.#world
 
     /** One call that may fail: asked for, done, answered, with whatever may happen between. */
@@ -135,10 +140,9 @@ export class SimulatedLog {
         const following = this.of(partition).filter(({ sequence }) => sequence > after && sequence <= end)
         return following.slice(0, size).map(recordOf)
       }).pipe(
-        Effect.flatMap((records) =>
-          records === null
-            ? new LogUnavailable({ attempted: "read the log", reason: "the read broke off", retryable: true })
-            : Effect.succeed(records),
+        Effect.filterOrElse(
+          (records) => records !== null,
+          () => new LogUnavailable({ attempted: "read the log", reason: "the read broke off", retryable: true }),
         ),
       )
 
@@ -195,9 +199,7 @@ export class SimulatedLog {
 
   /** The first hole in the numbers, which this log gives without any. */
   #hole(): LogDamaged | null {
-    const lines = this.options.shared
-      ? [this.records]
-      : [...Map.groupBy(this.records, ({ partition }) => partition).values()]
+    const lines = this.shared ? [this.records] : [...Map.groupBy(this.records, ({ partition }) => partition).values()]
     for (const line of lines) {
       let before = this.#begins - 1
       for (const { partition, sequence } of line) {

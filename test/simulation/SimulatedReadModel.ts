@@ -11,8 +11,9 @@ import {
   type Step,
 } from "../../src/domain/projection/ReadModel.ts"
 import { INTAKE } from "../../src/domain/projection/ReadModelQueries.ts"
+import type { Random } from "../../src/domain/simulate/random.ts"
 import type { CallFault, CallFaults } from "./faults.ts"
-import type { Flaws } from "./flaws.ts"
+import type { Flaw, Flaws } from "./flaws.ts"
 import { Tables } from "./Tables.ts"
 import type { Process, World } from "./World.ts"
 
@@ -29,6 +30,8 @@ interface Transaction {
   readonly locked: Set<number>
   /** The row that it waits for. */
   waitsFor: number | null
+  /** Rolled back by the server, which its process will find out. */
+  ended: boolean
 }
 
 /** Times that an adapter settles one step. */
@@ -54,11 +57,20 @@ export class SimulatedReadModel {
     this.#observe = observe
   }
 
+  /** Ends the session of a transaction under way, as a server does that is told to or has waited too long. */
+  endSession(random: Random): void {
+    if (this.#transactions.length === 0) return
+    const transaction = random.oneOf(this.#transactions)
+    this.#world.note("! a session is ended")
+    transaction.ended = true
+    this.#end(transaction)
+  }
+
   /** Opens the read model for one process. */
   open(process: Process): ReadModel["Service"] {
     const { tables } = this
     const world = this.#world
-    const { has } = { has: this.#flaws.has.bind(this.#flaws) }
+    const has = (flaw: Flaw) => this.#flaws.has(flaw)
 
     const unavailable = (attempted: string, reason: string, outcome: "not-done" | "unknown" = "not-done") =>
       new ReadModelUnavailable({ attempted, reason, retryable: outcome === "not-done", outcome })
@@ -113,7 +125,7 @@ export class SimulatedReadModel {
           definition.name === name && definition.version > version
         if (old.state === state && tables.measures.some(newer)) old.state = "detached"
       }
-      if (begun && !has("registers in silence")) fenceLive()
+      if (!has("registers in silence")) fenceLive()
       return measures()
     }
 
@@ -214,6 +226,7 @@ export class SimulatedReadModel {
         if (halves) this.#writeCells(step, changes)
         return fault === "settled-again" ? "again" : yield* failed("deadlock detected")
       }
+      if (transaction.ended) return yield* failed("terminating connection due to administrator command")
       if (fault === "refused") return yield* failed("the database is away")
       if (fault === "unknown-not-done") return yield* failed("the connection broke", "unknown")
       if (!this.#holds(step)) return yield* conflictOf(step)
@@ -232,7 +245,7 @@ export class SimulatedReadModel {
 
     return Effect.gen({ self: this }, function* () {
       for (let settled = 1; settled <= SETTLED_MAX; settled++) {
-        const transaction: Transaction = { locked: new Set(), waitsFor: null }
+        const transaction: Transaction = { locked: new Set(), waitsFor: null, ended: false }
         this.#transactions.push(transaction)
         process.onDeath.push(() => this.#end(transaction))
         const outcome = yield* attempt(transaction).pipe(Effect.ensuring(Effect.sync(() => this.#end(transaction))))
@@ -299,6 +312,7 @@ export class SimulatedReadModel {
         for (;;) {
           // In the order of the keys, so that no two wait for each other; then again, since persons may have grown.
           for (const { key } of tables.membersOf(wanted)) if (!transaction.locked.has(key)) yield* lock(key)
+          if (transaction.ended) return yield* lost("read who is who")
           const rows = tables.membersOf(wanted)
           if (!rows.every(({ key }) => transaction.locked.has(key))) continue
           const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))
@@ -312,6 +326,7 @@ export class SimulatedReadModel {
       }),
       facts: Effect.fnUntraced({ self: this }, function* (measures, { whole, gaining, months }) {
         yield* world.gate(process, "reads facts")
+        if (transaction.ended) return yield* lost("read facts")
         const fault = this.#faults.strike(process, "reads facts", ["refused"])
         if (fault === "refused") return yield* lost("read facts")
         const within = new Set(months)

@@ -1,4 +1,4 @@
-import { Clock, Duration, Effect, type Scheduler } from "effect"
+import { Clock, Duration, Effect, type Exit, type Scheduler } from "effect"
 import { Random } from "../../src/domain/simulate/random.ts"
 
 /** A process that can be killed or frozen at any of its calls; what it remembers goes with it. */
@@ -63,7 +63,7 @@ export class World {
   }
 
   /** Starts a program as a process; `onEnd` is called when it ends by itself. */
-  start<A, E>(process: Process, program: Effect.Effect<A, E>, onEnd: (exit: unknown) => void = () => {}): void {
+  start<A, E>(process: Process, program: Effect.Effect<A, E>, onEnd: (exit: Exit.Exit<A, E>) => void = () => {}): void {
     const fiber = Effect.runFork(Effect.provideService(program, Clock.Clock, this.#clockOf(process)), {
       scheduler: this.#scheduler,
     })
@@ -146,5 +146,18 @@ export class World {
         return this.gate(process, "sleep", () => this.now >= until, until)
       },
     }
+  }
+}
+
+/** A world without a seed, that lets everybody go on as soon as he can: for stories that are told step by step. */
+export class OpenWorld extends World {
+  constructor() {
+    super(1)
+  }
+
+  override gate(process: Process, label: string, ready: () => boolean = ALWAYS): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      ready() ? Effect.void : Effect.andThen(Effect.yieldNow, this.gate(process, label, ready)),
+    )
   }
 }

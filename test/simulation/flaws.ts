@@ -24,6 +24,14 @@ export const FLAWS = [
 
 export type Flaw = (typeof FLAWS)[number]
 
+/** What must go on for a flaw to show, where it is rare otherwise. */
+export const SHOWS_WITH: Readonly<Partial<Record<Flaw, ReadonlyArray<string>>>> = {
+  "registers in silence": ["metrics change", "a process is frozen"],
+  "promotes too early": ["metrics change"],
+  "commits by halves": ["deadlock", "settled-again"],
+  "repeats what is unknown": ["lost-answer"],
+}
+
 /** Which flaw a simulated world has; none in a healthy one. */
 export class Flaws {
   readonly #flaw: Flaw | null

@@ -21,6 +21,8 @@ export interface Servers {
   readonly readModel: SimulatedReadModel
 }
 
+export type Products = EventLog | LogWriter | Projector | ReadModel
+
 /** The product as one process runs it: its own code and memory, over ports of its own. */
 export const productOf = ({ log, readModel }: Servers, process: Process) =>
   Layer.merge(LogWriter.layer, Projector.layer).pipe(

@@ -7,9 +7,13 @@ import { HAPPENINGS, type StoryOptions } from "./story.ts"
 const SHOWN_MAX = 150
 
 /** Finds a shorter story of the same seed that fails too: fewer kinds of faults, fewer events. */
-export const shorten = (seed: number, flaw?: Flaw): { readonly options: StoryOptions; readonly outcome: Outcome } => {
+export const shorten = (
+  seed: number,
+  flaw?: Flaw,
+  from: StoryOptions = {},
+): { readonly options: StoryOptions; readonly outcome: Outcome } => {
   const run = (options: StoryOptions) => simulateSeed(seed, { ...options, ...(flaw === undefined ? {} : { flaw }) })
-  let options: StoryOptions = { without: [] }
+  let options = from
   let outcome = run(options)
   const tryWith = (changed: StoryOptions): boolean => {
     const other = run(changed)

@@ -3,10 +3,10 @@ import { Effect, type Exit } from "effect"
 import { Projector, type ProjectError } from "../../src/app/projection/Projector.ts"
 import { Random } from "../../src/domain/simulate/random.ts"
 import { Books, dump } from "./Books.ts"
-import { damageAndProve, type Products } from "./damage.ts"
+import { end, ENDS } from "./ends.ts"
 import { RandomFaults } from "./faults.ts"
 import { type Flaw, Flaws } from "./flaws.ts"
-import { failureOf, productOf, type Servers, workOnce, write } from "./processes.ts"
+import { failureOf, productOf, type Products, type Servers, workOnce, write } from "./processes.ts"
 import { SimulatedLog } from "./SimulatedLog.ts"
 import { SimulatedReadModel } from "./SimulatedReadModel.ts"
 import { type Happens, type Job, type Story, type StoryOptions, tell } from "./story.ts"
@@ -111,23 +111,27 @@ class Simulation {
       const last = n === this.#story.phases.length - 1
       if (!last && this.#random.chance(0.5)) this.#world.now += this.#random.oneOf([HOUR, 9 * 24 * HOUR])
     }
-    this.#retention()
-    if (this.#failed) return
-    const { partitions, enabled, tail } = this.#story
-    const kind = enabled.has("an older copy is put back") ? "an older copy is put back" : "damage"
-    if (enabled.has(kind) && tail.length > 0 && !enabled.has("retention")) {
-      this.#met.add(kind)
-      damageAndProve(kind, {
-        world: this.#world,
-        servers: this.#servers,
-        books: this.#books,
-        partitions,
-        tail,
-        random: this.#random,
-        runAlone: (name, program) => this.#runAlone(name, program),
-        met: (what) => this.#met.add(what),
-      })
-    }
+    if (!this.#failed) this.#end()
+  }
+
+  /** How the log ends: cut off by retention, damaged, put back, or well. */
+  #end(): void {
+    const { enabled, tail } = this.#story
+    // Only a stream is ever cut off at its front.
+    const possible = ENDS.filter((kind) => enabled.has(kind) && (kind !== "retention" || this.#servers.log.shared))
+    if (possible.length === 0 || tail.length === 0) return
+    const kind = this.#random.oneOf(possible)
+    this.#met.add(kind)
+    end(kind, {
+      world: this.#world,
+      servers: this.#servers,
+      books: this.#books,
+      tail,
+      random: this.#random,
+      runAlone: (name, program) => this.#runAlone(name, program),
+      quiet: () => this.#quiet(),
+      met: (what) => this.#met.add(what),
+    })
   }
 
   get #failed(): boolean {
@@ -169,30 +173,6 @@ class Simulation {
     this.#books.checkCells(readModel.tables, log.records)
   }
 
-  /** Records are removed at the front, and what comes after is projected all the same. */
-  #retention(): void {
-    const { enabled, tail } = this.#story
-    const { log, readModel } = this.#servers
-    if (this.#failed || !enabled.has("retention") || !log.options.shared) return
-    const before = [...log.records]
-    const cut = this.#random.between(1, before.at(-1)!.sequence)
-    // The control facts of a stream are as old as its other records; who cuts it off applies them anew.
-    if (before.some(({ partition, sequence }) => partition < 0 && sequence < cut)) return
-    this.#met.add("retention")
-    this.#world.note(`! records before ${cut} are removed`)
-    log.purgeBefore(cut)
-    const later = tail.map((event) => ({ ...event, id: `later-${event.id}` }))
-    this.#runAlone("late writer", write({ what: "events", events: later }))
-    const error = failureOf(
-      this.#runAlone(
-        "judge",
-        Projector.use((projector) => projector.project()),
-      ),
-    )
-    if (error !== null) this.#books.violations.push(`a healthy log is called damaged after retention: ${error.message}`)
-    this.#books.checkCells(readModel.tables, [...before.filter(({ sequence }) => sequence < cut), ...log.records])
-  }
-
   /** One step of somebody, or something that happens. */
   #turn(faults: boolean): void {
     if (this.#world.steps > STEPS_MAX) throw new Error(`it does not come to rest: ${this.#world.waiting.join("; ")}`)
@@ -220,6 +200,7 @@ class Simulation {
       ["a process is frozen", () => this.#freezeOrThaw()],
       ["a clock jumps", () => this.#jumpClock()],
       ["a rebuild", () => void this.#rebuilds++],
+      ["a session is ended", () => this.#servers.readModel.endSession(this.#random)],
     ]
     const enabled = possible.filter(([kind]) => this.#story.enabled.has(kind))
     if (enabled.length === 0) return
@@ -306,6 +287,7 @@ class Simulation {
           if (job.what === "events" && this.#giveUp()) break
           yield* this.#world.gate(process, "tries again")
         }
+        if (job.what !== "events") this.#met.add(`${job.what} change`)
         settle(job)
       }
     })
@@ -374,17 +356,17 @@ class Simulation {
   /** Runs a program to its end as the only process there is. */
   #runAlone<A, E>(name: string, program: Effect.Effect<A, E, Products>): Exit.Exit<A, E> {
     const process = this.#world.process(name)
-    let ended: Exit.Exit<A, E> | undefined
+    const ended: Array<Exit.Exit<A, E>> = []
     this.#world.start(
       process,
-      Effect.flatMap(Effect.exit(program), (exit) => Effect.sync(() => void (ended = exit))).pipe(
+      Effect.flatMap(Effect.exit(program), (exit) => Effect.sync(() => void ended.push(exit))).pipe(
         Effect.provide(productOf(this.#servers, process)),
       ),
     )
-    while (ended === undefined) {
+    while (ended.length === 0) {
       if (!this.#world.step()) throw new Error(`${name} can't go on: ${this.#world.waiting.join("; ")}`)
     }
     this.#world.kill(process)
-    return ended
+    return ended[0]!
   }
 }

@@ -16,6 +16,7 @@ export const HAPPENINGS = [
   "metrics change",
   "settings change",
   "a rebuild",
+  "a session is ended",
   "retention",
   "damage",
   "an older copy is put back",
@@ -33,7 +34,6 @@ export type Job =
 export interface Story {
   readonly partitions: number
   readonly writers: "many" | "one"
-  readonly shared: boolean
   readonly projectors: number
   readonly writerProcesses: number
   readonly enabled: ReadonlySet<string>
@@ -56,7 +56,7 @@ export interface StoryOptions {
 }
 
 /** Histories drawn for a seed, of which the longest is taken: small ones meet nothing. */
-const DRAWN = 4
+const DRAWN = 3
 
 const EVENTS_MAX = 150
 
@@ -113,7 +113,6 @@ export const tell = (seed: number, options: StoryOptions = {}): Story => {
   return {
     partitions: random.between(1, 4),
     writers: many ? "many" : "one",
-    shared: many && random.chance(0.7),
     projectors: random.between(1, 4),
     writerProcesses: many ? random.between(1, 3) : 1,
     enabled,

@@ -14,6 +14,7 @@ import type { JsonObject } from "../../src/domain/event/json.ts"
 import { BatchCursor } from "../../src/domain/projection/BatchCursor.ts"
 import { layerJetStreamLog } from "../../src/infra/nats/JetStreamLog.ts"
 import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
+import { layerSqlOperations } from "../../src/infra/sql/SqlOperations.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import type { WorkerOptions } from "./workers.ts"
 
@@ -37,7 +38,8 @@ Object.defineProperty(BatchCursor.prototype, "body", {
 })
 
 const postgres = { url: Redacted.make(options.postgres) }
-const store = layerSqlReadModel.pipe(
+const store = layerSqlOperations.pipe(
+  Layer.provideMerge(layerSqlReadModel),
   Layer.provideMerge(layerPostgres({ ...postgres, acquireTimeout: "5 seconds", poolSize: 6 })),
   Layer.provideMerge(layerJetStreamLog({ servers: options.nats, partitions: options.partitions })),
 )

@@ -48,6 +48,7 @@ const CODE_OF_TAG: Readonly<Record<string, number>> = {
   UnknownControlFact: EXIT.storeUnavailable,
   LogUnavailable: EXIT.failed,
   ReadModelUnavailable: EXIT.failed,
+  WorkersStandStill: EXIT.failed,
   CheckpointConflict: EXIT.failed,
 }
 

@@ -4,6 +4,7 @@ import { Analytics } from "../Analytics.ts"
 import { type Configuration, readConfiguration } from "../config/Configuration.ts"
 import { hasStore } from "../embedded.ts"
 import { layerStore } from "../layerStore.ts"
+import { layerTelemetry } from "../observe/telemetry.ts"
 import { provePositions } from "../provePosition.ts"
 import type { Store } from "../store.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "./failure.ts"
@@ -51,7 +52,10 @@ const withStoreOf = <A, E extends { readonly _tag: string; readonly message: str
   configured: Configuration,
   effect: StoreEffect<A, E>,
 ): Effect.Effect<A, CliFailure> => {
-  const layer = Analytics.layer.pipe(Layer.provideMerge(layerStore(configured)))
+  const layer = Analytics.layer.pipe(
+    Layer.provideMerge(layerStore(configured)),
+    Layer.provideMerge(layerTelemetry(configured)),
+  )
   return sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toCliFailure))
 }
 

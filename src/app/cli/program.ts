@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { importCommand } from "./commands/import.ts"
 import { metricsCommand } from "./commands/metrics.ts"
+import { pauseCommand, resumeCommand, rewindCommand } from "./commands/operate.ts"
 import { projectCommand, rebuildCommand } from "./commands/project.ts"
 import { quarantineCommand } from "./commands/quarantine.ts"
 import { queryCommand } from "./commands/query.ts"
@@ -37,6 +38,9 @@ root.pipe(
     metricsCommand,
     projectCommand,
     rebuildCommand,
+    pauseCommand,
+    resumeCommand,
+    rewindCommand,
     verifyCommand,
     statusCommand,
     quarantineCommand,

@@ -16,6 +16,8 @@ export interface Configuration {
   readonly spool: { readonly directory: string; readonly maxBytes: number }
   /** Where a worker answers for its health and its metrics; `null` for nowhere. */
   readonly http: { readonly host: string; readonly port: number } | null
+  /** A worker is not ready while its oldest unprocessed event is older than this. */
+  readonly readyLagSeconds: number
   /** Where traces and metrics are sent to; `null` for nowhere. */
   readonly otlpUrl: string | null
   /** `null`: as what standard error is asks for. */
@@ -31,6 +33,7 @@ export interface ConfigurationSources {
 }
 
 const DIRECTORY_DEFAULT = ".tidemark"
+const READY_LAG_SECONDS_DEFAULT = 300
 const SPOOL_BYTES_DEFAULT = 2 ** 30
 
 /**
@@ -63,6 +66,7 @@ export const readConfiguration = Effect.fn("readConfiguration")(function* ({
       maxBytes: values["spool.bytes"] ?? SPOOL_BYTES_DEFAULT,
     },
     http: port === undefined ? null : { host: values["http.host"] ?? "0.0.0.0", port },
+    readyLagSeconds: values["ready.lag"] ?? READY_LAG_SECONDS_DEFAULT,
     otlpUrl: values["otlp.url"] ?? null,
     logFormat: values["log.format"] ?? null,
   }

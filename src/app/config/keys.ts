@@ -35,6 +35,7 @@ export const KEYS = {
   "spool.bytes": { kind: "bytes" },
   "http.host": text,
   "http.port": whole(0, 65_535),
+  "ready.lag": whole(1, 30 * 86_400),
   "otlp.url": { kind: "url" },
   "log.format": { kind: "choice", of: ["json", "text"] },
 } as const satisfies Readonly<Record<string, KeyKind>>

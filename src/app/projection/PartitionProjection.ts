@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Metric } from "effect"
 import { CHAIN_MEMORY_MILLIS, ChainVerifier } from "../../domain/log/ChainVerifier.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
@@ -13,6 +13,7 @@ import type { OpenedBatch } from "../readBatches.ts"
 import { newChain } from "../readBatches.ts"
 import { type Group, membersOf } from "./groups.ts"
 import { NOTHING_KNOWN, settle } from "./settle.ts"
+import { stepEvents } from "./stepMetrics.ts"
 
 /** What a partition's projection has taken in since it began, or what one batch added. */
 export interface Taken {
@@ -126,6 +127,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
       },
       (known) => settle(fold, known, group, settings.mergeWindowMillis, zone),
     )
+    yield* Metric.update(stepEvents, draft.events)
     dedupe.forgetBefore(dedupe.horizonAt(logTime))
     checkpoint = next
     draft = newDraft(new Fold(measures, zone))

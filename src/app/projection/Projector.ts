@@ -14,6 +14,7 @@ import type { Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { readControl } from "../control.ts"
 import { readBatches } from "../readBatches.ts"
+import type { WorkersStandStill } from "../worker/WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
 import { claimPartition } from "./PartitionProjection.ts"
 import { prepare } from "./prepare.ts"
@@ -34,6 +35,8 @@ export interface Projected {
   readonly built: ReadonlyArray<string>
   /** Whether the read model was emptied first, because the project's settings changed. */
   readonly rebuilt: boolean
+  /** How many live workers did it; they count for themselves, so nothing is counted here. Absent: this process did it. */
+  readonly workers?: number
 }
 
 export type ProjectError =
@@ -44,6 +47,7 @@ export type ProjectError =
   | PositionDiverged
   | CheckpointConflict
   | ReadModelUnavailable
+  | WorkersStandStill
 
 export interface ProjectOptions {
   /** Called after each batch with the number of events folded since the start. */

@@ -18,6 +18,7 @@ const CONCURRENCY = 4
 export const groupStatus = Effect.fnUntraced(function* (
   held: ReadonlyArray<PartitionStatus>,
   measures: ReadonlyArray<MeasureVersion>,
+  concerns: (group: string, partition: number) => boolean = () => true,
 ) {
   const log = yield* EventLog
   const claims = yield* ReadModelQueries.use(({ claims }) => claims)
@@ -30,7 +31,9 @@ export const groupStatus = Effect.fnUntraced(function* (
   return yield* Effect.forEach(names, (group) =>
     Effect.map(
       Effect.forEach(
-        Array.from({ length: log.partitions }, (_, partition) => partition),
+        Array.from({ length: log.partitions }, (_, partition) => partition).filter((partition) =>
+          concerns(group, partition),
+        ),
         Effect.fnUntraced(function* (partition) {
           const claim = claims.find((it) => it.group === group && it.partition === partition)
           const ofPartition = held.find((it) => it.partition === partition)

@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, Schedule } from "effect"
+import { Clock, Context, Data, Effect, Layer, Schedule } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { ALL_PARTITIONS, Operations, type Outlook, type Pause } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
@@ -10,6 +10,12 @@ const LOG_PROBE_MILLIS = 2_000
 
 /** A dependency that takes longer to answer is not well. */
 const ANSWER_MILLIS = 3_000
+
+class Unanswered extends Data.TaggedError("Unanswered")<{ readonly who: string }> {
+  override get message(): string {
+    return `${this.who} has not answered for ${ANSWER_MILLIS / 1000} s.`
+  }
+}
 
 /** An outlook, and when the look at it began (ms). */
 export interface Seen {
@@ -42,8 +48,6 @@ export class Watch extends Context.Service<
         seen = { outlook, at }
         yield* state.stops(outlook.stops)
       })
-      const unanswered = (who: string) => () =>
-        Effect.fail(new Error(`${who} has not answered for ${ANSWER_MILLIS / 1000} s.`))
       const saying = <A, E extends { readonly message: string }>(
         name: "log" | "postgres",
         probe: Effect.Effect<A, E>,
@@ -51,7 +55,7 @@ export class Watch extends Context.Service<
         probe.pipe(
           Effect.timeoutOrElse({
             duration: ANSWER_MILLIS,
-            orElse: unanswered(name === "log" ? "The log" : "Postgres"),
+            orElse: () => new Unanswered({ who: name === "log" ? "The log" : "Postgres" }),
           }),
           Effect.matchEffect({
             onSuccess: () => state.dependency(name, null),

@@ -38,6 +38,29 @@ const TIMING = {
 /** The name of a worker: of its machine and process, and never given twice. */
 export const newWorkerName = (): string => `${hostname()}-${randomBytes(3).toString("hex")}:${process.pid}`
 
+/** Whether a worker ran on this machine and is no more: its process is gone, or this one has its number now. */
+const isDeadNeighbour = ({ host, port: pid }: RunnerAddress.RunnerAddress): boolean => {
+  if (host.replace(/-[0-9a-f]{6}$/, "") !== hostname()) return false
+  if (pid === process.pid) return true
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ESRCH"
+  }
+}
+
+/** Takes the leases of dead neighbours off the list: a worker that is started anew after a crash goes on at once. */
+const withoutDeadNeighbours = Effect.gen(function* () {
+  const storage = yield* RunnerStorage.RunnerStorage
+  for (const [{ address }] of yield* storage.getRunners) {
+    if (!isDeadNeighbour(address)) continue
+    yield* storage.releaseAll(address)
+    yield* storage.unregister(address)
+  }
+  return storage
+})
+
 /** `sql` as the storage of leases is to see it: see `layerRunnerStorage`. */
 const sharingConnections = (sql: SqlClient.SqlClient): SqlClient.SqlClient =>
   new Proxy(sql, {
@@ -49,12 +72,13 @@ const sharingConnections = (sql: SqlClient.SqlClient): SqlClient.SqlClient =>
  * session's advisory locks for good, which a pooler can't lend, and which a frozen worker keeps before PostgreSQL 14;
  * leases in a table it uses where every statement may go over another connection, as with PGlite.
  */
-const layerRunnerStorage = SqlRunnerStorage.layerWith({ prefix: CLUSTER_PREFIX }).pipe(
+const layerRunnerStorage = Layer.effect(RunnerStorage.RunnerStorage, withoutDeadNeighbours).pipe(
+  Layer.provide(SqlRunnerStorage.layerWith({ prefix: CLUSTER_PREFIX })),
   Layer.provide(Layer.effect(SqlClient.SqlClient, Effect.map(SqlClient.SqlClient, sharingConnections))),
-  Layer.catchTag("SqlError", ({ message: reason, isRetryable: retryable }) =>
+  Layer.catch(({ message: reason }) =>
     Layer.effect(
       RunnerStorage.RunnerStorage,
-      Effect.fail(new ReadModelUnavailable({ attempted: "open the tables of the workers", reason, retryable })),
+      Effect.fail(new ReadModelUnavailable({ attempted: "open the tables of the workers", reason, retryable: true })),
     ),
   ),
 )

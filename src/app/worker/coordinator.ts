@@ -13,8 +13,8 @@ export const COORDINATOR = "coordinator"
 /** The log is asked to prove itself, and the tables are compared with the control facts, at least this often, ms. */
 const PROVE_MILLIS = 10_000
 
-/** A group that has followed the default group for so long and was never caught exactly beside it makes it stand still. */
-const FOLLOWED_MILLIS = 3_000
+/** A group that comes within this time to where the default group stood keeps up with it, ms. */
+const KEEPS_UP_MILLIS = 3_000
 
 /** The default group stands still for the last stretch of a promotion at most so long. */
 const STILL_MILLIS = 20_000
@@ -34,11 +34,12 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   const news = yield* Latch.make()
   let failures = 0
   let stopped = true
-  /** When the log last proved itself, and the tables were last compared with the control facts. */
+  /** When the log last proved itself, and the tables were brought in line with the control facts. */
   let provenAt = Number.NEGATIVE_INFINITY
   /** Where the log ended when the tables were found empty. */
   let target: { readonly made: string; readonly ends: ReadonlyMap<number, number> } | null = null
-  const following = new Map<string, Following>()
+  /** What the groups that build go after. */
+  const chases = new Map<string, Chase>()
 
   /** Brings the tables in line with the control facts. */
   const align = Effect.gen(function* () {
@@ -69,23 +70,21 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const now = yield* Clock.currentTimeMillis
     const live = positionsOf(outlook.ownerships, LIVE_GROUP)
     const built = positionsOf(outlook.ownerships, group)
-    const before = following.get(group)
     const reached = (positions: ReadonlyMap<number, number>) =>
       Array.from(positions).every(([partition, sequence]) => (built.get(partition) ?? 0) >= sequence)
-    const follows = before !== undefined && reached(before.live)
-    const since = follows ? (before.since ?? now) : null
-    const stillSince = before?.stillSince ?? null
-    following.set(group, { live, since, stillSince })
+    const before = chases.get(group) ?? { live, since: now, still: false }
     if (reached(live) && (yield* readModel.promote(group))) {
       yield* Effect.logInfo(`The metrics of ${group} are live.`)
-      following.delete(group)
-      if (stillSince !== null) yield* letLiveGoOn
-    } else if (stillSince !== null && now - stillSince > STILL_MILLIS) {
-      yield* letLiveGoOn
-      following.set(group, { live, since: null, stillSince: null })
-    } else if (stillSince === null && since !== null && now - since > FOLLOWED_MILLIS) {
+      chases.delete(group)
+      if (before.still) yield* letLiveGoOn
+    } else if (!before.still && reached(before.live) && now > before.since) {
       yield* operations.pause({ ...still, sentence: `The metrics of ${group} are about to go live.` })
-      following.set(group, { live, since, stillSince: now })
+      chases.set(group, { live, since: now, still: true })
+    } else if (now - before.since > (before.still ? STILL_MILLIS : KEEPS_UP_MILLIS)) {
+      if (before.still) yield* letLiveGoOn
+      chases.set(group, { live, since: now, still: false })
+    } else {
+      chases.set(group, before)
     }
   })
 
@@ -97,9 +96,6 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     if (due || outlook.groups.length === 0 || news.isOpen()) {
       news.closeUnsafe()
       yield* align
-    }
-    if (due) {
-      yield* log.prove
       provenAt = now
     }
     yield* markWhole(outlook)
@@ -146,14 +142,13 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   return yield* Effect.forever(recovering)
 }, Effect.scoped)
 
-/** A group that builds, as it was seen last. */
-interface Following {
+/** A group that builds goes after the default group; one that keeps up makes it stand still for the last stretch. */
+interface Chase {
   /** Where the default group stood. */
   readonly live: ReadonlyMap<number, number>
-  /** Since when the group has been where the default group was a moment before. */
-  readonly since: number | null
-  /** Since when the default group stands still for it. */
-  readonly stillSince: number | null
+  readonly since: number
+  /** Whether the default group stands still for it. */
+  readonly still: boolean
 }
 
 const positionsOf = (ownerships: Outlook["ownerships"], group: string): ReadonlyMap<number, number> =>

@@ -4,7 +4,15 @@ import { Context } from "effect"
 export interface WorkerLimits {
   /** Events in one step at most: what is folded and not committed is in memory. */
   readonly stepEvents: number
-  /** How long a step waits for more while events keep coming, ms: so long an event may stay invisible under load. */
+  /** Events that all loops of a worker together have folded and not committed, at most. */
+  readonly workerEvents: number
+  /** Steps that are committed at once; each takes a connection to Postgres. */
+  readonly commitsAtOnce: number
+  /**
+   * While events keep coming, a step waits for more so many times as long as the commit before it took, and so many ms at
+   * most: so much of its time a loop spends on committing small steps, and so long an event stays invisible.
+   */
+  readonly lingerTimes: number
   readonly lingerMillis: number
   /** Live events that may fail: at most this share of the last `budgetWindow`, and this many in any case. */
   readonly budgetShare: number
@@ -16,6 +24,9 @@ export interface WorkerLimits {
 export const Limits = Context.Reference<WorkerLimits>("tidemark/app/worker/Limits", {
   defaultValue: () => ({
     stepEvents: 100_000,
+    workerEvents: 200_000,
+    commitsAtOnce: 3,
+    lingerTimes: 3,
     lingerMillis: 100,
     budgetShare: 0.01,
     budgetEvents: 100,

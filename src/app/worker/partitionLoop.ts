@@ -1,9 +1,8 @@
 import { Clock, Effect, Stream } from "effect"
 import { decodeBatch } from "../../domain/log/batch.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
-import { Operations } from "../../domain/projection/Operations.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
-import { sameSettings } from "../../domain/settings.ts"
+import { Operations, type Outlook } from "../../domain/projection/Operations.ts"
+import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { buildGroups, liveGroup } from "../projection/groups.ts"
 import { claimPartition } from "../projection/PartitionProjection.ts"
@@ -18,6 +17,9 @@ import { WorkerState } from "./WorkerState.ts"
 
 /** While a loop can't take events, it looks this often whether any wait, ms. */
 const LOOK_BEHIND_MILLIS = 5_000
+
+/** A group that builds looks this often how far the default group is, ms. */
+const FOLLOW_MILLIS = 200
 
 /**
  * Runs one (group, partition) for ever: claims it, proves its position, follows the log and commits step after step. It
@@ -42,14 +44,27 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
   let lookedBehindAt = 0
   let budget = new ErrorBudget(limits)
 
-  /** Also by a worker that had the partition before. */
-  const isStopped = () =>
-    stopped || watch.latest()?.outlook.stops.some((it) => it.group === name && it.partition === partition) === true
+  /** Whether workers know of a stop here, also of one by a worker that had the partition before. */
+  const isStopped = (outlook: Outlook | undefined) =>
+    outlook?.stops.some((it) => it.group === name && it.partition === partition) === true
+
+  /** Whether somebody has done something about a stop since now: has emptied the tables, or has taken the stop away. */
+  const somebodyActed = () => {
+    const made = watch.latest()?.outlook.made
+    let told = false
+    return (): boolean => {
+      const seen = watch.latest()
+      if (seen === null) return false
+      const held = isStopped(seen.outlook)
+      told ||= held
+      return seen.outlook.made !== made || (told && !held)
+    }
+  }
 
   const onWell = Effect.suspend(() => {
     failures = 0
     const well = report.is("running")
-    if (!isStopped()) return well
+    if (!stopped && !isStopped(watch.latest()?.outlook)) return well
     stopped = false
     return Effect.andThen(well, Effect.ignore(operations.goOn(name, partition)))
   })
@@ -68,13 +83,13 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     yield* report.behind(origin.loggedAt)
   }).pipe(Effect.timeoutOption(TURN_MILLIS), Effect.ignore)
 
-  /** Waits, and goes on turning. */
-  const idle = Effect.fnUntraced(function* (millis: number) {
+  /** Waits, and goes on turning; no longer than until `over`. */
+  const idle = Effect.fnUntraced(function* (millis: number, over = () => false) {
     const until = (yield* Clock.currentTimeMillis) + millis
     for (;;) {
       yield* report.turned
       const left = until - (yield* Clock.currentTimeMillis)
-      if (left <= 0) return
+      if (left <= 0 || over()) return
       yield* lookBehind
       yield* Effect.sleep(Math.min(left, TURN_MILLIS))
     }
@@ -127,11 +142,6 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     const isolated = new Map(Array.from(yield* operations.isolated(partition), ([n, places]) => [n, new Set(places)]))
     const claimedAt = yield* Clock.currentTimeMillis
     const projection = yield* claimPartition(group, partition, settings, state.owner, isolated)
-    // What is changed after the claim ends it; what was changed just before must not be missed.
-    const now = yield* planned
-    if (now === null || !sameSettings(now.settings, settings) || !sameVersions(now.versions, versions)) {
-      return "stale" as const
-    }
     const checkpoint = projection.checkpoint()
     if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
     const position = checkpoint?.position ?? null
@@ -184,7 +194,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
       yield* report.is("waiting", "The read model is being made ready; the coordinator does that.")
       yield* idle(TURN_MILLIS)
     } else if (outcome === "end") {
-      yield* idle(TURN_MILLIS)
+      yield* idle(FOLLOW_MILLIS)
     } else if (outcome === "stale" && (yield* isOwnedByOther)) {
       yield* report.is("waiting", "Another worker has claimed the partition.")
       yield* idle(6 * TURN_MILLIS)
@@ -208,6 +218,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
           stopped = true
           const { owner } = state
           yield* Effect.ignore(operations.stop({ group: name, partition, owner, sentence: remedy.sentence }))
+          return yield* idle(remedy.millis, somebodyActed())
         }
         yield* idle(remedy.millis)
       }),
@@ -219,9 +230,5 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
   })
   yield* Effect.ensuring(forEver, state.forget(name, partition))
   // What a group could not do is over with the group.
-  if (isStopped()) yield* Effect.ignore(operations.goOn(name, partition))
+  if (stopped) yield* Effect.ignore(operations.goOn(name, partition))
 })
-
-const sameVersions = (a: ReadonlyArray<MeasureVersion>, b: ReadonlyArray<MeasureVersion>): boolean =>
-  a.length === b.length &&
-  a.every(({ id, state, group }, n) => id === b[n]!.id && state === b[n]!.state && group === b[n]!.group)

@@ -1,4 +1,4 @@
-import { type Cause, Clock, Effect, Queue, Stream } from "effect"
+import { type Cause, Clock, Duration, Effect, Queue, Stream } from "effect"
 import { isDone } from "effect/Cause"
 import type { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
@@ -7,10 +7,11 @@ import { openRecord } from "../readBatches.ts"
 import type { ErrorBudget } from "./ErrorBudget.ts"
 import type { Isolation } from "./isolation.ts"
 import { Limits, TURN_MILLIS } from "./limits.ts"
+import { StepRoom } from "./StepRoom.ts"
 import type { PartitionReport } from "./WorkerState.ts"
 
 /** Records that wait to be folded: with them the log's reader goes on while a step is committed, and not much further. */
-const RECORDS_AHEAD = 16
+const RECORDS_AHEAD = 8
 
 export interface ProjectRecordsOptions<Leave extends string> {
   readonly records: Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
@@ -26,23 +27,26 @@ export interface ProjectRecordsOptions<Leave extends string> {
 
 /**
  * Projects records under one claim, in steps that adapt themselves: a step is committed as soon as nothing more is at
- * hand, so that with little to do an event is visible at once; while events keep coming, it takes in what has come since
- * the step before, for `lingerMillis` at least, and `stepEvents` at most. The log is read no further ahead than a few
- * records, so a slow database slows the reading down. When interrupted, it commits what it has folded.
+ * hand, so that with little to do an event is visible at once; while events keep coming, it takes in what comes for a
+ * while after the step before (see `Limits`), and as much as there is room for at most. The log is read no further ahead
+ * than a few records, so a slow database slows the reading down. When interrupted, it commits what it has folded.
  */
 export const projectRecords = <Leave extends string>(options: ProjectRecordsOptions<Leave>) =>
   Effect.scoped(
     Effect.gen(function* () {
       const { records, projection, isolation, budget, report, leave, onWell } = options
-      const { stepEvents, lingerMillis } = yield* Limits
-      let committedAt = Number.NEGATIVE_INFINITY
+      const { lingerTimes, lingerMillis } = yield* Limits
+      const room = yield* StepRoom
+      /** When a step that is not full may be committed, ms. */
+      let due = Number.NEGATIVE_INFINITY
       /** Whether the chain knows of a batch that is not folded: such a state must never be committed. */
       let torn = false
 
       const commit = Effect.gen(function* () {
         if (torn || projection.pending() === 0) return
-        yield* projection.commit()
-        committedAt = yield* Clock.currentTimeMillis
+        const [took] = yield* Effect.timed(room.committing(projection.commit()))
+        room.holds(projection, 0)
+        due = (yield* Clock.currentTimeMillis) + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
         yield* report.committed(projection.checkpoint()!.position)
         yield* isolation.committed
         yield* onWell
@@ -59,7 +63,8 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
           torn = false
           yield* report.took(events, failed, batch.origin.loggedAt)
           budget.add(events, failed)
-          if (alone || projection.pending() >= stepEvents || budget.overrun !== null) yield* commit
+          const full = room.holds(projection, projection.pending())
+          if (alone || full || budget.overrun !== null) yield* commit
         }).pipe(Effect.uninterruptible)
 
       const queue = yield* Queue.bounded<LogRecord, LogUnavailable | LogDamaged | Cause.Done>(RECORDS_AHEAD)
@@ -79,7 +84,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
           }
           const now = yield* Clock.currentTimeMillis
           const folded = projection.pending() > 0
-          const patience = folded ? committedAt + lingerMillis - now : TURN_MILLIS
+          const patience = folded ? due - now : TURN_MILLIS
           if (folded && patience <= 0) {
             yield* commit
             continue
@@ -93,14 +98,12 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
       })
 
       return yield* turns.pipe(
-        Effect.catch((error) =>
-          // What was folded before the end, or before the damage, is good.
-          error._tag === "CheckpointConflict" || error._tag === "ReadModelUnavailable"
-            ? Effect.fail(error)
-            : Effect.andThen(commit, isDone(error) ? Effect.succeed("end" as const) : Effect.fail(error)),
-        ),
+        Effect.catchIf(isDone, () => Effect.as(commit, "end" as const)),
+        // What was folded before the damage is good.
+        Effect.tapError(({ _tag }) => (_tag === "LogDamaged" || _tag === "UnknownBatchVersion" ? commit : Effect.void)),
         Effect.onInterrupt(() => Effect.catch(commit, ({ message }) => Effect.logInfo(message))),
         Effect.ensuring(isolation.ended),
+        Effect.ensuring(Effect.sync(() => room.holds(projection, 0))),
         Effect.ensuring(report.letGo),
       )
     }),

@@ -16,6 +16,7 @@ export const untilStopped = Effect.gen(function* () {
   yield* Effect.callback<void>((resume) => {
     const others = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const)
     const stop = () => {
+      // oxlint-disable-next-line no-restricted-globals -- unlike Effect's timers it must not keep a process that is done
       setTimeout(() => process.exit(0), FINISH_MILLIS).unref()
       resume(Effect.void)
     }

@@ -4,18 +4,18 @@ import { EventLog } from "../../domain/log/EventLog.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import type { Operations } from "../../domain/projection/Operations.ts"
-import { layerSqlOperations } from "../../infra/sql/SqlOperations.ts"
 import { layerCluster, newWorkerName } from "./cluster.ts"
 import { coordinator } from "./coordinator.ts"
 import { partitionActor } from "./partitionActor.ts"
+import { StepRoom } from "./StepRoom.ts"
 import { Watch } from "./Watch.ts"
 import { WorkerState } from "./WorkerState.ts"
 
 /** What a worker works on. */
-type Needs = EventLog | ReadModel | SqlClient.SqlClient
+type Needs = EventLog | ReadModel | Operations
 
 /** What a worker gives to those who report on it. */
-export type Worker = WorkerState | Watch | Operations
+export type Worker = WorkerState | Watch
 
 /**
  * A worker of a project on servers, for as long as the layer is open: it takes its share of the partitions, and projects
@@ -41,5 +41,5 @@ export const layerWorkerAlone: Layer.Layer<Worker, never, Needs> = Layer.effectD
 ).pipe(Layer.provideMerge(layerShared(newWorkerName())))
 
 function layerShared(name: string) {
-  return Watch.layer.pipe(Layer.provideMerge(layerSqlOperations), Layer.provideMerge(WorkerState.layer(name)))
+  return Layer.merge(Watch.layer, StepRoom.layer).pipe(Layer.provideMerge(WorkerState.layer(name)))
 }

@@ -84,7 +84,10 @@ export class Operations extends Context.Service<
     /** Marks the tables as whole, if they were not emptied since the look. */
     readonly markWhole: (made: string) => Effect.Effect<void, ReadModelUnavailable>
     readonly pause: (pause: Omit<Pause, "since">) => Effect.Effect<void, ReadModelUnavailable>
-    /** Lets partitions go on, and gives what they try a fresh start; returns what was lifted. */
+    /**
+     * Lets partitions go on; returns what was lifted. On an operator's word, what can't go on is tried again at once, and
+     * after crashes with a fresh start.
+     */
     readonly resume: (
       partition: number,
       causes: ReadonlyArray<PauseCause>,

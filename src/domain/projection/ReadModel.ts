@@ -129,7 +129,8 @@ export class ReadModel extends Context.Service<
     ) => Effect.Effect<void, CheckpointConflict | ReadModelUnavailable>
     /**
      * Registers metric versions to be built together, by a group of their own; those already known are left alone, and older
-     * ones still building end. While nothing is projected yet they are live at once.
+     * ones still building end. While nothing is projected yet they are live at once. Owners of the default group must
+     * claim anew, since it has other measures now, or moves those being built when persons turn out to be others.
      */
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,

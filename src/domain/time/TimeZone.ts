@@ -19,13 +19,18 @@ export class TimeZone {
 
   static readonly utc = new TimeZone("UTC", null)
 
+  /** Zones asked for so far: making one takes longer than many a step of a projection. */
+  static readonly #known = new Map<string, TimeZone>()
+
   /** The zone of an IANA name (`Europe/Berlin`), or `undefined` when the platform doesn't know it. */
   static of(name: string): TimeZone | undefined {
     if (name === "UTC" || name === "Etc/UTC") return TimeZone.utc
     // A bare offset such as `+02:00` is accepted by Intl but is no zone: it has no daylight-saving rules.
     if (!/^[A-Za-z]/.test(name)) return undefined
+    const known = TimeZone.#known.get(name)
+    if (known !== undefined) return known
     try {
-      return new TimeZone(
+      const zone = new TimeZone(
         name,
         new Intl.DateTimeFormat("en-US", {
           timeZone: name,
@@ -41,6 +46,8 @@ export class TimeZone {
           second: "numeric",
         }),
       )
+      TimeZone.#known.set(name, zone)
+      return zone
     } catch {
       return undefined
     }

@@ -1,13 +1,13 @@
-import { jetstreamManager, type StreamState } from "@nats-io/jetstream"
+import { jetstreamManager, type StreamInfo, type StreamState } from "@nats-io/jetstream"
 import { Duration, Effect, Layer, Option, type Scope, Stream } from "effect"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
-import { EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
+import { CONTROL_PARTITION, EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import { makeAppend } from "./append.ts"
 import { BadNatsOptions, type NoSuchLog, type StreamUnfit } from "./errors.ts"
 import { LogStream } from "./LogStream.ts"
 import { type ConnectError, type NatsOptions, openNats } from "./NatsConnection.ts"
-import { openStream } from "./openStream.ts"
+import { openStreams } from "./openStreams.ts"
 import { openReader } from "./Reader.ts"
 import { DUPLICATE_WINDOW, isProjectName, type NewStream, PARTITIONS_DEFAULT } from "./streamConfig.ts"
 
@@ -58,14 +58,17 @@ export const openJetStreamLog = Effect.fn("openJetStreamLog")(function* (
   const manager = yield* Effect.promise(() =>
     jetstreamManager(connection.nats, { checkAPI: false, timeout: answerMillis }),
   )
-  const opened = yield* openStream(connection, manager, project, options, patience)
-  return makeLog(new LogStream({ connection, manager, project, opened, patience }))
+  const opened = yield* openStreams(connection, manager, project, options, patience)
+  const streamOf = (opened: StreamInfo) => new LogStream({ connection, manager, project, opened, patience })
+  return makeLog(streamOf(opened.events), streamOf(opened.control))
 })
 
-const makeLog = (stream: LogStream): EventLog["Service"] => {
+const makeLog = (events: LogStream, control: LogStream): EventLog["Service"] => {
+  const streamOf = (partition: number) => (partition === CONTROL_PARTITION ? control : events)
+
   const records = (partition: number, after: number, end: number | null) =>
     Stream.unwrap(
-      Effect.map(openReader(stream, { partition, after, end }), ({ next }) =>
+      Effect.map(openReader(streamOf(partition), { partition, after, end }), ({ next }) =>
         Stream.paginate(undefined, () =>
           Effect.map(next, (page) => [page, page.length === 0 ? Option.none() : Option.some(undefined)] as const),
         ),
@@ -75,6 +78,7 @@ const makeLog = (stream: LogStream): EventLog["Service"] => {
   const read = (partition: number, after: number) =>
     Stream.unwrap(
       Effect.gen(function* () {
+        const stream = streamOf(partition)
         const { state } = yield* stream.inspect(partition)
         // Nothing of any partition comes after the end of the stream.
         if (after >= state.last_seq) return Stream.empty
@@ -84,11 +88,11 @@ const makeLog = (stream: LogStream): EventLog["Service"] => {
     )
 
   const status = Effect.gen(function* () {
-    const counts = yield* stream.counts(null)
+    const counts = new Map([...(yield* control.counts(null)), ...(yield* events.counts(null))])
     const rows = yield* Effect.forEach(
       counts,
       ([partition, records]) =>
-        Effect.map(stream.last(partition), (last): PartitionStatus => ({
+        Effect.map(streamOf(partition).last(partition), (last): PartitionStatus => ({
           partition,
           records,
           events: null,
@@ -100,7 +104,7 @@ const makeLog = (stream: LogStream): EventLog["Service"] => {
     return rows.toSorted((a, b) => a.partition - b.partition)
   })
 
-  const prove = Effect.gen(function* () {
+  const proveStream = Effect.fnUntraced(function* (stream: LogStream) {
     // Without the numbers of what is missing, since there may be very many; they are asked for when there are any.
     if (missingIn((yield* stream.inspect(null)).state) === 0) return
     const { state } = yield* stream.inspect(null, { deleted_details: true })
@@ -110,23 +114,26 @@ const makeLog = (stream: LogStream): EventLog["Service"] => {
     const more = missing - (last - first + 1)
     const problem =
       more > 0 ? `${missingRecords(first, last)}, and ${more} more after them` : missingRecords(first, last)
-    return yield* new LogDamaged({ partition: null, sequence: first, problem })
+    const partition = stream === control ? CONTROL_PARTITION : null
+    return yield* new LogDamaged({ partition, sequence: first, problem })
   })
 
   return EventLog.of({
-    incarnation: stream.identity.incarnation,
-    partitions: stream.identity.partitions,
+    incarnation: events.identity.incarnation,
+    partitions: events.identity.partitions!,
     writers: "many",
-    append: makeAppend(stream),
+    append: makeAppend(streamOf),
     read,
     follow: (partition, after) => records(partition, after, null),
     at: (partition, sequence) =>
-      Effect.map(stream.recordAt(sequence), (record) => (record?.position.partition === partition ? record : null)),
+      Effect.map(streamOf(partition).recordAt(sequence), (record) =>
+        record?.position.partition === partition ? record : null,
+      ),
     status: Effect.catchTag(status, "LogDamaged", ({ problem }) =>
       Effect.fail(new LogUnavailable({ attempted: "read the log", reason: problem, retryable: false })),
     ),
-    prove,
-    begins: Effect.map(stream.inspect(null), ({ state }) =>
+    prove: Effect.andThen(proveStream(control), proveStream(events)),
+    begins: Effect.map(events.inspect(null), ({ state }) =>
       state.messages === 0 ? state.last_seq + 1 : Math.max(1, state.first_seq),
     ),
   })

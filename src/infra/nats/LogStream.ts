@@ -1,4 +1,11 @@
-import type { JetStreamManager, MsgRequest, StoredMsg, StreamInfo, StreamInfoRequestOptions } from "@nats-io/jetstream"
+import type {
+  JetStreamClient,
+  JetStreamManager,
+  MsgRequest,
+  StoredMsg,
+  StreamInfo,
+  StreamInfoRequestOptions,
+} from "@nats-io/jetstream"
 import { type Duration, Effect, Schedule } from "effect"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
@@ -30,6 +37,7 @@ export interface LogStreamOptions {
 export class LogStream {
   readonly connection: Connection
   readonly manager: JetStreamManager
+  readonly client: JetStreamClient
   readonly name: string
   readonly identity: LogIdentity
   readonly patience: Duration.Duration
@@ -43,6 +51,7 @@ export class LogStream {
   constructor({ connection, manager, project, opened, patience }: LogStreamOptions) {
     this.connection = connection
     this.manager = manager
+    this.client = manager.jetstream()
     this.name = opened.config.name
     this.identity = identityOf(opened.config)!
     this.patience = patience

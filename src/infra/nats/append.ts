@@ -15,13 +15,12 @@ const IN_FLIGHT_MAX = 32
  * were several under way and one of them refused, those after it would stand in the log without it, a hole in the
  * writer's chain that no one could tell from a loss.
  */
-export const makeAppend = (stream: LogStream) => {
+export const makeAppend = (streamOf: (partition: number) => LogStream) => {
   const window = Semaphore.makeUnsafe(IN_FLIGHT_MAX)
-  const client = stream.manager.jetstream()
 
-  const publish = (batch: PackedBatch): Effect.Effect<PubAck, CallFailed> =>
+  const publish = (stream: LogStream, batch: PackedBatch): Effect.Effect<PubAck, CallFailed> =>
     stream.connection.call(() =>
-      client.publish(stream.subjectOf(batch.origin.partition), batch.bytes, {
+      stream.client.publish(stream.subjectOf(batch.origin.partition), batch.bytes, {
         msgID: batch.id,
         timeout: stream.connection.answerMillis,
         expect: { streamName: stream.name },
@@ -29,7 +28,7 @@ export const makeAppend = (stream: LogStream) => {
     )
 
   /** Nobody answers on the subjects of a stream that is gone. */
-  const explain = (failure: CallFailed): Effect.Effect<never, CallFailed> =>
+  const explain = (stream: LogStream, failure: CallFailed): Effect.Effect<never, CallFailed> =>
     stream.connection
       .call(() => stream.manager.streams.info(stream.name))
       .pipe(
@@ -46,14 +45,18 @@ export const makeAppend = (stream: LogStream) => {
       )
 
   const appendOne = Effect.fnUntraced(function* (batch: PackedBatch) {
+    const stream = streamOf(batch.origin.partition)
     const floor = stream.seen
     let tries = 0
     const ack = yield* Effect.suspend(() =>
-      Effect.andThen(tries++ === 0 ? Effect.void : count("publishRetries"), publish(batch)),
+      Effect.andThen(tries++ === 0 ? Effect.void : count("publishRetries"), publish(stream, batch)),
     ).pipe(
       // With the same id: a batch that arrived and whose answer was lost is stored once.
       whileAway(stream.patience),
-      Effect.catchIf(({ kind }) => kind === "nobody", explain),
+      Effect.catchIf(
+        ({ kind }) => kind === "nobody",
+        (failure) => explain(stream, failure),
+      ),
       Effect.mapError(unavailable("append to the log")),
     )
     if (ack.duplicate) yield* count("duplicates")
@@ -76,7 +79,9 @@ export const makeAppend = (stream: LogStream) => {
     batches: ReadonlyArray<PackedBatch>,
   ): Effect.fn.Return<ReadonlyArray<Position>, LogUnavailable | LogDamaged> {
     // What was acknowledged before must still be there, or new batches would take the numbers of old ones.
-    if (stream.isUnsure) yield* stream.inspect(null)
+    for (const stream of new Set(batches.map(({ origin }) => streamOf(origin.partition)))) {
+      if (stream.isUnsure) yield* stream.inspect(null)
+    }
     const positions: Array<Position> = []
     yield* Effect.forEach(
       Map.groupBy(batches.entries(), ([, { origin }]) => origin.partition).values(),

@@ -1,4 +1,4 @@
-import { Metric } from "effect"
+import { Effect, Metric } from "effect"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
@@ -15,3 +15,10 @@ export const logMetrics = {
 
 /** Counts one. */
 export const count = (name: keyof typeof logMetrics) => Metric.update(logMetrics[name], 1)
+
+/** Begins all of them at 0, so that those of which nothing was counted yet are shown too. */
+export const startLogMetrics: Effect.Effect<void> = Effect.forEach(
+  Object.values(logMetrics),
+  (metric) => Metric.update(metric, 0),
+  { discard: true },
+)

@@ -36,7 +36,15 @@ const PROJECT = /^[A-Za-z0-9_-]{1,64}$/
 /** Whether a project can be called so. */
 export const isProjectName = (project: string): boolean => PROJECT.test(project)
 
-export const streamNameOf = (project: string): string => `tidemark_${project}`
+/**
+ * A log lives in two streams: its events, and its control facts, so that what bounds the age or the size of the events
+ * never takes settings and metrics away.
+ */
+export type StreamKind = "events" | "control"
+
+/** No project can be called so that the two meet: its name has no place before the `_`. */
+export const streamNameOf = (project: string, kind: StreamKind = "events"): string =>
+  kind === "events" ? `tidemark_${project}` : `tidemark-control_${project}`
 
 export const subjectOf = (project: string, partition: number): string =>
   `tidemark.${project}.${partition === CONTROL_PARTITION ? "control" : partition}`
@@ -48,18 +56,20 @@ export const partitionOfSubject = (project: string, subject: string): number => 
 }
 
 /**
- * Every subject of a log, one by one and no wildcard, so that the server turns away who writes to a partition that
+ * Every subject of a stream, one by one and no wildcard, so that the server turns away who writes to a partition that
  * nobody reads.
  */
-const subjectsOf = (project: string, partitions: number): ReadonlyArray<string> =>
-  [CONTROL_PARTITION, ...Array.from({ length: partitions }, (_, n) => n)].map((partition) =>
+const subjectsOf = (project: string, { partitions }: LogIdentity): ReadonlyArray<string> =>
+  (partitions === null ? [CONTROL_PARTITION] : Array.from({ length: partitions }, (_, n) => n)).map((partition) =>
     subjectOf(project, partition),
   )
 
 /** What a stream says that it is. */
 export interface LogIdentity {
+  /** Made with the stream of events; that of the control facts has the same. */
   readonly incarnation: string
-  readonly partitions: number
+  /** `null` for the stream of control facts. */
+  readonly partitions: number | null
 }
 
 /**
@@ -67,29 +77,40 @@ export interface LogIdentity {
  * only since 2.10.)
  */
 const describe = ({ incarnation, partitions }: LogIdentity): string =>
-  `Tidemark log ${incarnation}, partitions: ${partitions}`
+  `Tidemark log ${incarnation}, ${partitions === null ? "control facts" : `partitions: ${partitions}`}`
 
-const DESCRIPTION = /^Tidemark log ([0-9a-f-]{36}), partitions: (\d{1,3})$/
+const DESCRIPTION = /^Tidemark log ([0-9a-f-]{36}), (?:control facts|partitions: (\d{1,3}))$/
 
 /** Reads what a stream says that it is; null where it is none of ours. */
 export const identityOf = (config: Pick<StreamConfig, "description">): LogIdentity | null => {
   const match = DESCRIPTION.exec(config.description ?? "")
   if (match === null) return null
+  if (match[2] === undefined) return { incarnation: match[1]!, partitions: null }
   const partitions = Number(match[2])
   return partitions < 1 || partitions > PARTITIONS_MAX ? null : { incarnation: match[1]!, partitions }
 }
 
-/** The configuration of a stream that is made now. */
+const kindOf = ({ partitions }: LogIdentity): StreamKind => (partitions === null ? "control" : "events")
+
+/** What a new log is to be called. */
+export const newIdentity = ({ partitions = PARTITIONS_DEFAULT }: NewStream): LogIdentity => ({
+  incarnation: randomUUID(),
+  partitions,
+})
+
+/** The configuration of a stream that is made now. Bounds of size and age are for events alone. */
 export const newStreamConfig = (
   project: string,
+  identity: LogIdentity,
   options: NewStream,
   serverVersion: string,
 ): WithRequired<Partial<StreamConfig>, "name"> => {
-  const { partitions = PARTITIONS_DEFAULT, replicas = 1, maxBytes = -1, maxAge } = options
+  const kind = kindOf(identity)
+  const { replicas = 1, maxBytes = -1, maxAge } = kind === "control" ? { replicas: options.replicas } : options
   return {
-    name: streamNameOf(project),
-    description: describe({ incarnation: randomUUID(), partitions }),
-    subjects: [...subjectsOf(project, partitions)],
+    name: streamNameOf(project, kind),
+    description: describe(identity),
+    subjects: [...subjectsOf(project, identity)],
     // What is read stays: readers keep their own positions, and many read the same records.
     retention: RetentionPolicy.Limits,
     storage: StorageType.File,
@@ -107,8 +128,13 @@ export const newStreamConfig = (
   }
 }
 
-/** Why a log can't be kept in a stream; null when it can. */
-export const streamProblem = (project: string, config: StreamConfig): StreamUnfit | null => {
+/** Why a part of a log can't be kept in a stream; null when it can. `incarnation`: the one it must have, if any. */
+export const streamProblem = (
+  project: string,
+  kind: StreamKind,
+  config: StreamConfig,
+  incarnation?: string,
+): StreamUnfit | null => {
   const unfit = (setting: string, found: unknown, needed: string, remedy: string) =>
     new StreamUnfit({ stream: config.name, setting, found: String(found), needed, remedy })
   const another = "Use another project name, or move this stream out of the way"
@@ -116,16 +142,21 @@ export const streamProblem = (project: string, config: StreamConfig): StreamUnfi
   const recreate = "It can't be changed later: copy the stream into one that has it right"
 
   const identity = identityOf(config)
-  if (identity === null) {
+  if (identity === null || kindOf(identity) !== kind) {
     const found = config.description === undefined ? "empty" : `"${config.description}"`
-    return unfit("description", found, "that of a Tidemark log", another)
+    const needed = kind === "events" ? "that of a Tidemark log" : "that of a Tidemark log's control facts"
+    return unfit("description", found, needed, another)
   }
-  const subjects = subjectsOf(project, identity.partitions)
+  if (incarnation !== undefined && identity.incarnation !== incarnation) {
+    const remedy = `Restore the stream ${streamNameOf(project)} that it belongs to, or move this one out of the way`
+    return unfit("description", `of log ${identity.incarnation}`, `of log ${incarnation}, like the events`, remedy)
+  }
+  const subjects = subjectsOf(project, identity)
   const missing = subjects.find((subject) => !config.subjects.includes(subject))
   const foreign = config.subjects.find((subject) => !subjects.includes(subject))
   if (missing !== undefined || foreign !== undefined) {
     const found = missing === undefined ? `with ${foreign}` : `without ${missing}`
-    const needed = `those of its ${identity.partitions} partitions and of control`
+    const needed = kind === "events" ? `those of its ${identity.partitions} partitions` : "that of control"
     return unfit("subjects", found, needed, `Change it with "nats stream edit ${config.name} --subjects=…"`)
   }
   if (config.retention !== RetentionPolicy.Limits) return unfit("retention", config.retention, "limits", recreate)
@@ -134,6 +165,14 @@ export const streamProblem = (project: string, config: StreamConfig): StreamUnfi
   const bounded = config.max_bytes > 0 || config.max_msgs > 0
   if (config.discard !== DiscardPolicy.New && bounded) {
     return unfit("discard", config.discard, "new, since it has a size limit", edit("--discard=new"))
+  }
+  if (kind === "control" && config.max_age > 0) {
+    return unfit(
+      "max_age",
+      `${config.max_age / 1e9} s`,
+      "unlimited (0): control facts are kept for ever",
+      edit("--max-age=0"),
+    )
   }
   if (config.max_msgs_per_subject > 0) {
     const remedy = edit("--max-msgs-per-subject=-1")

@@ -11,6 +11,8 @@ export interface PostgresOptions {
   readonly url: Redacted.Redacted
   /** The schema that holds all tables; made when it isn't there. Default `tidemark`. */
   readonly schema?: string
+  /** What metrics call the pool. Default `main`. */
+  readonly name?: string
   /** Connections at most. Default 4: one for each partition of a projector that runs several. */
   readonly poolSize?: number
   /** How long a connection may take, whether to be made or to become free. Default 30 seconds. */
@@ -29,6 +31,7 @@ export interface PostgresConfig {
   /** For people: host, port, database and role. */
   readonly server: string
   readonly role: string
+  readonly name: string
   readonly schema: string
   readonly poolSize: number
   readonly acquireTimeout: Duration.Duration
@@ -55,6 +58,7 @@ export const readOptions = (options: PostgresOptions): Effect.Effect<PostgresCon
     const address = yield* readAddress(Redacted.value(options.url))
     return {
       ...address,
+      name: options.name ?? "main",
       schema,
       poolSize,
       acquireTimeout: Duration.fromInputUnsafe(options.acquireTimeout ?? "30 seconds"),

@@ -3,6 +3,7 @@ import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import pg from "pg"
 import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
 import type { PostgresConfig } from "./options.ts"
+import { showPool } from "./poolMetrics.ts"
 import { makeConnection, type PostgresConnection } from "./PostgresConnection.ts"
 import { valueTypes } from "./types.ts"
 
@@ -48,6 +49,8 @@ export const openPool = (
     pool.on("remove", (client) => connections.delete(client))
     // An idle connection that breaks, as all do when the server restarts: the pool forgets it and makes another.
     pool.on("error", () => {})
+
+    yield* showPool(config.name, pool)
 
     yield* Effect.addFinalizer(() =>
       Effect.promise(() => pool.end()).pipe(

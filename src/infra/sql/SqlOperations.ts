@@ -58,6 +58,7 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
           const lifted = yield* sql<Pause>`
             DELETE FROM pauses WHERE ${these} AND cause = ANY(${causes}::text[])
             RETURNING nullif(projector_group, '') AS "group", partition, cause, sentence, ${millis("since")} AS since`
+          if (causes.includes("operator")) yield* sql`DELETE FROM stops WHERE ${these}`
           if (causes.includes("crash")) yield* sql`DELETE FROM attempts WHERE ${these}`
           return lifted
         }),

@@ -24,6 +24,7 @@ import { makeFactTables } from "./factTables.ts"
 import { makeIdentityTables } from "./identityTables.ts"
 import { inSlices } from "./inSlices.ts"
 import { layerMigrations } from "./migrations.ts"
+import { measuringCommit } from "./readModelMetrics.ts"
 import { type CheckpointRow, readCheckpoint, type SqlBigint } from "./rows.ts"
 import { toStorable } from "./storableText.ts"
 
@@ -299,7 +300,8 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         claim: (group, partition, owner) => claim(group, partition, owner).pipe(explained("claim a partition")),
         dedupeEntries: (partition, from) => dedupeEntries(partition, from).pipe(explained("read the dedupe index")),
         duplicates: (partition) => duplicates(partition).pipe(explained("read the duplicates")),
-        commit: (step, settle) => commit(step, settle).pipe(explained("commit a step of the projection")),
+        commit: (step, settle) =>
+          commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
         register: (definitions) => register(definitions).pipe(explained("register metrics")),
         promote: (group) => promote(group).pipe(explained("promote metrics")),
         wipe: (next) => wipe(next).pipe(explained("empty the read model")),

@@ -6,6 +6,7 @@ import { parseColumnMap } from "../../import/columnMap.ts"
 import { FileNotFound } from "../../import/errors.ts"
 import { STDIN } from "../../import/source.ts"
 import { importEvents } from "../../importEvents.ts"
+import type { Projected } from "../../projection/Projector.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
 import { given, json, optionalText, withNewStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
@@ -80,11 +81,13 @@ export const importCommand = Command.make(
         const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
         const eventsPerSecond = Math.round(sum.read / Math.max(0.001, seconds))
         if (json) {
-          const duplicates = projected?.duplicates ?? null
+          // Live workers have counted them since before the import was over.
+          const counted = projected?.workers === undefined ? projected : null
+          const duplicates = counted?.duplicates ?? null
           yield* printJson({
             ...sum,
             duplicates,
-            conflicts: projected?.conflicts ?? null,
+            conflicts: counted?.conflicts ?? null,
             seconds,
             eventsPerSecond,
             failures: failures.map(({ sentence }) => sentence),
@@ -94,7 +97,7 @@ export const importCommand = Command.make(
             [
               `read        ${formatCount(sum.read)}`,
               `accepted    ${formatCount(sum.accepted)}`,
-              `duplicates  ${projected === null ? "known after `project`" : formatCount(projected.duplicates)}`,
+              `duplicates  ${duplicatesOf(projected)}`,
               `rejected    ${formatCount(sum.rejected)}`,
               `${formatCount(eventsPerSecond)} events/s, ${seconds.toFixed(1)} s`,
             ].join("\n"),
@@ -124,3 +127,10 @@ export const importCommand = Command.make(
     { command: "zcat *.gz | tidemark import -", description: "Import what another program prints" },
   ]),
 )
+
+const duplicatesOf = (projected: Projected | null): string =>
+  projected === null
+    ? "known after `project`"
+    : projected.workers === undefined
+      ? formatCount(projected.duplicates)
+      : "counted by the workers, see `status`"

@@ -1,7 +1,13 @@
-import { Console, Effect } from "effect"
+import { Console, Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
+import { layerPostgres } from "../../../infra/postgres/PostgresClient.ts"
+import type { Configuration } from "../../config/Configuration.ts"
+import { layerObserved } from "../../observe/layerObserved.ts"
 import type { Projected } from "../../projection/Projector.ts"
-import { json, withStore } from "../options.ts"
+import type { ServersOptions } from "../../servers.ts"
+import { untilStopped } from "../../worker/untilStopped.ts"
+import { layerWorker } from "../../worker/worker.ts"
+import { configuration, json, withNewStore, withStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
@@ -10,25 +16,51 @@ const report = (projected: Projected, asJson: boolean) =>
     ? printJson(projected)
     : Console.log(
         [
-          `${formatCount(projected.events)} events projected, ${formatCount(projected.duplicates)} of them duplicates.`,
+          projected.workers === undefined
+            ? `${formatCount(projected.events)} events projected, ${formatCount(projected.duplicates)} of them duplicates.`
+            : `Everything in the log is projected; workers do it (${projected.workers} of them).`,
           ...(projected.rebuilt ? ["The settings had changed, so the read model was made anew."] : []),
           ...(projected.built.length > 0 ? [`New metrics over all of history: ${projected.built.join(", ")}.`] : []),
         ].join("\n"),
       )
 
+/** A worker of the project on servers, until the process is told to stop. */
+const work = (configured: Configuration, { postgres }: ServersOptions) =>
+  untilStopped.pipe(
+    Effect.provide(
+      layerObserved(configured).pipe(
+        Layer.provideMerge(layerWorker(layerPostgres({ ...postgres, poolSize: LEASE_CONNECTIONS }))),
+      ),
+    ),
+  )
+
+/** Connections of a worker beside those of its steps. */
+const LEASE_CONNECTIONS = 2
+
 export const projectCommand = Command.make(
   "project",
   {
     once: Flag.Boolean("once").pipe(
-      Flag.withDescription("Fold what is in the log, and exit (the embedded store always does)"),
-      Flag.withDefault(true),
+      Flag.withDescription(
+        "Fold what is in the log, and exit; without it a worker runs until stopped (the embedded store always does it once, since nobody else can write to it)",
+      ),
+      Flag.withDefault(false),
     ),
     json,
   },
-  ({ json }) => withStore(Effect.flatMap(projectShowing("project"), (projected) => report(projected, json))),
+  Effect.fn(function* ({ once, json }) {
+    const configured = yield* configuration
+    const { servers } = configured
+    yield* servers === null || once
+      ? withStore(Effect.flatMap(projectShowing("project"), (projected) => report(projected, json)))
+      : withNewStore(work(configured, servers))
+  }),
 ).pipe(
-  Command.withDescription("Fold what is in the log into the read model"),
-  Command.withExamples([{ command: "tidemark project --once", description: "Bring the numbers up to date" }]),
+  Command.withDescription("Fold what is in the log into the read model: as a worker, or once"),
+  Command.withExamples([
+    { command: "tidemark project", description: "Run a worker, one of any number" },
+    { command: "tidemark project --once", description: "Bring the numbers up to date" },
+  ]),
 )
 
 export const rebuildCommand = Command.make("rebuild", { json }, ({ json }) =>

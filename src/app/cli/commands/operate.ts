@@ -1,0 +1,81 @@
+import { Console, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import { Projector } from "../../projection/Projector.ts"
+import { pause, resume, rewind } from "../../worker/operate.ts"
+import { CliFailure, EXIT } from "../failure.ts"
+import { json, withStore } from "../options.ts"
+import { printJson } from "../print.ts"
+
+const partition = Flag.Int("partition").pipe(
+  Flag.withDescription("This partition only; all of them if not given"),
+  Flag.optional,
+)
+
+const named = (chosen: Option.Option<number>): string =>
+  Option.match(chosen, { onNone: () => "all partitions", onSome: (n) => `partition ${n}` })
+
+export const pauseCommand = Command.make("pause", { partition, json }, ({ partition, json }) =>
+  withStore(
+    Effect.gen(function* () {
+      yield* pause(Option.getOrNull(partition))
+      if (json) return yield* printJson({ paused: Option.getOrNull(partition) ?? "all" })
+      yield* Console.log(`Paused: ${named(partition)}. Events go on into the log; "tidemark resume" goes on.`)
+    }),
+  ),
+).pipe(
+  Command.withDescription("Let the workers stop, after the step in hand; questions are still answered"),
+  Command.withExamples([{ command: "tidemark pause --partition 3", description: "One partition" }]),
+)
+
+export const resumeCommand = Command.make("resume", { partition, json }, ({ partition, json }) =>
+  withStore(
+    Effect.gen(function* () {
+      const lifted = yield* resume(Option.getOrNull(partition))
+      if (json) return yield* printJson({ lifted })
+      yield* Console.log(
+        lifted.length === 0
+          ? `Nothing was paused in ${named(partition)}.`
+          : ["Goes on. It was paused because:", ...lifted.map(({ sentence }) => `  ${sentence}`)].join("\n"),
+      )
+    }),
+  ),
+).pipe(
+  Command.withDescription(
+    "Let the workers go on, whatever paused them: an operator, the error budget, a batch that kills",
+  ),
+  Command.withExamples([{ command: "tidemark resume", description: "All partitions" }]),
+)
+
+const START = "start"
+
+export const rewindCommand = Command.make(
+  "rewind",
+  {
+    to: Flag.String("to").pipe(Flag.withDescription("Where to begin again: start"), Flag.withDefault(START)),
+    acceptLog: Flag.Boolean("accept-log").pipe(
+      Flag.withDescription("Also when the log is not the one that the read model was made from: it is from now on"),
+      Flag.withDefault(false),
+    ),
+    json,
+  },
+  Effect.fn(function* ({ to, acceptLog, json }) {
+    if (to !== START) {
+      const sentence = `--to ${to}: there is no going back to a place in between. The numbers are sums over persons whose events lie in all partitions, and what later events added can't be taken out of them. Take --to start.`
+      return yield* new CliFailure({ sentence, code: EXIT.badRequest })
+    }
+    yield* withStore(
+      Effect.gen(function* () {
+        const projector = yield* Projector
+        yield* rewind({ acceptLog })
+        const { events } = yield* projector.project()
+        if (json) return yield* printJson({ rewound: START, events })
+        yield* Console.log("The read model was made anew from the log as it is.")
+      }),
+    )
+  }),
+).pipe(
+  Command.withDescription("Make the read model anew from the beginning of the log"),
+  Command.withExamples([
+    { command: "tidemark rewind --to start --accept-log", description: "After the log was restored from a backup" },
+  ]),
+)

@@ -1,0 +1,58 @@
+import { hostname, userInfo } from "node:os"
+import { Data, Effect } from "effect"
+import { EventLog } from "../../domain/log/EventLog.ts"
+import { ALL_PARTITIONS, Operations } from "../../domain/projection/Operations.ts"
+import { ReadModel } from "../../domain/projection/ReadModel.ts"
+import { readControl } from "../control.ts"
+import { prepare } from "../projection/prepare.ts"
+import { provePositions } from "../provePosition.ts"
+
+/** A partition that the log does not have. */
+export class NoSuchPartition extends Data.TaggedError("NoSuchPartition")<{
+  readonly partition: number
+  readonly partitions: number
+}> {
+  override get message(): string {
+    return `There is no partition ${this.partition}: the log has ${this.partitions}, from 0 to ${this.partitions - 1}.`
+  }
+}
+
+const checked = Effect.fnUntraced(function* (partition: number | null) {
+  const { partitions } = yield* EventLog
+  if (partition === null) return ALL_PARTITIONS
+  if (partition < 0 || partition >= partitions) return yield* new NoSuchPartition({ partition, partitions })
+  return partition
+})
+
+/**
+ * Lets the workers stop at one partition, or all: they commit what is in hand and take no more, within two seconds. The
+ * numbers stay as they are and questions are answered; events go on into the log.
+ */
+export const pause = Effect.fn("pause")(function* (partition: number | null) {
+  const operations = yield* Operations
+  const sentence = `Paused by ${userInfo().username} on ${hostname()}; "tidemark resume" lets it go on.`
+  yield* operations.pause({ group: null, partition: yield* checked(partition), cause: "operator", sentence })
+})
+
+/** Lets the workers go on, whoever or whatever paused them; gives what was lifted. */
+export const resume = Effect.fn("resume")(function* (partition: number | null) {
+  const operations = yield* Operations
+  return yield* operations.resume(yield* checked(partition), ["operator", "budget", "crash"])
+})
+
+/**
+ * Takes the read model back to the beginning of the log, so that it is made anew from the log as it is: by the workers if
+ * there are any. Without `acceptLog` only when the log still holds what the read model was made from; with it, a log that
+ * was put back to an older copy is taken for the truth from now on.
+ *
+ * There is no going back to a place in between: cells are sums over persons whose events lie in all partitions, and what
+ * later events have added to them can't be told from the rest.
+ */
+export const rewind = Effect.fn("rewind")(function* ({ acceptLog }: { readonly acceptLog: boolean }) {
+  const readModel = yield* ReadModel
+  if (!acceptLog) yield* provePositions
+  const { settings } = yield* readControl
+  yield* readModel.wipe(settings)
+  // What the workers need to begin; a worker that coordinates would do it a little later.
+  yield* prepare
+})

@@ -1,0 +1,65 @@
+import { rm, mkdtemp } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect, Layer, ManagedRuntime } from "effect"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { recordSettings } from "../../src/app/control.ts"
+import { layerEmbedded, type OpenError } from "../../src/app/embedded.ts"
+import { LogWriter } from "../../src/app/LogWriter.ts"
+import type { Store } from "../../src/app/store.ts"
+import { verify } from "../../src/app/verify.ts"
+import { whenProcessed } from "../../src/app/worker/whenProcessed.ts"
+import { layerWorkerAlone, type Worker } from "../../src/app/worker/worker.ts"
+import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
+import { simulate } from "../../src/domain/simulate/simulate.ts"
+import { accept } from "../support/accept.ts"
+import { eventually } from "../support/eventually.ts"
+
+const events = Array.from(simulate({ users: 60, days: 30, seed: 9 }), (raw) => accept(raw))
+
+let directory: string
+let runtime: ManagedRuntime.ManagedRuntime<Store | Worker, OpenError>
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "tidemark-alone-"))
+  runtime = ManagedRuntime.make(
+    layerWorkerAlone.pipe(Layer.provideMerge(layerEmbedded({ directory: join(directory, "store"), partitions: 2 }))),
+  )
+})
+afterAll(async () => {
+  await runtime.dispose()
+  await rm(directory, { recursive: true, force: true })
+})
+
+const append = (from: number, to: number) =>
+  runtime.runPromise(
+    Effect.gen(function* () {
+      const positions = yield* (yield* LogWriter).append(events.slice(from, to))
+      for (const position of positions) yield* whenProcessed(position, "30 seconds")
+    }),
+  )
+
+const expectExact = async () => {
+  const { differences, cells } = await runtime.runPromise(verify())
+  expect(differences).toEqual([])
+  expect(cells).toBeGreaterThan(0)
+}
+
+test("the embedded store is projected in the process that writes to it", async () => {
+  await append(0, 300)
+  await expectExact()
+  await runtime.runPromise(recordSettings({ ...DEFAULT_SETTINGS, timeZone: "Asia/Tokyo" }))
+  await eventually("the settings are in force, over all of history", () =>
+    runtime.runPromise(
+      ReadModel.use((readModel) =>
+        Effect.zipWith(
+          readModel.settings,
+          readModel.isWhole,
+          (settings, whole) => settings?.timeZone === "Asia/Tokyo" && whole,
+        ),
+      ),
+    ),
+  )
+  await append(300, 600)
+  await expectExact()
+})

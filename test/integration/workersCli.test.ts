@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { simulate } from "../../src/domain/simulate/simulate.ts"
+import { ok, okJson, type Ran, refused, scratch, tidemark } from "../support/cli.ts"
+import { eventually } from "../support/eventually.ts"
+import { type Servers, startServers } from "../support/servers.ts"
+
+const here = scratch()
+const events = [...simulate({ users: 100, days: 30, seed: 8 })]
+const unique = new Set(events.map(({ id }) => id)).size
+
+let servers: Servers
+let env: { readonly env: Readonly<Record<string, string>> }
+/** The end of the worker that runs during all tests. */
+let worker: Promise<Ran>
+let stop: () => void
+
+beforeAll(async () => {
+  servers = await startServers()
+  env = { env: servers.env }
+})
+afterAll(async () => {
+  await servers.dispose()
+  here.remove()
+})
+
+describe("the program on servers", () => {
+  test("projects by itself while no worker runs", async () => {
+    const file = here.write("first.ndjson", events.slice(0, 500))
+    const report = await okJson(["import", file], env)
+    expect(report).toMatchObject({ read: 500, accepted: 500, rejected: 0, conflicts: 0 })
+    expect(report.duplicates).toBeGreaterThanOrEqual(0)
+    expect((await okJson(["verify"], env)).differences).toEqual([])
+  })
+
+  test("leaves it to a worker that runs, and waits until it has", async () => {
+    worker = tidemark(["project"], {
+      ...env,
+      onStart: (child) => {
+        stop = () => child.kill("SIGTERM")
+      },
+    })
+    await eventually("it says that it is alive", async () => {
+      const rows = await servers.postgres
+        .query("SELECT * FROM tidemark.checkpoints WHERE epoch > 16 AND projector_group = 'live'")
+        .catch(() => [])
+      return rows.length === 16
+    })
+    const file = here.write("rest.ndjson", events.slice(500))
+    expect(await okJson(["import", file], env)).toMatchObject({ accepted: events.length - 500, duplicates: null })
+    expect((await okJson(["verify"], env)).differences).toEqual([])
+    expect(await ok(["project", "--once"], env)).toBe(
+      "Everything in the log is projected; workers do it (1 of them).\n",
+    )
+  })
+
+  test("pauses, says so instead of waiting for ever, and resumes", async () => {
+    expect(await refused(2, ["pause", "--partition", "99"], env)).toBe(
+      "There is no partition 99: the log has 16, from 0 to 15.",
+    )
+    await ok(["pause"], env)
+    const file = here.write("again.ndjson", [{ ...events[0]!, id: "one more" }])
+    expect(await refused(1, ["import", file], env)).toMatch(
+      /The workers don't go on: Paused by .* Events wait in the log/,
+    )
+    expect(await ok(["resume"], env)).toMatch(/^Goes on\. It was paused because:\n {2}Paused by /)
+    expect(await ok(["resume"], env)).toBe("Nothing was paused in all partitions.\n")
+    await okJson(["project", "--once"], env)
+  })
+
+  test("rewinds and rebuilds, with the worker running", async () => {
+    expect(await refused(2, ["rewind", "--to", "0/3"], env)).toMatch(/there is no going back to a place in between/)
+    expect(await ok(["rewind", "--to", "start"], env)).toBe("The read model was made anew from the log as it is.\n")
+    expect(await okJson(["rebuild"], env)).toMatchObject({ workers: 1 })
+    const verified = await okJson(["verify"], env)
+    expect(verified.differences).toEqual([])
+    expect(verified.events).toBe(events.length + 1)
+    const { total } = await okJson(["query", "active-users", "--from", "2026-01-01", "--to", "2026-03-01"], env)
+    expect(total.events).toBeGreaterThan(0.8 * unique)
+  })
+
+  test("SIGTERM ends the worker with success", async () => {
+    const sent = performance.now()
+    stop()
+    const { code, signal, stderr } = await worker
+    expect(performance.now() - sent).toBeLessThan(10_000)
+    expect({ code, signal }).toEqual({ code: 0, signal: null })
+    expect(stderr).not.toMatch(/"level":"(ERROR|WARN)"/)
+    expect(await servers.postgres.query("SELECT * FROM tidemark.workers_runners")).toEqual([])
+    expect(await servers.postgres.query("SELECT * FROM tidemark.workers_locks")).toEqual([])
+  })
+})

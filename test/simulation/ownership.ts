@@ -1,0 +1,180 @@
+import { Effect } from "effect"
+import { describe, expect, test } from "vitest"
+import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
+import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
+import type { StepChanges } from "../../src/domain/projection/completeStep.ts"
+import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
+import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
+import { type Checkpoint, LIVE_GROUP, type ReadModel, type Step } from "../../src/domain/projection/ReadModel.ts"
+import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
+
+const checkpoint = (sequence: number): Checkpoint => ({
+  position: { incarnation: "inc", partition: 0, sequence, batchId: `w.0.${sequence}` },
+  chain: { w: { number: sequence, sum: "00", loggedAt: sequence } },
+  logTime: sequence,
+  counts: { projected: sequence, duplicates: 0, conflicts: 0, personless: 0 },
+})
+
+const stepTo = (sequence: number, epoch: number, over: Partial<Step> = {}): Step => ({
+  group: LIVE_GROUP,
+  partition: 0,
+  epoch,
+  expected: sequence === 1 ? null : checkpoint(sequence - 1).position,
+  next: checkpoint(sequence),
+  measures: [],
+  intake: [],
+  dedupe: [DedupeIndex.entry(sequence, sequence, [`e${sequence}`], () => true)],
+  dedupeFrom: Number.NEGATIVE_INFINITY,
+  duplicates: [],
+  failures: [],
+  revises: () => false,
+  ...over,
+})
+
+const NOTHING: StepChanges = { identities: [], statements: [], measures: [] }
+
+const nothing = () => Effect.succeed(NOTHING)
+
+const metric = (version: number): MetricDefinition => ({ name: "clicks", version, formula: { kind: "event-count" } })
+
+type Service = ReadModel["Service"]
+
+/**
+ * What the simulation relies on in its read model's database, run against that and against the real one, so that both do
+ * the same.
+ */
+export const ownershipContract = (name: string, open: () => Promise<Service>): void => {
+  describe(`${name}: who may commit`, () => {
+    const scenario = (title: string, run: (readModel: Service) => Effect.Effect<unknown, unknown>): void => {
+      test(title, async () => {
+        const readModel = await open()
+        await Effect.runPromise(Effect.andThen(readModel.wipe(DEFAULT_SETTINGS), run(readModel)))
+      })
+    }
+    const refused = (effect: Effect.Effect<void, { readonly _tag: string }>) =>
+      Effect.map(Effect.flip(effect), ({ _tag }) => expect(_tag).toBe("CheckpointConflict"))
+    const claim = (readModel: Service, group = LIVE_GROUP) => readModel.claim(group, 0, "owner")
+
+    scenario("the last to claim commits, from where the checkpoint is; a step refused leaves nothing", (readModel) =>
+      Effect.gen(function* () {
+        const first = yield* claim(readModel)
+        expect(first.checkpoint).toBeNull()
+        yield* readModel.commit(stepTo(1, first.epoch), nothing)
+        const second = yield* claim(readModel)
+        expect(second.epoch).toBeGreaterThan(first.epoch)
+        expect(second.checkpoint).toEqual(checkpoint(1))
+        yield* refused(readModel.commit(stepTo(2, first.epoch), nothing))
+        expect(yield* readModel.dedupeEntries(0, 0)).toHaveLength(1)
+        yield* readModel.commit(stepTo(2, second.epoch), nothing)
+        yield* refused(readModel.commit(stepTo(2, second.epoch), nothing))
+        expect(yield* readModel.checkpoint(LIVE_GROUP, 0)).toEqual(checkpoint(2))
+      }),
+    )
+
+    scenario("a step without a claim is refused", (readModel) => refused(readModel.commit(stepTo(1, 1), nothing)))
+
+    scenario("a step whose claim is taken while it is settled is refused, and leaves nothing", (readModel) =>
+      Effect.gen(function* () {
+        const { epoch } = yield* claim(readModel)
+        // PGlite has one connection, so what happens meanwhile happens within.
+        const settle = () => Effect.as(Effect.orDie(claim(readModel)), NOTHING)
+        yield* refused(readModel.commit(stepTo(1, epoch), settle))
+        expect(yield* readModel.checkpoint(LIVE_GROUP, 0)).toBeNull()
+        expect(yield* readModel.dedupeEntries(0, 0)).toEqual([])
+      }),
+    )
+
+    scenario("a step that can't be settled leaves nothing", (readModel) =>
+      Effect.gen(function* () {
+        const { epoch } = yield* claim(readModel)
+        const failure = new ReadModelUnavailable({ attempted: "test", reason: "no reason", retryable: true })
+        expect(yield* Effect.flip(readModel.commit(stepTo(1, epoch), () => failure))).toMatchObject({
+          reason: "no reason",
+        })
+        expect(yield* readModel.dedupeEntries(0, 0)).toEqual([])
+        yield* readModel.commit(stepTo(1, epoch), nothing)
+      }),
+    )
+
+    scenario("a distinct id is added once", (readModel) =>
+      Effect.gen(function* () {
+        const { epoch } = yield* claim(readModel)
+        const add = (key: number): StepChanges => ({
+          ...NOTHING,
+          identities: [{ key, distinctId: "u:ann", older: false, person: key, link: null }],
+        })
+        yield* readModel.commit(stepTo(1, epoch), (known) =>
+          Effect.map(known.identities(["u:ann"]), ({ newKeys }) => add(newKeys[0]!)),
+        )
+        // As a step would that looked before.
+        const failure = yield* Effect.flip(readModel.commit(stepTo(2, epoch), () => Effect.succeed(add(99))))
+        expect(failure._tag).toBe("ReadModelUnavailable")
+        expect(yield* readModel.checkpoint(LIVE_GROUP, 0)).toEqual(checkpoint(1))
+      }),
+    )
+
+    scenario("metrics are live at once while nothing is projected, and take the claim away", (readModel) =>
+      Effect.gen(function* () {
+        const { epoch } = yield* claim(readModel)
+        const versions = yield* readModel.register([BUILTIN_METRICS.sessions, metric(1)])
+        expect(versions.map(({ id, state, group }) => [id, state, group])).toEqual([
+          [1, "live", LIVE_GROUP],
+          [2, "live", LIVE_GROUP],
+        ])
+        yield* refused(readModel.commit(stepTo(1, epoch), nothing))
+      }),
+    )
+
+    scenario(
+      "a build takes the live claim away twice, goes live where live stands, and its own claim ends",
+      (readModel) =>
+        Effect.gen(function* () {
+          yield* readModel.register([metric(1)])
+          const live = yield* claim(readModel)
+          yield* readModel.commit(stepTo(1, live.epoch), nothing)
+          const [, built] = yield* readModel.register([metric(2)])
+          expect(built).toMatchObject({ id: 2, state: "building", group: "build-2" })
+          yield* refused(readModel.commit(stepTo(2, live.epoch), nothing))
+          const build = yield* claim(readModel, "build-2")
+          expect(yield* readModel.promote("build-2")).toBe(false)
+          yield* readModel.commit(stepTo(1, build.epoch, { group: "build-2", dedupe: [] }), nothing)
+          const again = yield* claim(readModel)
+          expect(yield* readModel.promote("build-2")).toBe(true)
+          yield* refused(readModel.commit(stepTo(2, again.epoch), nothing))
+          yield* refused(readModel.commit(stepTo(2, build.epoch, { group: "build-2", dedupe: [] }), nothing))
+          expect((yield* readModel.measures).map(({ id, state }) => [id, state])).toEqual([[2, "live"]])
+          expect(yield* readModel.checkpoint("build-2", 0)).toBeNull()
+        }),
+    )
+
+    scenario("a newer version ends the build of an older one", (readModel) =>
+      Effect.gen(function* () {
+        const { epoch } = yield* claim(readModel)
+        yield* readModel.commit(stepTo(1, epoch), nothing)
+        yield* readModel.register([metric(1)])
+        const versions = yield* readModel.register([metric(2)])
+        expect(versions.map(({ definition, group }) => [definition.version, group])).toEqual([[2, "build-2"]])
+        // Asked for again, it stays as it is, and takes a number all the same.
+        expect(yield* readModel.register([metric(1)])).toEqual(versions)
+        const [, third] = yield* readModel.register([BUILTIN_METRICS.sessions])
+        expect(third).toMatchObject({ id: 4, group: "build-3" })
+      }),
+    )
+
+    scenario("emptying takes every claim away, and epochs are not given again", (readModel) =>
+      Effect.gen(function* () {
+        const { epoch } = yield* claim(readModel)
+        yield* readModel.commit(stepTo(1, epoch), nothing)
+        yield* readModel.markWhole
+        yield* readModel.wipe(DEFAULT_SETTINGS)
+        yield* refused(readModel.commit(stepTo(2, epoch), nothing))
+        const next = yield* claim(readModel)
+        expect(next.epoch).toBeGreaterThan(epoch)
+        expect(next.checkpoint).toBeNull()
+        expect(yield* readModel.isWhole).toBe(false)
+        expect(yield* readModel.controlEnd).toBeNull()
+        expect((yield* readModel.register([metric(1)]))[0]).toMatchObject({ id: 1 })
+      }),
+    )
+  })
+}
