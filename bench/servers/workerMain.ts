@@ -10,12 +10,14 @@ import { untilStopped } from "../../src/app/worker/untilStopped.ts"
 import { layerWorker } from "../../src/app/worker/worker.ts"
 import { layerJetStreamLog } from "../../src/infra/nats/JetStreamLog.ts"
 import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
+import { layerSqlOperations } from "../../src/infra/sql/SqlOperations.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 
 const [nats, postgres] = process.argv.slice(2) as [string, string]
 const url = Redacted.make(postgres)
 
-const store = layerSqlReadModel.pipe(
+const store = layerSqlOperations.pipe(
+  Layer.provideMerge(layerSqlReadModel),
   Layer.provideMerge(layerPostgres({ url, poolSize: 6 })),
   Layer.provideMerge(layerJetStreamLog({ servers: nats })),
 )
