@@ -880,31 +880,16 @@ export const readModelContract = (
 
         /** All that the facts of the two say, by each way to ask. */
         const allAnswers = Effect.gen(function* () {
-          const range = { from: DAY - 10_000, to: DAY + 10_000 }
           const [facts] = yield* looking(wholeFacts([1], [1, 2]))
           const personFacts = yield* queries.personFacts(1)
-          const values = yield* queries.uniquesByValue(1, range)
-          const days = yield* queries.personDays(1, "a", range)
-          return {
-            facts: rowsByKey(facts!),
-            personFacts: rowsByKey(personFacts),
-            values: new Map([...values].sort(bySpelling(([value]) => value))),
-            days: days.toSorted((a, b) => a.person - b.person),
-          }
+          return { facts: rowsByKey(facts!), personFacts: rowsByKey(personFacts) }
         })
 
         test("come back as their join, by every way to ask", async () => {
           await run(write(20))
-          const { facts, personFacts, values, days } = await run(allAnswers)
-          const ann = joinedAfter(20)
-          deepStrictEqual(facts.get(1), ann)
+          const { facts, personFacts } = await run(allAnswers)
+          deepStrictEqual(facts.get(1), joinedAfter(20))
           deepStrictEqual(personFacts, facts)
-          expect(values.get("a")).toBe(2)
-          expect(values.get(TEXTS[0]!)).toBe(2)
-          // The first value of ann's steps is none of bob's.
-          deepStrictEqual([...values.keys()], [...new Set([...facts.values()].flat().map(({ value }) => value))].sort())
-          const masks = ann.filter(({ value }) => value === "a").map(({ month, mask }) => [month, mask] as const)
-          deepStrictEqual(days[0], { person: 1, months: masks })
         })
 
         test("say the same after they were put together", async () => {
@@ -1160,6 +1145,37 @@ export const readModelContract = (
           ]),
         )
         expect(await amountsOf()).toEqual(new Map([[JSON.stringify(["b", "users"]), "1"]]))
+      })
+
+      test("give the persons of any range: each counts on its first day there", async () => {
+        await commit(
+          cellStep(1, [
+            ["a", "users", "9"],
+            ["a", "new", "2"],
+            ["a", "again:1", "3"],
+            ["a", "again:400", "4"],
+            ["b", "new", "1"],
+            ["b", "events", "8"],
+          ]),
+        )
+        const uniques = (from: number, to = DAY) => run(queries.uniquesByValue(1, { from, to }))
+        expect(new Map(await uniques(DAY))).toEqual(
+          new Map([
+            ["a", 9],
+            ["b", 1],
+          ]),
+        )
+        expect((await uniques(DAY - 1)).get("a")).toBe(6)
+        expect((await uniques(DAY - 399)).get("a")).toBe(6)
+        expect((await uniques(DAY - 400)).get("a")).toBe(2)
+        expect(await uniques(DAY - 9, DAY - 1)).toEqual(new Map())
+        const returned = await run(queries.returned(1, "a", { from: DAY, to: DAY }))
+        expect(returned.toSorted((a, b) => a.since - b.since)).toEqual([
+          { day: DAY, since: 1, users: 3 },
+          { day: DAY, since: 400, users: 4 },
+          { day: DAY, since: Number.POSITIVE_INFINITY, users: 2 },
+        ])
+        expect(await run(queries.returned(1, "c", RANGE))).toEqual([])
       })
 
       test("late-equals-on-time: a cell that changes after it was published says when and why", async () => {

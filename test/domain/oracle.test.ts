@@ -80,7 +80,12 @@ const cellsOf = (
 
 const ACTIVE = { kind: "active-users" } as const
 
-const activeUsers = (history: ReadonlyArray<Told>, asked?: Asked) => cellsOf(history, ACTIVE, asked)
+/** Whether a cell says when persons were active before. */
+const isReturn = (key: string): boolean => /\|(new|again:\d+)$/.test(key)
+
+/** The cells of active users, without when they were active before. */
+const activeUsers = (history: ReadonlyArray<Told>, asked?: Asked): Record<string, number | string> =>
+  Object.fromEntries(Object.entries(cellsOf(history, ACTIVE, asked)).filter(([key]) => !isReturn(key)))
 
 const personsOf = (history: ReadonlyArray<Told>, settings: Partial<Settings> = {}): Record<string, string> =>
   Object.fromEntries(oracle(logged(history.map(event)), { ...DEFAULT_SETTINGS, ...settings }, []).personOf)
@@ -291,6 +296,33 @@ describe("days", () => {
     expect([spring["2024-03-31||events"], spring["2024-04-01||events"]]).toEqual([23, 24])
     const autumn = activeUsers(hours("2024-10-26T22:00:00Z"), { timeZone: "Europe/Berlin" })
     expect([autumn["2024-10-27||events"], autumn["2024-10-28||events"]]).toEqual([25, 23])
+  })
+
+  it("tells the persons of a day apart by when they were active before, over months and per value", () => {
+    const history: Array<Told> = [
+      { at: "2024-01-30T12:00:00Z", user: "ann", name: "a" },
+      { at: "2024-01-30T13:00:00Z", user: "ann", name: "a" },
+      { at: "2024-02-02T12:00:00Z", user: "ann", name: "a" },
+      { at: "2024-02-02T12:00:00Z", user: "bob", name: "a" },
+      { at: "2024-02-03T12:00:00Z", user: "ann", name: "b" },
+      { at: "2024-03-01T12:00:00Z", user: "ann", name: "a" },
+    ]
+    const returns = (asked?: Asked) =>
+      Object.fromEntries(Object.entries(cellsOf(history, ACTIVE, asked)).filter(([key]) => isReturn(key)))
+    expect(returns()).toEqual({
+      "2024-01-30||new": 1,
+      "2024-02-02||again:3": 1,
+      "2024-02-02||new": 1,
+      "2024-02-03||again:1": 1,
+      "2024-03-01||again:27": 1,
+    })
+    expect(returns({ breakdown: "event" })).toEqual({
+      "2024-01-30|a|new": 1,
+      "2024-02-02|a|again:3": 1,
+      "2024-02-02|a|new": 1,
+      "2024-02-03|b|new": 1,
+      "2024-03-01|a|again:28": 1,
+    })
   })
 
   it("skips Apia's 2011-12-30, which never was", () => {

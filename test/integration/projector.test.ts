@@ -300,7 +300,11 @@ describe("the projector", () => {
         expect(yield* project()).toMatchObject({ events: 1, rebuilt: true })
         const cells = yield* readCells
         expectCells(cells, expectedCells(input, settings, BUILTIN))
-        expect([...cells.get("active_users")!.keys()].sort()).toEqual(["2024-03-02||events", "2024-03-02||users"])
+        expect([...cells.get("active_users")!.keys()].sort()).toEqual([
+          "2024-03-02||events",
+          "2024-03-02||new",
+          "2024-03-02||users",
+        ])
       }),
     ))
 

@@ -4,15 +4,7 @@ import { countPersons, type Interval, periodOf, periodsOf } from "../../src/app/
 import type { Event } from "../../src/domain/event/Event.ts"
 import { joinLinks, joinStatements, type Link, linkOf } from "../../src/domain/identity/links.ts"
 import { compileMeasure } from "../../src/domain/measure/compile.ts"
-import {
-  EMPTY_FACT,
-  type Fact,
-  FactBuilder,
-  factKey,
-  type FactRow,
-  joinFacts,
-  splitFact,
-} from "../../src/domain/measure/Fact.ts"
+import { EMPTY_FACT, type Fact, FactBuilder, factKey, joinFacts, splitFact } from "../../src/domain/measure/Fact.ts"
 import type { Emit, Measure } from "../../src/domain/measure/Measure.ts"
 import {
   decodePoints,
@@ -26,7 +18,8 @@ import {
 } from "../../src/domain/measure/points.ts"
 import type { FunnelFormula, MetricDefinition } from "../../src/domain/metric/definition.ts"
 import { oracle, oracleActiveUsers, oracleFunnel } from "../../src/domain/oracle/oracle.ts"
-import type { PersonDays } from "../../src/domain/projection/ReadModelQueries.ts"
+import { daysSinceBefore } from "../../src/domain/measure/activeUsers.ts"
+import type { Returned } from "../../src/domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts"
 import { firstDayOfMonth, formatDay, parseDay } from "../../src/domain/time/calendar.ts"
 import { parseDuration } from "../../src/domain/time/duration.ts"
@@ -916,14 +909,12 @@ describe("funnels", () => {
 describe("active users", () => {
   const definition = define("active_users", { formula: { kind: "active-users" } })
 
-  /** Active days of all persons, as the read model's query gives them. */
-  const personDaysOf = (model: MemoryReadModel): ReadonlyArray<PersonDays> =>
-    [...model.factsByPerson()].map(([person, rows]) => ({
-      person,
-      months: [...Map.groupBy(rows, (row: FactRow) => row.month)]
-        .map(([month, group]) => [month, group.reduce((mask, row) => mask | row.mask, 0)] as const)
-        .sort(([a], [b]) => a - b),
-    }))
+  /** Persons of every day by when they were observed before, as the read model's query gives them from its cells. */
+  const returnedOf = (model: MemoryReadModel): ReadonlyArray<Returned> =>
+    [...model.cells()].flatMap(([key, amount]) => {
+      const since = daysSinceBefore(key.slice(key.lastIndexOf("|") + 1))
+      return since === null ? [] : [{ day: parseDay(key.slice(0, 10))!, since, users: Number(amount) }]
+    })
 
   const rangeOf = (cells: CellTexts) => {
     const days = [...cells.keys()].map((key) => parseDay(key.slice(0, 10))!)
@@ -936,7 +927,7 @@ describe("active users", () => {
         const model = project(events, settings, definition, packing)
         const range = rangeOf(model.cells())
         const count = (days: number) =>
-          countPersons(personDaysOf(model), { unit: "rolling", days }, range, settings.weekStart)
+          countPersons(returnedOf(model), { unit: "rolling", days }, range, settings.weekStart)
         const [daily, weekly, monthly] = [count(1), count(7), count(30)] as const
         for (let day = range.from; day <= range.to; day++) {
           const [dau, wau, mau] = [daily.get(day) ?? 0, weekly.get(day) ?? 0, monthly.get(day) ?? 0]
@@ -967,7 +958,7 @@ describe("active users", () => {
         const range = rangeOf(model.cells())
         if (range.to < range.from) return
         const { weekStart } = settings
-        const counts = countPersons(personDaysOf(model), interval, range, weekStart)
+        const counts = countPersons(returnedOf(model), interval, range, weekStart)
         // The oracle is asked for one period only, since it takes all events for each.
         const day = parseDay([...model.cells().keys()][at % model.cells().size]!.slice(0, 10))!
         const period = periodOf(interval, day, weekStart)

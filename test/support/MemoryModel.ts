@@ -17,7 +17,13 @@ import { completeStep, resolveIdentities } from "../../src/domain/projection/com
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
 import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../src/domain/projection/ReadModel.ts"
-import { type Cell, type DayRange, INTAKE, ReadModelQueries } from "../../src/domain/projection/ReadModelQueries.ts"
+import {
+  type Cell,
+  type DayRange,
+  INTAKE,
+  ReadModelQueries,
+  type Returned,
+} from "../../src/domain/projection/ReadModelQueries.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 
@@ -182,14 +188,16 @@ export class MemoryModel {
           }
           return users
         }),
-      personDays: (measure, value, range) =>
+      returned: (measure, value, range) =>
         Effect.sync(() =>
-          [...this.personFacts(measure)].flatMap(([person, fact]) => {
-            const months = [...fact.values()]
-              .filter((row) => row.value === value && daysWithin(row, range).length > 0)
-              .sort((a, b) => a.month - b.month)
-              .map(({ month, mask }) => [month, maskWithin({ month, mask }, range)] as const)
-            return months.length === 0 ? [] : [{ person, months }]
+          [...this.personFacts(measure).values()].flatMap((fact) => {
+            const days = [...fact.values()]
+              .filter((row) => row.value === value)
+              .flatMap(({ month, mask }) => daysOfMask(month, mask))
+              .sort((a, b) => a - b)
+            return days
+              .map((day, n): Returned => ({ day, since: n === 0 ? Infinity : day - days[n - 1]!, users: 1 }))
+              .filter(({ day }) => day >= range.from && day <= range.to)
           }),
         ),
       personFacts: (measure) => Effect.sync(() => this.personFacts(measure)),
@@ -242,8 +250,3 @@ const NO_LOG = EventLog.of({
 
 const daysWithin = ({ month, mask }: { readonly month: number; readonly mask: number }, { from, to }: DayRange) =>
   daysOfMask(month, mask).filter((day) => day >= from && day <= to)
-
-const maskWithin = (row: { readonly month: number; readonly mask: number }, range: DayRange): number => {
-  const first = daysOfMask(row.month, 1)[0]!
-  return daysWithin(row, range).reduce((mask, day) => mask | (1 << (day - first)), 0)
-}

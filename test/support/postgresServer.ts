@@ -20,6 +20,8 @@ export interface PostgresServerOptions {
 /** A PostgreSQL of the test's own, in a temporary directory, on a free port. */
 export interface PostgresServer {
   readonly port: number
+  /** Of its first process, the parent of all others; 0 while it is stopped. */
+  readonly pid: () => number
   /** The address of a database of it; by default its only one, as its superuser. */
   readonly url: (as?: { readonly user?: string; readonly password?: string; readonly database?: string }) => string
   /** Runs a statement as the superuser, on a connection of its own. */
@@ -153,6 +155,7 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
   await start()
   return {
     port,
+    pid: () => server?.pid ?? 0,
     url,
     query: async (sql, database) => {
       const client = new pg.Client(url(database === undefined ? {} : { database }))

@@ -5,7 +5,15 @@ import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
-import { countPersons, formatInterval, observedRange, parseInterval, periodOf, periodsOf } from "./intervals.ts"
+import {
+  countPersons,
+  countUniques,
+  formatInterval,
+  observedRange,
+  parseInterval,
+  periodOf,
+  periodsOf,
+} from "./intervals.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface ActiveUsersInput extends RangeInput {
@@ -65,16 +73,8 @@ export const series = Effect.fnUntraced(function* (
       events.set(period, (events.get(period) ?? 0) + Number(amount))
     }
   }
-  const users =
-    interval.unit === "day"
-      ? daily
-      : countPersons(
-          yield* queries.personDays(measure.id, value, observedRange(interval, range)),
-          interval,
-          range,
-          settings.weekStart,
-        )
-  const uniques = yield* queries.uniquesByValue(measure.id, range)
+  const returned = yield* queries.returned(measure.id, value, observedRange(interval, range))
+  const users = interval.unit === "day" ? daily : countPersons(returned, interval, range, settings.weekStart)
   return {
     ...(yield* frame(measure.definition, question, cells)),
     interval: formatInterval(interval),
@@ -83,6 +83,6 @@ export const series = Effect.fnUntraced(function* (
       users: users.get(period) ?? 0,
       events: events.get(period) ?? 0,
     })),
-    total: { users: uniques.get(value) ?? 0, events: total },
+    total: { users: countUniques(returned, range), events: total },
   }
 })

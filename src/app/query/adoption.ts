@@ -5,6 +5,7 @@ import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
+import { countUniques } from "./intervals.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface AdoptionInput extends RangeInput {
@@ -37,9 +38,12 @@ export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) 
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
   const feature = input.feature === undefined ? undefined : boundedItem(input.feature)
-  const cells = yield* queries.cells(measure.id, question.range, feature === undefined ? {} : { item: feature })
+  const cells = yield* queries.cells(measure.id, question.range, {
+    stats: ["users", "events"],
+    ...(feature === undefined ? {} : { item: feature }),
+  })
   const everybody = yield* liveMeasure(BUILTIN_METRICS.activeUsers.name)
-  const totalUsers = (yield* queries.uniquesByValue(everybody.id, question.range)).get("") ?? 0
+  const totalUsers = countUniques(yield* queries.returned(everybody.id, "", question.range), question.range)
   const features = yield* adoptionOf(measure, cells, question, totalUsers)
   const wanted = feature === undefined ? features : features.filter(({ featureName }) => featureName === feature)
   return {

@@ -28,11 +28,10 @@ export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
   const measure = yield* liveMeasure(BUILTIN_METRICS.activeUsersByEvent.name)
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
-  const cells = yield* queries.cells(
-    measure.id,
-    question.range,
-    input.event === undefined ? {} : { item: boundedItem(input.event) },
-  )
+  const cells = yield* queries.cells(measure.id, question.range, {
+    stats: ["users", "events"],
+    ...(input.event === undefined ? {} : { item: boundedItem(input.event) }),
+  })
   const uniques = yield* queries.uniquesByValue(measure.id, question.range)
   const rows = new Map<string, { date: string; event: string; events: number; users: number }>()
   const totals = new Map<string, number>()

@@ -1,6 +1,5 @@
 import { Effect } from "effect"
-import { daysOfMask } from "../../domain/measure/Fact.ts"
-import type { DayRange, PersonDays } from "../../domain/projection/ReadModelQueries.ts"
+import type { DayRange, Returned } from "../../domain/projection/ReadModelQueries.ts"
 import { type Day, firstDayOfMonth, firstDayOfWeek, monthOfDay, type WeekStart } from "../../domain/time/calendar.ts"
 import { BadQuery } from "./errors.ts"
 
@@ -49,32 +48,34 @@ export const periodsOf = (interval: Interval, range: DayRange, weekStart: WeekSt
 export const observedRange = (interval: Interval, range: DayRange): DayRange =>
   interval.unit === "rolling" ? { from: range.from - interval.days + 1, to: range.to } : range
 
-/** Distinct persons per period, from the days on which each was active. */
+/**
+ * Distinct persons per period: in each, every person counts once, on the first of its days there, which is the one with no
+ * day before it inside the period. `returned` covers the observed range.
+ */
 export const countPersons = (
-  persons: ReadonlyArray<PersonDays>,
+  returned: ReadonlyArray<Returned>,
   interval: Interval,
   range: DayRange,
   weekStart: WeekStart,
 ): ReadonlyMap<Day, number> => {
+  const ofDay = Map.groupBy(returned, ({ day }) => day)
   const counts = new Map<Day, number>()
-  const count = (period: Day) => counts.set(period, (counts.get(period) ?? 0) + 1)
-  for (const { months } of persons) {
-    const days = months.flatMap(([month, mask]) => daysOfMask(month, mask))
+  const count = (period: Day, day: Day, from: Day): void => {
+    for (const { since, users } of ofDay.get(day) ?? []) {
+      if (day - since < from) counts.set(period, (counts.get(period) ?? 0) + users)
+    }
+  }
+  for (let day = range.from; day <= range.to; day++) {
     if (interval.unit === "rolling") {
-      // A person is in every window that ends from an active day on until N − 1 days later, once in each.
-      let next = range.from
-      for (const day of days) {
-        for (let end = Math.max(day, next); end < day + interval.days && end <= range.to; end++) count(end)
-        next = Math.max(next, day + interval.days)
-      }
+      for (let n = interval.days - 1; n >= 0; n--) count(day, day - n, day - interval.days + 1)
     } else {
-      let last: Day | undefined
-      for (const day of days) {
-        const period = periodOf(interval, day, weekStart)
-        if (period !== last) count(period)
-        last = period
-      }
+      const period = periodOf(interval, day, weekStart)
+      count(period, day, Math.max(period, range.from))
     }
   }
   return counts
 }
+
+/** Distinct persons of a range. */
+export const countUniques = (returned: ReadonlyArray<Returned>, { from, to }: DayRange): number =>
+  returned.reduce((sum, { day, since, users }) => sum + (day >= from && day <= to && day - since < from ? users : 0), 0)

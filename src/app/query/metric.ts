@@ -26,14 +26,16 @@ export const metric = Effect.fnUntraced(function* (name: string, input: RangeInp
   const measure = yield* liveMeasure(name)
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
-  const cells = yield* queries.cells(measure.id, question.range)
+  const countsPersons = measure.definition.formula.kind === "active-users"
+  // What uniques are counted from is no answer of its own.
+  const stats = countsPersons ? { stats: ["users", "events"] } : {}
+  const cells = yield* queries.cells(measure.id, question.range, stats)
   const sums = new Map<string, { value: string; stat: string; sum: typeof DECIMAL_ZERO }>()
   for (const { item, stat, amount } of cells) {
     const key = pairKey(stat, item)
     const known = sums.get(key) ?? { value: item, stat, sum: DECIMAL_ZERO }
     sums.set(key, { ...known, sum: addDecimals(known.sum, parseDecimal(amount)) })
   }
-  const countsPersons = measure.definition.formula.kind === "active-users"
   const uniques = countsPersons ? yield* queries.uniquesByValue(measure.id, question.range) : new Map<string, number>()
   return {
     ...(yield* frame(measure.definition, question, cells)),

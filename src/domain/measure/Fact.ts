@@ -82,7 +82,7 @@ const maskOf = (points: Points, month: Month, zone: TimeZone): number => {
 }
 
 /** The days of a mask, ascending. */
-export const daysOfMask = (month: Month, mask: number): ReadonlyArray<Day> => {
+export const daysOfMask = (month: Month, mask: number): Array<Day> => {
   const days: Array<Day> = []
   const first = firstDayOfMonth(month)
   for (let rest = mask; rest !== 0; rest &= rest - 1) days.push(first + 31 - Math.clz32(rest & -rest))

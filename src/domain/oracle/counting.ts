@@ -17,7 +17,12 @@ const itemOf = (event: Event, { filter, breakdown }: MetricDefinition): string |
   return value === undefined ? undefined : String(value)
 }
 
-/** SEMANTICS, Active users: persons with at least one qualifying event on a day, "under every value they had". */
+const daysBetween = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / 86_400_000
+
+/**
+ * SEMANTICS, Active users: persons with at least one qualifying event on a day, "under every value they had"; and how long
+ * before they last had one, under the same value.
+ */
 export const activeUserCells = (
   people: People,
   metric: MetricDefinition,
@@ -34,7 +39,15 @@ export const activeUserCells = (
       const seenOnDay = seen.get(day) ?? new Set()
       seen.set(day, seenOnDay.add(item))
     }
-    for (const [day, items] of seen) for (const item of items) cells.add(day, item, "users", 1)
+    const before = new Map<string, string>()
+    for (const day of [...seen.keys()].sort()) {
+      for (const item of seen.get(day)!) {
+        cells.add(day, item, "users", 1)
+        const last = before.get(item)
+        cells.add(day, item, last === undefined ? "new" : `again:${daysBetween(last, day)}`, 1)
+        before.set(item, day)
+      }
+    }
   }
   for (const event of people.personless) {
     const item = itemOf(event, metric)

@@ -2,7 +2,7 @@ import { Context, type Effect } from "effect"
 import type { DistinctId } from "../identity/distinctId.ts"
 import type { Identity } from "../identity/persons.ts"
 import type { Fact } from "../measure/Fact.ts"
-import type { Day, Month } from "../time/calendar.ts"
+import type { Day } from "../time/calendar.ts"
 import type { KnownIdentities } from "./completeStep.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
 import type { FoldFailure } from "./Fold.ts"
@@ -26,10 +26,11 @@ export interface Cell {
   readonly revisionCause: string | null
 }
 
-/** Days on which a person was observed, one mask a month (bit 0 = the 1st). */
-export interface PersonDays {
-  readonly person: number
-  readonly months: ReadonlyArray<readonly [month: Month, mask: number]>
+/** Persons observed on a day, by the days since they were observed before; `Infinity` for those that never were. */
+export interface Returned {
+  readonly day: Day
+  readonly since: number
+  readonly users: number
 }
 
 /** Who claimed a (group, partition), and how far it is. Instants are ms, by the database's clock. */
@@ -62,17 +63,17 @@ export class ReadModelQueries extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Cell>, ReadModelUnavailable>
     /** First and last day with activity, or `null` when there are none. */
     readonly storedRange: Effect.Effect<DayRange | null, ReadModelUnavailable>
-    /** Distinct persons observed in a range, per value of the breakdown. */
+    /** Distinct persons of an active-users measure in a range, per value of the breakdown; from cells. */
     readonly uniquesByValue: (
       measure: number,
       range: DayRange,
     ) => Effect.Effect<ReadonlyMap<string, number>, ReadModelUnavailable>
-    /** Days of all persons observed in a range with one value. */
-    readonly personDays: (
+    /** Persons of an active-users measure on each day of a range with one value, by when they were observed before. */
+    readonly returned: (
       measure: number,
       value: string,
       range: DayRange,
-    ) => Effect.Effect<ReadonlyArray<PersonDays>, ReadModelUnavailable>
+    ) => Effect.Effect<ReadonlyArray<Returned>, ReadModelUnavailable>
     /** For each person, the join of its distinct ids' facts. */
     readonly personFacts: (measure: number) => Effect.Effect<ReadonlyMap<number, Fact>, ReadModelUnavailable>
     /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */

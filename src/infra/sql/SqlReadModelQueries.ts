@@ -1,5 +1,6 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
+import { AGAIN_PATTERN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import {
   type Cell,
@@ -7,8 +8,8 @@ import {
   type DayRange,
   INTAKE,
   ReadModelQueries,
+  type Returned,
 } from "../../domain/projection/ReadModelQueries.ts"
-import { firstDayOfMonth, monthOfDay } from "../../domain/time/calendar.ts"
 import { explained } from "./explained.ts"
 import type { BulkCopy } from "./BulkCopy.ts"
 import { joinFragments, type PackedFragment } from "./factRows.ts"
@@ -27,23 +28,12 @@ export const layerSqlReadModelQueries: Layer.Layer<
     const sql = yield* SqlClient.SqlClient
     const identityTables = yield* makeIdentityTables
 
-    /** `facts`, a row for each value, with only the days inside a range left in the masks. */
-    const factsWithin = ({ from, to }: DayRange) => {
-      const fromMonth = monthOfDay(from)
-      const toMonth = monthOfDay(to)
-      const fromBits = 0x7fffffff & (-1 << (from - firstDayOfMonth(fromMonth)))
-      const toBits = 0x7fffffff >>> (30 - (to - firstDayOfMonth(toMonth)))
-      return sql`(
-          SELECT f.measure, f.key, f.month, coalesce(i.item, '') AS value, coalesce(i.mask, f.mask)
-            & CASE WHEN f.month = ${fromMonth} THEN ${fromBits}::int ELSE 2147483647 END
-            & CASE WHEN f.month = ${toMonth} THEN ${toBits}::int ELSE 2147483647 END AS mask
-          FROM facts f LEFT JOIN LATERAL unnest(f.items, f.masks) AS i(item, mask) ON true
-          WHERE f.month BETWEEN ${fromMonth} AND ${toMonth})`
-    }
+    const within = ({ from, to }: DayRange) =>
+      sql`day BETWEEN DATE '1970-01-01' + ${from}::int AND DATE '1970-01-01' + ${to}::int`
 
     const cells = Effect.fnUntraced(function* (
       measure: number,
-      { from, to }: DayRange,
+      range: DayRange,
       filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
     ) {
       const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats.map(toStorable)}::text[])`
@@ -52,7 +42,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
         SELECT json_agg(json_build_array(day - DATE '1970-01-01', item, stat, amount::text,
           extract(epoch FROM revised_at) * 1000, last_cause)) AS cells
         FROM (SELECT * FROM cells WHERE measure = ${measure}
-          AND day BETWEEN DATE '1970-01-01' + ${from}::int AND DATE '1970-01-01' + ${to}::int ${stats} ${item}
+          AND ${within(range)} ${stats} ${item}
           ORDER BY day, stat, item) AS c`
       return (rows[0]?.cells ?? []).map(([day, stored, stat, amount, revisedAt, lastCause]): Cell => ({
         day,
@@ -71,23 +61,26 @@ export const layerSqlReadModelQueries: Layer.Layer<
       ([row]) => (row?.first == null || row.last === null ? null : { from: row.first, to: row.last }),
     )
 
+    /** `CASE`, since the parts of an `AND` are evaluated in any order, and no other statistic ends in a number. */
     const uniquesByValue = (measure: number, range: DayRange) =>
       Effect.map(
-        sql<{ readonly value: string; readonly users: SqlBigint }>`
-            SELECT f.value, count(DISTINCT d.person) AS users
-            FROM ${factsWithin(range)} AS f JOIN distinct_ids d ON d.key = f.key
-            WHERE f.measure = ${measure} AND f.mask <> 0 GROUP BY f.value`,
-        (rows): ReadonlyMap<string, number> => new Map(rows.map((row) => [fromStorable(row.value), Number(row.users)])),
+        sql<{ readonly item: string; readonly users: SqlBigint }>`
+          SELECT item, sum(amount) AS users FROM cells WHERE measure = ${measure} AND ${within(range)}
+            AND CASE WHEN stat = ${NEW_USERS} THEN true WHEN stat LIKE ${AGAIN_PATTERN}
+              THEN substr(stat, ${AGAIN_PATTERN.length}::int)::int > day - DATE '1970-01-01' - ${range.from}::int ELSE false END
+          GROUP BY item`,
+        (rows): ReadonlyMap<string, number> => new Map(rows.map((row) => [fromStorable(row.item), Number(row.users)])),
       )
 
-    const personDays = (measure: number, value: string, range: DayRange) =>
-      sql<{ readonly person: number; readonly months: ReadonlyArray<readonly [number, number]> }>`
-          SELECT person, json_agg(json_build_array(month, mask) ORDER BY month) AS months FROM (
-            SELECT d.person, f.month, bit_or(f.mask) AS mask
-            FROM ${factsWithin(range)} AS f JOIN distinct_ids d ON d.key = f.key
-            WHERE f.measure = ${measure} AND f.value = ${toStorable(value)} AND f.mask <> 0
-            GROUP BY d.person, f.month) AS monthly
-          GROUP BY person`
+    const returned = (measure: number, value: string, range: DayRange) =>
+      Effect.map(
+        sql<{ readonly rows: ReadonlyArray<readonly [day: number, stat: string, users: number]> | null }>`
+          SELECT json_agg(json_build_array(day - DATE '1970-01-01', stat, amount)) AS rows
+          FROM cells WHERE measure = ${measure} AND ${within(range)} AND item = ${toStorable(value)}
+            AND (stat = ${NEW_USERS} OR stat LIKE ${AGAIN_PATTERN})`,
+        ([row]) =>
+          (row?.rows ?? []).map(([day, stat, users]): Returned => ({ day, since: daysSinceBefore(stat)!, users })),
+      )
 
     const personFacts = (measure: number) =>
       Effect.map(
@@ -102,7 +95,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
       cells: (measure, range, filter) => cells(measure, range, filter).pipe(explained("read cells")),
       storedRange: storedRange.pipe(explained("read the stored range")),
       uniquesByValue: (measure, range) => uniquesByValue(measure, range).pipe(explained("count persons")),
-      personDays: (measure, value, range) => personDays(measure, value, range).pipe(explained("read active days")),
+      returned: (measure, value, range) => returned(measure, value, range).pipe(explained("count persons")),
       personFacts: (measure) => personFacts(measure).pipe(explained("read facts")),
       identities: (distinctIds) => identityTables.look(distinctIds).pipe(explained("read who is who")),
       personOf: (distinctId) =>

@@ -163,11 +163,11 @@ const createTables = Effect.gen(function* () {
     FROM live_cells WHERE metric = 'sessions' AND item = '' GROUP BY day`
 })
 
-/** The first layout is gone: nobody needs to make it only to drop it. */
-const MIGRATIONS = { "0002_create_tables": Effect.andThen(dropTables, createTables) }
+/** Earlier layouts, and cells of earlier measures, are gone: nobody needs to make it only to drop it. */
+const MIGRATIONS = { "0003_create_tables": Effect.andThen(dropTables, createTables) }
 
 /** The newest schema version that this code knows. */
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 const TABLE = "migrations"
 
