@@ -19,7 +19,7 @@ export const makeBatchReader = (log: EventLog["Service"], partition: number): Ba
     if (known !== undefined) return known
     const record = yield* log.at(partition, sequence)
     if (record === null) {
-      if (sequence < (yield* log.begins)) return null
+      if (sequence < (yield* log.begins(partition))) return null
       return yield* new LogDamaged({ partition, sequence, problem: "the batch that stood here is gone" })
     }
     const batch = yield* openRecord(record)

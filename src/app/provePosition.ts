@@ -16,7 +16,7 @@ const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: Log
   }
   const record = yield* log.at(saved.partition, saved.sequence)
   // What retention or a purge removed at the front can't be compared, and says nothing of what comes after it.
-  if (record === null && saved.sequence < (yield* log.begins)) return
+  if (record === null && saved.sequence < (yield* log.begins(saved.partition))) return
   if (record?.position.batchId !== saved.batchId) {
     const found = record === null ? "no batch" : `batch ${record.position.batchId}`
     return yield* new PositionDiverged({ saved, found })
@@ -55,7 +55,8 @@ export const provePositions = Effect.gen(function* () {
     yield* proveCheckpoint(checkpoint)
     projected = Math.max(projected, checkpoint.position.sequence)
   }
-  const begins = yield* log.begins
+  // The events of all partitions are cut off together.
+  const begins = yield* log.begins(0)
   if (projected > 0 && begins > projected + 1) {
     const gone = missingRecords(projected + 1, begins - 1)
     const problem = `${gone}: retention or a purge removed them before they were projected`

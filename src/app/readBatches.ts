@@ -54,7 +54,7 @@ export const readBatches = (
 /** The verifier for a partition that is read from its front. */
 export const newChain = Effect.fnUntraced(function* (partition: number) {
   const log = yield* EventLog
-  return new ChainVerifier(partition, {}, (yield* log.begins) > 1)
+  return new ChainVerifier(partition, {}, (yield* log.begins(partition)) > 1)
 })
 
 /** Opens and proves records, one after another. */

@@ -225,7 +225,7 @@ export const eventLogContract = (name: string, makeHome: () => Promise<LogHome>)
     scenario("is proven whole until a record in the middle is gone", ({ log, remove }) =>
       Effect.gen(function* () {
         yield* log.prove
-        expect(yield* log.begins).toBe(1)
+        expect(yield* log.begins(0)).toBe(1)
         const positions = yield* log.append(chainOf(6))
         yield* log.prove
         yield* remove(0, positions[2]!.sequence)

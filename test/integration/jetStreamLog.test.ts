@@ -380,7 +380,7 @@ describe("under a reader that follows", () => {
         const { seen, until } = yield* following(log)
         yield* until(3)
         yield* Effect.promise(() => manager.streams.purge(stream))
-        expect(yield* log.begins).toBe(4)
+        expect(yield* log.begins(0)).toBe(4)
         yield* log.prove
         expect(yield* log.status).toEqual([])
         expect(yield* readAll(log)).toEqual([])

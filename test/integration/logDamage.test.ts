@@ -388,6 +388,20 @@ describe("damage to the files of the log in JetStream", () => {
     }
   })
 
+  test("control facts that lose their end are missed, also when the events before were removed by retention", async () => {
+    const cases = casesOf(["the end of the control facts is gone"], 3, "control")
+    await inEach(cases, (it) => Effect.andThen(append(it, it.writer, BEFORE), readAndKeep(it)))
+    await withManager(async (manager) => {
+      for (const { project } of cases) {
+        const { state } = await manager.streams.info(`tidemark-control_${project}`)
+        await manager.streams.purge(`tidemark_${project}`)
+        await manager.streams.deleteMessage(`tidemark-control_${project}`, state.last_seq, false)
+      }
+    })
+    for (const { problem } of await judgeAll(cases))
+      expect(problem).toMatch(/^(LogDamaged: .*damaged at -1.*record \d+ is missing|PositionDiverged: )/)
+  })
+
   test("at the very front it looks like a purge, and the log says where it begins", async () => {
     const cases = casesOf(["the first block is gone"], 3, "front")
     await inEach(cases, (it) => Effect.andThen(append(it, it.writer, BEFORE + AFTER), readAndKeep(it)))
@@ -399,7 +413,7 @@ describe("damage to the files of the log in JetStream", () => {
         it,
         Effect.gen(function* () {
           expect(yield* judge(it.checkpoints)).toBeNull()
-          expect(yield* EventLog.use((log) => log.begins)).toBeGreaterThan(1)
+          expect(yield* EventLog.use((log) => log.begins(0))).toBeGreaterThan(1)
         }),
       ),
     )

@@ -206,7 +206,8 @@ export class SimulatedLog {
         call("prove", "read the log", ["refused"], () => this.#hole()),
         (hole) => hole ?? Effect.void,
       ),
-      begins: call("begins", "read the log", ["refused"], () => this.#begins),
+      begins: (partition) =>
+        call("begins", "read the log", ["refused"], () => (partition === CONTROL_PARTITION ? 1 : this.#begins)),
     })
   }
 

@@ -243,7 +243,7 @@ const NO_LOG = EventLog.of({
   read: () => Stream.fromEffect(NOT_HERE),
   follow: () => Stream.fromEffect(NOT_HERE),
   prove: NOT_HERE,
-  begins: NOT_HERE,
+  begins: () => NOT_HERE,
   at: () => NOT_HERE,
   status: NOT_HERE,
 })

@@ -40,6 +40,6 @@ export const layerArrayLog = (partitions: number): Layer.Layer<EventLog> =>
         })),
       ),
       prove: Effect.void,
-      begins: Effect.succeed(1),
+      begins: () => Effect.succeed(1),
     })
   })

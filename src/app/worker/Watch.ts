@@ -64,7 +64,7 @@ export class Watch extends Context.Service<
         )
       yield* saying("postgres", look)
       yield* saying("postgres", look).pipe(Effect.repeat(Schedule.spaced(TURN_MILLIS)), Effect.forkScoped)
-      yield* saying("log", log.begins).pipe(Effect.repeat(Schedule.spaced(LOG_PROBE_MILLIS)), Effect.forkScoped)
+      yield* saying("log", log.begins(0)).pipe(Effect.repeat(Schedule.spaced(LOG_PROBE_MILLIS)), Effect.forkScoped)
       return Watch.of({ latest: () => seen })
     }),
   )

@@ -59,9 +59,10 @@ export class EventLog extends Context.Service<
      */
     readonly prove: Effect.Effect<void, LogDamaged | LogUnavailable>
     /**
-     * The first sequence that may still be stored: those below were removed at the front, by retention or a purge, so
-     * the numbers of a writer need not begin at 1. 1 while nothing ever was.
+     * The first sequence of a partition that may still be stored: those below were removed at the front, by retention or a
+     * purge, so the numbers of a writer need not begin at 1. 1 while nothing ever was, and for control facts always: they
+     * are kept for ever.
      */
-    readonly begins: Effect.Effect<number, LogDamaged | LogUnavailable>
+    readonly begins: (partition: number) => Effect.Effect<number, LogDamaged | LogUnavailable>
   }
 >()("tidemark/domain/log/EventLog") {}
