@@ -1,5 +1,6 @@
 /**
- * Tidemark for programs that don't use Effect: `openTidemark` gives an embedded instance whose methods return promises.
+ * Tidemark for programs that don't use Effect: `openTidemark` gives an instance whose methods return promises, on the
+ * embedded store or on the servers that the configuration names.
  */
 export { openTidemark, type OpenOptions, type Tidemark, type TidemarkClosed } from "./app/Tidemark.ts"
 export type {

@@ -212,11 +212,11 @@ describe("the schema", () => {
   test("gets its tables once, when many begin at once", async () => {
     const open = () => {
       const client = layerPostgres({ url: Redacted.make(server.url()), schema: "fresh", poolSize: 1 })
-      const counted = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT count(*) AS count FROM migrations`)
+      const counted = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT max(migration_id) AS version FROM migrations`)
       return Effect.runPromise(counted.pipe(Effect.provide(layerSqlReadModel.pipe(Layer.provideMerge(client)))))
     }
     const opened = await Promise.all([1, 2, 3, 4].map(open))
-    expect(opened).toEqual([1, 2, 3, 4].map(() => [{ count: SCHEMA_VERSION }]))
+    expect(opened).toEqual([1, 2, 3, 4].map(() => [{ version: SCHEMA_VERSION }]))
   })
 
   test("can't be made by a role without rights", async () => {

@@ -5,7 +5,7 @@ import type { JsonObject } from "../event/json.ts"
 import { CorruptBatch, UnknownBatchVersion } from "./errors.ts"
 
 /**
- * The batch: one log record that packs many events in columns (DESIGN §3; docs/reference/batch-format.md).
+ * The batch: one log record that packs many events in columns (docs/reference/batch-format.md).
  *
  *     {"v":1,"sum":"<32 hex>",<header fields and hot columns>}\n
  *     <body of event 0 as JSON>\n

@@ -98,7 +98,7 @@ const ensureSchema = (connection: PostgresConnection, config: PostgresConfig, un
     const state = Effect.map(
       connection.execute(
         `SELECT exists(SELECT FROM pg_namespace WHERE nspname = $1) AS there,
-           CASE WHEN exists(SELECT FROM pg_namespace WHERE nspname = $1) THEN has_schema_privilege($1, 'USAGE') END AS usable,
+           (SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1) AS usable,
            has_database_privilege(current_database(), 'CREATE') AS may_create,
            current_setting('transaction_read_only') AS read_only`,
         [schema],
@@ -108,7 +108,8 @@ const ensureSchema = (connection: PostgresConnection, config: PostgresConfig, un
     )
     const { there, usable, may_create, read_only } = yield* state
     if (there) {
-      if (!usable) {
+      // Unknown of one that was made this very moment, by a process like this one.
+      if (usable === false) {
         return yield* unusable(
           `role ${role} has no right to use the schema ${schema}; its owner grants it: GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${role}`,
         )
