@@ -6,7 +6,7 @@ import { type Checkpoint, LIVE_GROUP, type LogEnd, ReadModel } from "../domain/p
 import { openRecord } from "./readBatches.ts"
 
 /**
- * Reads the record that a saved position names, and compares (DESIGN §3): a log that was put back hands out the same
+ * Reads the record that a saved position names, and compares (docs/explanation/the-log.md): a log that was put back hands out the same
  * sequences and batch ids again, to other events.
  */
 const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: LogEnd) {

@@ -4,7 +4,7 @@ import { caseFiles, readCases } from "./cases.ts"
 import { ARRIVALS, evaluate } from "./evaluate.ts"
 import { notCovered, notCoveredFiles } from "./notCovered.ts"
 
-/** Numbers from other products' tests and documentation, under the policies that SEMANTICS names. */
+/** Numbers from other products' tests and documentation, under the policies of docs/reference/semantics.md. */
 
 const COVERED_FILES = [
   "active-users.json",

@@ -225,7 +225,7 @@ const evaluateSessions = (given: Case, query: SessionsQuery, arrive: Arrive) => 
   }
 }
 
-/** Warnings of SEMANTICS by those of the cases. That two users are not merged is a rule, which warns of nothing. */
+/** Warnings of semantics.md by those of the cases. That two users are not merged is a rule, which warns of nothing. */
 const WARNINGS: Readonly<Record<string, string | null>> = {
   "illegal distinct id": "anonymous-id-refused",
   "cannot merge already identified": null,

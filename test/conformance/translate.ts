@@ -87,7 +87,7 @@ const POLICIES: Readonly<Record<string, Readonly<Record<string, Partial<FunnelFo
   reentry: { "first-entry-only": { reentry: "first-entry-only" } },
   exclusionInOrdered: { "remove-person": { exclusionPolicy: "remove-person" } },
   graceSeconds: { "0": { grace: "0s" }, "2": { grace: "2s" } },
-  // What SEMANTICS always does.
+  // What semantics.md always does.
   tie: { "any-permutation": {} },
 }
 

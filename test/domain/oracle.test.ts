@@ -14,7 +14,7 @@ import { oracle, oracleActiveUsers, oracleFunnel, type OracleInput } from "../..
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts"
 import { arbHistory, arbMetrics } from "../support/arbitraries.ts"
 
-/** Examples worked by hand from SEMANTICS and DESIGN §4–5: they judge the oracle, which judges the engine. */
+/** Examples worked by hand from docs/reference/semantics.md: they judge the oracle, which judges the engine. */
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE

@@ -212,7 +212,10 @@ describe("the schema", () => {
   test("gets its tables once, when many begin at once", async () => {
     const open = () => {
       const client = layerPostgres({ url: Redacted.make(server.url()), schema: "fresh", poolSize: 1 })
-      const counted = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT max(migration_id) AS version FROM migrations`)
+      const counted = Effect.flatMap(
+        SqlClient.SqlClient,
+        (sql) => sql`SELECT max(migration_id) AS version FROM migrations`,
+      )
       return Effect.runPromise(counted.pipe(Effect.provide(layerSqlReadModel.pipe(Layer.provideMerge(client)))))
     }
     const opened = await Promise.all([1, 2, 3, 4].map(open))

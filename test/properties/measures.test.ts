@@ -1016,7 +1016,7 @@ describe("active users", () => {
     )
   })
 
-  test("settings by default say what SEMANTICS says", () => {
+  test("settings by default say what semantics.md says", () => {
     expect(DEFAULT_SETTINGS).toEqual({
       timeZone: "UTC",
       weekStart: "monday",

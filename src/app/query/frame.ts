@@ -10,7 +10,7 @@ import { nearest } from "../nearest.ts"
 import { BadQuery } from "./errors.ts"
 import { type RangeInput, resolveRange } from "./range.ts"
 
-/** What every answer says about itself (SEMANTICS, Every answer carries). */
+/** What every answer says about itself (docs/reference/semantics.md, Every answer carries). */
 export interface Frame {
   readonly metric: string
   readonly version: number

@@ -1,7 +1,7 @@
 import type { JsonObject } from "./json.ts"
 
 /**
- * What a client reported. `unalias` takes an earlier `alias` back (DESIGN §4); all others are the six calls that
+ * What a client reported. `unalias` takes an earlier `alias` back (docs/explanation/identity.md); all others are the six calls that
  * product-analytics clients share.
  *
  * A storage contract: the order of this list is the number written to the log. Append, never reorder.
@@ -85,7 +85,7 @@ export interface Event {
   readonly body: JsonObject
 }
 
-/** Kinds that say who somebody is, not what they did; they make nobody active (SEMANTICS, Active users). */
+/** Kinds that say who somebody is, not what they did; they make nobody active (docs/reference/semantics.md, Active users). */
 const IDENTITY_KINDS: ReadonlySet<EventKind> = new Set(["identify", "alias", "group", "unalias"])
 
 /** Whether events of this kind are activity. */

@@ -1,7 +1,7 @@
 import type { EventWarning } from "./Event.ts"
 
 /**
- * How a client's clock is corrected (SEMANTICS, Time):
+ * How a client's clock is corrected (docs/reference/semantics.md, Time):
  * `correct` shifts by the difference seen between `sentAt` and `receivedAt`; `ahead-only` does so only when the clock
  * runs ahead (for protocols whose retries resend a stale `sentAt`); `off` believes the client.
  */

@@ -39,7 +39,7 @@ const REFUSED_WORDS: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Whether a string cannot be anyone's id (SEMANTICS, Identity): empty or white space, a word that a buggy client
+ * Whether a string cannot be anyone's id (docs/reference/semantics.md, Identity): empty or white space, a word that a buggy client
  * sends in place of an id (in any case, also in quotes), or over {@link ID_BYTES_MAX} bytes. Nothing is trimmed from
  * ids that stand.
  */

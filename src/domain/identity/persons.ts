@@ -5,7 +5,7 @@ import { compareIds, type DistinctId, isAnonymous, userDistinctId } from "./dist
  * One row of who is who: a distinct id and the person it belongs to.
  *
  * A device that has an owner may have two rows: the part of its activity inside the merge window, which is the owner's,
- * and the `older` part, which stays with the device (DESIGN §4).
+ * and the `older` part, which stays with the device (docs/explanation/identity.md).
  */
 export interface Identity {
   /** Number of this row, given once; facts are stored under it. */

@@ -1,5 +1,5 @@
 /**
- * A place in the log that proves itself (DESIGN §3): a bare sequence number can be handed out twice when a log is
+ * A place in the log that proves itself (docs/explanation/the-log.md): a bare sequence number can be handed out twice when a log is
  * restored from an older copy, so a position also names the incarnation of the log and the batch that stood there.
  */
 export interface Position {

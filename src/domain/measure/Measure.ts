@@ -19,7 +19,7 @@ export interface Observation {
 }
 
 /**
- * A compiled metric definition: three pure functions (DESIGN §5).
+ * A compiled metric definition: three pure functions (docs/explanation/the-algebra.md).
  *
  *     observe    : Event → Fact            here: Event → Observation, which a FactBuilder joins into a fact
  *     join       : Fact × Fact → Fact      the same for every measure: `joinFacts`

@@ -1,6 +1,6 @@
 /**
  * Exact decimals for sums: an integer and how many of its digits stand behind the point. No binary fraction ever
- * enters a stored sum (SEMANTICS, Counting).
+ * enters a stored sum (docs/reference/semantics.md, Counting).
  */
 export interface Decimal {
   readonly digits: bigint

@@ -98,7 +98,7 @@ export class FunnelHistory {
 
   /**
    * The attempt that counts among some of the `entries`, given ascending, or `null` when the person counts in no step:
-   * the one that gets furthest, the earliest of those (SEMANTICS, Funnels).
+   * the one that gets furthest, the earliest of those (docs/reference/semantics.md, Funnels).
    */
   best(entries: ReadonlyArray<number>): Attempt | null {
     const places = this.#instantsOfStep[0]!

@@ -35,7 +35,7 @@ export const sessionRules = (formula: Extract<Formula, { kind: "sessions" }>): S
 })
 
 /**
- * Cuts one person's activity into sessions (SEMANTICS, Sessions). Events with a client session id group by it; the
+ * Cuts one person's activity into sessions (docs/reference/semantics.md, Sessions). Events with a client session id group by it; the
  * others by pauses among themselves.
  */
 export const cutSessions = (points: Points, rules: SessionRules, zone: TimeZone): ReadonlyArray<Session> => {

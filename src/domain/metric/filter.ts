@@ -115,7 +115,7 @@ export const compileFilter = (filter: EventFilter): CompiledFilter => {
 /** Page fields in the order they are looked for. */
 const PAGE_PROPERTIES = ["path", "url", "page_name", "screen_name"]
 
-/** The page that an event shows, or `undefined` when it shows none (SEMANTICS, Sessions: entry and exit page). */
+/** The page that an event shows, or `undefined` when it shows none (docs/reference/semantics.md, Sessions: entry and exit page). */
 export const pageOf = (event: ObservedEvent): string | undefined => {
   const shows =
     event.kind === "page" || event.kind === "screen" || event.name === "page_view" || event.name === "screen_view"

@@ -1,5 +1,5 @@
 /**
- * An exact sum of numbers, each taken as its shortest decimal spelling (SEMANTICS, Counting: sums "never drift", "no
+ * An exact sum of numbers, each taken as its shortest decimal spelling (docs/reference/semantics.md, Counting: sums "never drift", "no
  * binary floats in stored sums").
  */
 export class ExactSum {

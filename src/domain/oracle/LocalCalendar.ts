@@ -1,7 +1,7 @@
 const MILLIS_PER_MINUTE = 60_000
 
 /**
- * The calendar of the reporting time zone (SEMANTICS, Time: "Day = calendar day in the project's reporting time zone,
+ * The calendar of the reporting time zone (docs/reference/semantics.md, Time: "Day = calendar day in the project's reporting time zone,
  * DST days included"). Days are `YYYY-MM-DD`, so they order as texts.
  *
  * The platform is asked for every instant; its answers are kept by the minute, since asking is slow. A minute that

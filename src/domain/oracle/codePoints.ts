@@ -1,4 +1,4 @@
-/** Orders texts by code point (SEMANTICS, Identity: ids are "compared by exact code points"). */
+/** Orders texts by code point (docs/reference/semantics.md, Identity: ids are "compared by exact code points"). */
 export const compareCodePoints = (left: string, right: string): number => {
   const leftPoints = codePointsOf(left)
   const rightPoints = codePointsOf(right)

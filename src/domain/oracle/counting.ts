@@ -20,7 +20,7 @@ const itemOf = (event: Event, { filter, breakdown }: MetricDefinition): string |
 const daysBetween = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / 86_400_000
 
 /**
- * SEMANTICS, Active users: persons with at least one qualifying event on a day, "under every value they had"; and how long
+ * docs/reference/semantics.md, Active users: persons with at least one qualifying event on a day, "under every value they had"; and how long
  * before they last had one, under the same value.
  */
 export const activeUserCells = (
@@ -71,7 +71,7 @@ export const eventCountCells = (
 }
 
 /**
- * SEMANTICS, Counting: sums "take finite JSON numbers only; anything else is ignored and counted as `not-a-number`";
+ * docs/reference/semantics.md, Counting: sums "take finite JSON numbers only; anything else is ignored and counted as `not-a-number`";
  * currencies never mix.
  */
 export const propertySumCells = (

@@ -18,7 +18,7 @@ export interface Deduped {
 }
 
 /**
- * Drops duplicates (DESIGN §5, Dedupe; SEMANTICS, Counting): an event is one iff the same id was counted in its
+ * Drops duplicates (docs/reference/semantics.md, Counting): an event is one iff the same id was counted in its
  * partition within the horizon of log time before it. Duplicates that were dropped do not extend the horizon.
  */
 export const dedupe = (input: ReadonlyArray<OracleInput>, horizonMillis: number | null): Deduped => {

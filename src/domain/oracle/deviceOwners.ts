@@ -8,7 +8,7 @@ export interface Ownership {
 }
 
 /**
- * Whose a device is (DESIGN §4): the user of its earliest link by event time, at one instant the smaller user id. A
+ * Whose a device is (docs/explanation/identity.md): the user of its earliest link by event time, at one instant the smaller user id. A
  * link is any event, of any kind, that carries both ids.
  */
 export const deviceOwners = (events: ReadonlyArray<Event>): ReadonlyMap<string, Ownership> => {

@@ -1,4 +1,4 @@
-/** The ms of a duration such as `30m` or `14d`; a day is always 24 hours (SEMANTICS, Funnels: elapsed time). */
+/** The ms of a duration such as `30m` or `14d`; a day is always 24 hours (docs/reference/semantics.md, Funnels: elapsed time). */
 export const durationMillis = (text: string): number => {
   const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d|w)$/.exec(text.trim())
   if (match === null) throw new Error("The oracle was given a duration that no metric definition may hold.")

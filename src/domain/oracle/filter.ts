@@ -3,7 +3,7 @@ import type { Condition, EventFilter } from "../metric/definition.ts"
 import { compareCodePoints } from "./codePoints.ts"
 import { type Scalar, scalarAt } from "./field.ts"
 
-/** Whether an event is something that somebody did (SEMANTICS, Active users: "any event but identify, alias, group"). */
+/** Whether an event is something that somebody did (docs/reference/semantics.md, Active users: "any event but identify, alias, group"). */
 const isActivity = ({ kind }: Event): boolean => kind === "track" || kind === "page" || kind === "screen"
 
 /** Whether a metric's filter takes an event: one of the names (without names: activity), and all conditions. */

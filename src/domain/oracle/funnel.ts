@@ -85,7 +85,7 @@ const attemptFrom = (
 
 /**
  * The first step (from 1) after whose reaching an excluded event lies, strictly before the next step, or within the
- * window when no next step was reached (SEMANTICS, Funnels, `exclusions`).
+ * window when no next step was reached (docs/reference/semantics.md, Funnels, `exclusions`).
  */
 const firstSpoiledStep = (
   reached: ReadonlyArray<number>,
@@ -123,7 +123,7 @@ const furthest = (attempts: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray
   return best
 }
 
-/** SEMANTICS, Funnels: "per-day rows group by entry day, once per person and day". */
+/** docs/reference/semantics.md, Funnels: "per-day rows group by entry day, once per person and day". */
 export const funnelCells = (
   persons: ReadonlyArray<ReadonlyArray<Event>>,
   formula: FunnelFormula,

@@ -17,7 +17,7 @@ export interface Instant {
 }
 
 /**
- * When an attempt reaches each of its steps (SEMANTICS, Funnels): instant by instant from the entry on, at each as many
+ * When an attempt reaches each of its steps (docs/reference/semantics.md, Funnels): instant by instant from the entry on, at each as many
  * further steps as its events allow. `instants` are in order of time; the entry is at `first`.
  */
 export const reachInOrder = (

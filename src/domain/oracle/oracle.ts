@@ -12,7 +12,7 @@ import { sessionCells } from "./sessions.ts"
 /**
  * The naive oracle: recomputes every number from the whole set of events by the simplest possible code. It shares
  * nothing with the engine but types, so that `tidemark verify` and the property tests can judge the engine by it
- * (DESIGN §8, §12). Where it and the engine differ, SEMANTICS decides which is wrong.
+ * (docs/explanation/the-algebra.md). Where it and the engine differ, docs/reference/semantics.md decides which is wrong.
  */
 
 export type { CellKey } from "./Cells.ts"
@@ -73,7 +73,7 @@ export const oracle = (
 }
 
 /**
- * A funnel over a range (SEMANTICS, Funnels: "`range` limits entries; later steps may lie after its end"; "a person
+ * A funnel over a range (docs/reference/semantics.md, Funnels: "`range` limits entries; later steps may lie after its end"; "a person
  * counts once in a range"). `null` is all time.
  */
 export const oracleFunnel = (

@@ -10,12 +10,12 @@ export interface People {
   readonly personOf: ReadonlyMap<string, string>
   /** Every person's events. */
   readonly events: ReadonlyArray<ReadonlyArray<Event>>
-  /** Events of nobody (SEMANTICS, Identity: personless). */
+  /** Events of nobody (docs/reference/semantics.md, Identity: personless). */
   readonly personless: ReadonlyArray<Event>
 }
 
 /**
- * Gives every event to its person (DESIGN §4): to its user; else to its device's owner from the merge window before the
+ * Gives every event to its person (docs/explanation/identity.md): to its user; else to its device's owner from the merge window before the
  * device's earliest link on; else to the device itself.
  */
 export const people = (events: ReadonlyArray<Event>, mergeWindowMillis: number | null): People => {

@@ -10,7 +10,7 @@ import type { LocalCalendar } from "./LocalCalendar.ts"
 type SessionsFormula = Extract<MetricDefinition["formula"], { kind: "sessions" }>
 
 /**
- * The sessions of one person's events, each in order of time (SEMANTICS, Sessions): a client's session id groups
+ * The sessions of one person's events, each in order of time (docs/reference/semantics.md, Sessions): a client's session id groups
  * whatever the pauses; events without one are cut by pauses among themselves.
  */
 const sessionsOf = (
@@ -59,7 +59,7 @@ const pagesAt = (session: ReadonlyArray<Event>, end: "first" | "last"): Readonly
     .sort(compareCodePoints)
 }
 
-/** SEMANTICS, Sessions: "Per day of start: sessions, persons, duration, bounce rate, events, entry and exit page". */
+/** docs/reference/semantics.md, Sessions: "Per day of start: sessions, persons, duration, bounce rate, events, entry and exit page". */
 export const sessionCells = (
   persons: ReadonlyArray<ReadonlyArray<Event>>,
   metric: MetricDefinition,

@@ -15,7 +15,7 @@ interface Statement {
 }
 
 /**
- * The canonical user id of every user id that is joined with another (DESIGN §4): `alias` joins a pair, `unalias` takes
+ * The canonical user id of every user id that is joined with another (docs/explanation/identity.md): `alias` joins a pair, `unalias` takes
  * it back, the latest statement about a pair holds, and `unalias` wins at one instant. Users connected through pairs
  * are one person, named by the smallest of their ids.
  */

@@ -126,7 +126,7 @@ export const factsNeeded = (fold: Fold, resolved: ResolvedIdentities): FactsNeed
 
 /**
  * The second half of a step: joins what the fold gathered with the facts that were known, and works out how every cell
- * changes, `Δcell = Σ over touched persons of contribute(after) − contribute(before)` (DESIGN §5). Pure.
+ * changes, `Δcell = Σ over touched persons of contribute(after) − contribute(before)` (docs/explanation/the-algebra.md). Pure.
  */
 export const completeStep = (
   fold: Fold,
