@@ -34,9 +34,9 @@ const FUNNEL = `
   e2 AS (SELECT person, time FROM events WHERE event = 'sign_up'),
   e3 AS (SELECT person, time FROM events WHERE event = 'add_to_cart'),
   e4 AS (SELECT person, time FROM events WHERE event = 'purchase'),
-  s2 AS (SELECT e1.*, e2.time AS t2 FROM e1 ASOF LEFT JOIN e2 ON e1.person = e2.person AND e2.time > e1.t1),
-  s3 AS (SELECT s2.*, e3.time AS t3 FROM s2 ASOF LEFT JOIN e3 ON s2.person = e3.person AND e3.time > s2.t2),
-  s4 AS (SELECT s3.*, e4.time AS t4 FROM s3 ASOF LEFT JOIN e4 ON s3.person = e4.person AND e4.time > s3.t3),
+  s2 AS (SELECT e1.*, e2.time AS t2 FROM e1 ASOF LEFT JOIN e2 ON e1.person = e2.person AND e1.t1 < e2.time),
+  s3 AS (SELECT s2.*, e3.time AS t3 FROM s2 ASOF LEFT JOIN e3 ON s2.person = e3.person AND s2.t2 < e3.time),
+  s4 AS (SELECT s3.*, e4.time AS t4 FROM s3 ASOF LEFT JOIN e4 ON s3.person = e4.person AND s3.t3 < e4.time),
   reached AS (
     SELECT person, max(CASE
       WHEN t4 <= t1 + INTERVAL 14 DAY THEN 4 WHEN t3 <= t1 + INTERVAL 14 DAY THEN 3

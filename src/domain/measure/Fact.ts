@@ -66,6 +66,7 @@ export const newsIn = (gained: Fact, known: Fact): ReadonlyArray<FactRow> => {
  * their moments. Joining the two parts gives back the whole.
  */
 export const splitFact = (fact: Fact, instant: number, zone: TimeZone): readonly [before: Fact, from: Fact] => {
+  if (isWhollyFrom(fact, instant)) return [EMPTY_FACT, fact]
   const before = new Map<FactKey, FactRow>()
   const from = new Map<FactKey, FactRow>()
   for (const [key, row] of fact) {
@@ -74,6 +75,12 @@ export const splitFact = (fact: Fact, instant: number, zone: TimeZone): readonly
     if (late.times.length > 0) from.set(key, { ...row, points: late, mask: maskOf(late, row.month, zone) })
   }
   return [before, from]
+}
+
+/** Nearly always so: nothing of the device is older than the merge window. */
+const isWhollyFrom = (fact: Fact, instant: number): boolean => {
+  for (const { points } of fact.values()) if (!(points.times[0]! >= instant)) return false
+  return true
 }
 
 const maskOf = (points: Points, month: Month, zone: TimeZone): number => {
@@ -111,52 +118,90 @@ interface RowDraft {
   readonly value: string
   readonly month: Month
   mask: number
-  points: { times: Array<number>; keys: Array<number>; labels: Array<string> } | null
 }
 
-/** Collects observations of one distinct id into a fact: the join of all of them, made in one go. */
+/** From so many rows on they are found by key; few are found faster by looking at each. */
+const INDEXED_ROWS = 16
+
+/**
+ * Collects observations of one distinct id into a fact: the join of all of them, made in one go. A step holds one for
+ * nearly every distinct id and measure until it is committed, so its moments lie flat, in two lists for all rows.
+ */
 export class FactBuilder {
-  readonly #byValue = new Map<string, Map<Month, RowDraft>>()
+  readonly #rows: Array<RowDraft> = []
+  #placeOf: Map<FactKey, number> | null = null
+  /** For each moment: place of its row, time, key. */
+  #moments: Array<number> | null = null
+  #labels: Array<string> | null = null
 
   /** Notes one observation. `key` and `label` are kept only where `keepsPoint`. */
   add(value: string, day: Day, time: number, key: number, label: string, keepsPoint: boolean): void {
     const month = monthOfDay(day)
-    let byMonth = this.#byValue.get(value)
-    if (byMonth === undefined) {
-      byMonth = new Map()
-      this.#byValue.set(value, byMonth)
-    }
-    let row = byMonth.get(month)
-    if (row === undefined) {
-      row = { value, month, mask: 0, points: null }
-      byMonth.set(month, row)
-    }
+    const place = this.#find(value, month)
+    const row = this.#rows[place]!
     row.mask |= 1 << (day - firstDayOfMonth(month))
     if (keepsPoint) {
-      row.points ??= { times: [], keys: [], labels: [] }
-      row.points.times.push(time)
-      row.points.keys.push(key)
-      row.points.labels.push(label)
+      this.#moments ??= []
+      this.#labels ??= []
+      this.#moments.push(place, time, key)
+      this.#labels.push(label)
     }
   }
 
-  /** The months observed so far. */
+  /** The months observed so far, some of them more than once. */
   get months(): Iterable<Month> {
-    return new Set([...this.#byValue.values()].flatMap((byMonth) => [...byMonth.keys()]))
+    return this.#rows.map(({ month }) => month)
   }
 
   build(): Fact {
+    const points = this.#points()
     const fact = new Map<FactKey, FactRow>()
-    for (const [value, byMonth] of this.#byValue) {
-      for (const [month, row] of byMonth) {
-        fact.set(factKey(value, month), {
-          value,
-          month,
-          mask: row.mask,
-          points: row.points === null ? EMPTY_POINTS : sortPoints(row.points),
-        })
-      }
+    for (let place = 0; place < this.#rows.length; place++) {
+      const { value, month, mask } = this.#rows[place]!
+      fact.set(factKey(value, month), { value, month, mask, points: sortPoints(points[place] ?? EMPTY_POINTS) })
     }
     return fact
+  }
+
+  /** Place of the row for a value and a month. */
+  #find(value: string, month: Month): number {
+    const rows = this.#rows
+    if (this.#placeOf === null) {
+      for (let place = 0; place < rows.length; place++) {
+        if (rows[place]!.month === month && rows[place]!.value === value) return place
+      }
+    } else {
+      const place = this.#placeOf.get(factKey(value, month))
+      if (place !== undefined) return place
+    }
+    const place = rows.push({ value, month, mask: 0 }) - 1
+    if (this.#placeOf !== null) this.#placeOf.set(factKey(value, month), place)
+    else if (rows.length >= INDEXED_ROWS) {
+      this.#placeOf = new Map(rows.map((row, n) => [factKey(row.value, row.month), n]))
+    }
+    return place
+  }
+
+  /** The moments of each row. */
+  #points(): ReadonlyArray<Points> {
+    const moments = this.#moments
+    if (moments === null) return []
+    const points = this.#rows.map(() => ({
+      times: [] as Array<number>,
+      keys: [] as Array<number>,
+      labels: [] as Array<string>,
+    }))
+    for (let i = 0; 3 * i < moments.length; i++) {
+      const { times, keys, labels } = points[moments[3 * i]!]!
+      times.push(moments[3 * i + 1]!)
+      keys.push(moments[3 * i + 2]!)
+      labels.push(this.#labels![i]!)
+    }
+    // Copied, since a list that has grown has room for many more, and these are kept.
+    return points.map(({ times, keys, labels }) => ({
+      times: times.slice(),
+      keys: keys.slice(),
+      labels: labels.slice(),
+    }))
   }
 }

@@ -145,7 +145,10 @@ class VarintWriter {
   }
 
   finish(tail: string): Uint8Array {
-    return Buffer.concat([this.#bytes.subarray(0, this.#length), Buffer.from(tail)])
+    const bytes = Buffer.allocUnsafe(this.#length + Buffer.byteLength(tail))
+    this.#bytes.copy(bytes, 0, 0, this.#length)
+    bytes.write(tail, this.#length)
+    return bytes
   }
 }
 

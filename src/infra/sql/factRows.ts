@@ -69,15 +69,18 @@ export const joinFragments = (fragments: Iterable<PackedFragment>): Fact => {
 /** The moments of several values, each behind its length in 4 bytes; `null` when there are none at all. */
 const packPoints = (sets: ReadonlyArray<Points>): Uint8Array | null => {
   if (sets.every(({ times }) => times.length === 0)) return null
-  return Buffer.concat(
-    sets.flatMap((points) => {
-      const packed = points.times.length === 0 ? new Uint8Array(0) : encodePoints(points)
-      const length = Buffer.alloc(4)
-      length.writeUInt32LE(packed.length)
-      return [length, packed]
-    }),
-  )
+  const packed = sets.map((points) => (points.times.length === 0 ? NO_BYTES : encodePoints(points)))
+  const bytes = Buffer.allocUnsafe(packed.reduce((size, part) => size + 4 + part.length, 0))
+  let at = 0
+  for (const part of packed) {
+    at = bytes.writeUInt32LE(part.length, at)
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
 }
+
+const NO_BYTES = new Uint8Array(0)
 
 const unpackPoints = (bytes: Buffer): ReadonlyArray<Points> => {
   const sets: Array<Points> = []
