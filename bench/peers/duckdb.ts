@@ -28,7 +28,7 @@ const FEATURE_PERSON_DAYS = `
   SELECT time::DATE AS day, feature, count(DISTINCT person) AS persons FROM events
   WHERE event = 'feature_used' GROUP BY day, feature`
 
-/** Every entry is tried; the next step is the first one after the step before. */
+/** Every entry is tried; the next step is the first one after the step before. An ASOF join gives a match to NULL too. */
 const FUNNEL = `
   WITH e1 AS (SELECT person, time AS t1 FROM events WHERE event = 'page_view'),
   e2 AS (SELECT person, time FROM events WHERE event = 'sign_up'),
@@ -39,8 +39,9 @@ const FUNNEL = `
   s4 AS (SELECT s3.*, e4.time AS t4 FROM s3 ASOF LEFT JOIN e4 ON s3.person = e4.person AND s3.t3 < e4.time),
   reached AS (
     SELECT person, max(CASE
-      WHEN t4 <= t1 + INTERVAL 14 DAY THEN 4 WHEN t3 <= t1 + INTERVAL 14 DAY THEN 3
-      WHEN t2 <= t1 + INTERVAL 14 DAY THEN 2 ELSE 1 END) AS step
+      WHEN t2 IS NULL OR t2 > t1 + INTERVAL 14 DAY THEN 1
+      WHEN t3 IS NULL OR t3 > t1 + INTERVAL 14 DAY THEN 2
+      WHEN t4 IS NULL OR t4 > t1 + INTERVAL 14 DAY THEN 3 ELSE 4 END) AS step
     FROM s4 GROUP BY person)
   SELECT count(*) FILTER (step >= 1), count(*) FILTER (step >= 2), count(*) FILTER (step >= 3),
     count(*) FILTER (step >= 4) FROM reached`
