@@ -3,7 +3,7 @@ import { EventLog } from "../../domain/log/EventLog.ts"
 import { Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { readControl } from "../control.ts"
-import { type Projected, Projector } from "../projection/Projector.ts"
+import { type Projected, Projector, type ProjectOptions } from "../projection/Projector.ts"
 import { rewind } from "./operate.ts"
 import { pauseOf } from "./Watch.ts"
 import { WorkersStandStill } from "./WorkersStandStill.ts"
@@ -59,17 +59,18 @@ export const layerProjectorBesideWorkers = Layer.effect(
     const unlessAlone = <E>(
       byWorkers: Effect.Effect<void, E, EventLog | ReadModel>,
       here: ReturnType<typeof alone.project>,
+      options?: ProjectOptions,
     ) =>
       Effect.gen(function* () {
         const workers = (yield* operations.liveWorkers).length
         if (workers === 0) return yield* here
         yield* byWorkers
-        return (yield* awaitWorkers(workers)) ?? (yield* alone.project())
+        return (yield* awaitWorkers(workers)) ?? (yield* alone.project(options))
       }).pipe(Effect.provideContext(services))
 
     return Projector.of({
-      project: (options) => unlessAlone(Effect.void, alone.project(options)),
-      rebuild: (options) => unlessAlone(rewind({ acceptLog: true }), alone.rebuild(options)),
+      project: (options) => unlessAlone(Effect.void, alone.project(options), options),
+      rebuild: (options) => unlessAlone(rewind(options), alone.rebuild(options), options),
     })
   }),
 ).pipe(Layer.provide(Projector.layer))
