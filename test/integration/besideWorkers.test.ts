@@ -5,10 +5,15 @@ import { DatabaseSync } from "node:sqlite"
 import { Effect, Layer, ManagedRuntime } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { layerEmbedded } from "../../src/app/embedded.ts"
+import { recordDefinitions } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
-import { Projector } from "../../src/app/projection/Projector.ts"
+import { prepare } from "../../src/app/projection/prepare.ts"
+import { Projector, type ProjectOptions } from "../../src/app/projection/Projector.ts"
 import { layerProjectorBesideWorkers } from "../../src/app/worker/besideWorkers.ts"
+import { COORDINATOR } from "../../src/app/worker/coordinator.ts"
+import { pause, resume } from "../../src/app/worker/operate.ts"
 import { Operations } from "../../src/domain/projection/Operations.ts"
+import { CONTROL_PARTITION } from "../../src/domain/log/EventLog.ts"
 import { LIVE_GROUP, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { simulate } from "../../src/domain/simulate/simulate.ts"
 import { LOG_FILE } from "../../src/infra/embedded/SqliteLog.ts"
@@ -39,6 +44,8 @@ const open = (name: string) => {
   return { store, runtime, work }
 }
 
+const projecting = (options?: ProjectOptions) => Projector.use((projector) => projector.project(options))
+
 const reached = ReadModel.use((readModel) => readModel.checkpoint(LIVE_GROUP, 0))
 
 describe("rebuild beside workers", () => {
@@ -58,6 +65,63 @@ describe("rebuild beside workers", () => {
     const refused = await runtime.runPromise(Effect.flip(Projector.use((projector) => projector.rebuild())))
     expect(refused.message).toMatch(/Nothing was read|The log is damaged/)
     expect(await runtime.runPromise(reached)).toEqual(stood)
+    await runtime.dispose()
+  })
+})
+
+describe("to wait for workers", () => {
+  test("is to wait for what is asked for, and to say why it does not come", async () => {
+    const { runtime, work } = open("building")
+    const run = <A, E>(effect: Effect.Effect<A, E, ManagedRuntime.ManagedRuntime.Services<typeof runtime>>) =>
+      runtime.runPromise(effect)
+    const question = () => run(projecting({ awaitBuilds: false }))
+    const whyNot = async (options?: ProjectOptions) => {
+      const error = await run(Effect.flip(projecting(options)))
+      expect(error._tag).toBe("WorkersStandStill")
+      return error.message
+    }
+    await run(LogWriter.use((writer) => writer.append(events.slice(0, 100))))
+    await run(work)
+    await run(recordDefinitions([{ name: "clicks", version: 1, formula: { kind: "event-count" } }]))
+    const build = await run(
+      Effect.gen(function* () {
+        const { controlEnd, versions } = yield* prepare
+        yield* (yield* ReadModel).noteControlEnd(controlEnd!)
+        return versions.find(({ state }) => state === "building")!.group
+      }),
+    )
+    expect(await question()).toMatchObject({ workers: 1, built: [] })
+
+    // Live has nothing left to do, and a pause of everything holds up the build only.
+    await run(pause(null))
+    expect(await whyNot()).toMatch(/^The workers don't go on: Paused by /)
+    expect(await question()).toMatchObject({ workers: 1 })
+    await run(resume(null))
+
+    const overrun = { group: build, partition: 0, cause: "budget", sentence: "Too many can't be folded." } as const
+    await run(Operations.use((operations) => operations.pause(overrun)))
+    expect(await whyNot()).toMatch(/Too many can't be folded/)
+    await question()
+    await run(resume(null))
+
+    const failed = { group: build, partition: 0, owner: "worker:1", sentence: "The build can't go on." }
+    await run(Operations.use((operations) => operations.stop(failed)))
+    expect(await whyNot()).toMatch(/The build can't go on/)
+    await question()
+
+    // With everything projected, too: the log may be shorter than what was projected.
+    const halted = {
+      group: COORDINATOR,
+      partition: CONTROL_PARTITION,
+      owner: "worker:1",
+      sentence: "The log is damaged.",
+    }
+    await run(Operations.use((operations) => operations.stop(halted)))
+    expect(await whyNot({ awaitBuilds: false })).toMatch(/The log is damaged/)
+    await run(resume(null))
+
+    await run(work)
+    expect(await run(projecting())).toMatchObject({ workers: 1 })
     await runtime.dispose()
   })
 })
