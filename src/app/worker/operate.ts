@@ -35,7 +35,7 @@ export const pause = Effect.fn("pause")(function* (partition: number | null) {
 /** Lets the workers go on, whoever or whatever paused them; gives what was lifted. */
 export const resume = Effect.fn("resume")(function* (partition: number | null) {
   const operations = yield* Operations
-  return yield* operations.resume(yield* checked(partition), ["operator", "budget", "crash"])
+  return yield* operations.resume(yield* checked(partition), ["operator", "budget", "crash", "promotion"])
 })
 
 /**
