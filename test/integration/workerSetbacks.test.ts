@@ -20,7 +20,7 @@ import { ReadModelQueries } from "../../src/domain/projection/ReadModelQueries.t
 import { accept } from "../support/accept.ts"
 import { eventually } from "../support/eventually.ts"
 
-/** What workers leave behind that ended without a word, and what the next one makes of it. */
+/** Setbacks of workers: what those leave behind that ended without a word, and answers that come late. */
 
 const event = (id: string, user: string, name: string) =>
   accept({ id, type: "track", event: name, userId: user, timestamp: `2026-01-0${Number(id) + 1}T12:00:00Z` })
@@ -92,4 +92,33 @@ test("an event that ends live is in no answer, also where it is read from the lo
   expect(adHoc.steps.map(({ users }) => users)).toEqual([2, 1])
   expect(await run(Analytics.use((analytics) => analytics.user("eve")))).toMatchObject({ totalEvents: 1, clicks: 0 })
   expect((await run(verify())).differences).toEqual([])
+})
+
+test("a look that was under way while a partition was claimed does not end the claim", async () => {
+  let looks = 0
+  const counted = Layer.effect(
+    Operations,
+    Operations.useSync((operations) => ({
+      ...operations,
+      look: Effect.tap(operations.look, () => Effect.sync(() => void looks++)),
+    })),
+  )
+  /** Claims take so long that looks begin and end meanwhile, the worker's own among them. */
+  const slow = Layer.effect(
+    ReadModel,
+    ReadModel.useSync((readModel) => ({
+      ...readModel,
+      claim: (...of: Parameters<typeof readModel.claim>) =>
+        Effect.suspend(() => {
+          const enough = looks + 4
+          return Effect.promise(() => eventually("it is looked", async () => looks >= enough))
+        }).pipe(Effect.andThen(readModel.claim(...of))),
+    })),
+  )
+  const [position] = await run(LogWriter.use((writer) => writer.append([event("4", "joe", "click")])))
+  await run(
+    whenProcessed(position!, "20 seconds").pipe(
+      Effect.provide(layerWorkerAlone.pipe(Layer.provide(Layer.merge(counted, slow)))),
+    ),
+  )
 })

@@ -142,8 +142,9 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     const leavingOut = live ? [EVERY_MEASURE] : group.measures.map(({ measure }) => measure.definition.name)
     const found = yield* operations.isolated(partition, leavingOut)
     const isolated = new Map(Array.from(found, ([n, places]) => [n, new Set(places)]))
-    const claimedAt = yield* Clock.currentTimeMillis
     const projection = yield* claimPartition(group, partition, settings, state.owner, isolated)
+    // Only what began to look after the claim was through is sure to have seen it.
+    const claimedAt = yield* Clock.currentTimeMillis
     const checkpoint = projection.checkpoint()
     if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
     const position = checkpoint?.position ?? null
