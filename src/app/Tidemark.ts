@@ -107,7 +107,7 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     await whileOpen(upToDate)
     return runStore(
       Effect.andThen(
-        Projector.use((projector) => projector.project()),
+        Projector.use((projector) => projector.project({ awaitBuilds: false })),
         Analytics.use(question),
       ),
     )
@@ -144,7 +144,8 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     events: (input) => ask((analytics) => analytics.events(input)),
     user: (id, input) => ask((analytics) => analytics.user(id, input)),
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
-    applyMetrics: (file) => runStore(applyMetrics(file)),
+    applyMetrics: (file) =>
+      runStore(Effect.tap(applyMetrics(file), () => Projector.use((projector) => projector.project()))),
     rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
     close,
     [Symbol.asyncDispose]: close,

@@ -10,6 +10,7 @@ import type { Store } from "../../src/app/store.ts"
 import { verify } from "../../src/app/verify.ts"
 import { whenProcessed } from "../../src/app/worker/whenProcessed.ts"
 import { layerWorkerAlone, type Worker } from "../../src/app/worker/worker.ts"
+import { ALL_PARTITIONS, Operations } from "../../src/domain/projection/Operations.ts"
 import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
 import { simulate } from "../../src/domain/simulate/simulate.ts"
@@ -61,5 +62,18 @@ test("the embedded store is projected in the process that writes to it", async (
     ),
   )
   await append(300, 600)
+  await expectExact()
+})
+
+test("live does not stand still for a promotion that nobody makes", async () => {
+  // As a coordinator leaves it whose build was replaced, or that was cut off from the database when it was done.
+  const pause = { group: null, partition: ALL_PARTITIONS, cause: "promotion", sentence: "Metrics go live." } as const
+  await runtime.runPromise(Operations.use((operations) => operations.pause(pause)))
+  await append(600, 700)
+  await eventually("the pause is lifted", () =>
+    runtime.runPromise(
+      Operations.use((operations) => Effect.map(operations.look, ({ pauses }) => pauses.length === 0)),
+    ),
+  )
   await expectExact()
 })

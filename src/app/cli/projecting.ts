@@ -1,11 +1,11 @@
 import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { BeginOptions } from "../projection/beginAnew.ts"
-import { Projector } from "../projection/Projector.ts"
+import { type ProjectOptions, Projector } from "../projection/Projector.ts"
 import { makeProgress } from "./progress.ts"
 
 /** Projects (or rebuilds) with a progress bar. */
-export const projectShowing = (verb: "project" | "rebuild", begin: BeginOptions = {}) =>
+export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & ProjectOptions = {}) =>
   Effect.scoped(
     Effect.gen(function* () {
       const log = yield* EventLog
@@ -16,7 +16,7 @@ export const projectShowing = (verb: "project" | "rebuild", begin: BeginOptions 
         ? counts.reduce((sum, events) => sum + events, 0)
         : undefined
       const progress = yield* makeProgress(verb === "project" ? "Projecting" : "Rebuilding")
-      const options = { onProgress: (done: number) => progress.report(done, verb === "rebuild" ? total : undefined) }
-      return yield* verb === "project" ? projector.project(options) : projector.rebuild({ ...options, ...begin })
+      const onProgress = (done: number) => progress.report(done, verb === "rebuild" ? total : undefined)
+      return yield* projector[verb]({ ...how, onProgress })
     }),
   )

@@ -52,6 +52,11 @@ export type ProjectError =
 export interface ProjectOptions {
   /** Called after each batch with the number of events folded since the start. */
   readonly onProgress?: (events: number) => void
+  /**
+   * Whether to wait until metrics that are new are built, where workers do it; default `true`. Who asks for what is live
+   * need not. Without workers they are built in any case.
+   */
+  readonly awaitBuilds?: boolean
 }
 
 /** Folds the log into the read model, in this process. */

@@ -18,7 +18,7 @@ export const adHocFacts = Effect.fnUntraced(function* (
 ) {
   const queries = yield* ReadModelQueries
   const fold = new Fold([measure], zone)
-  yield* scanLog((partition, sequence, batch, duplicates) => fold.add(partition, sequence, batch, duplicates))
+  yield* scanLog((...batch) => fold.add(...batch))
   // Who is who of what is projected is in the tables, so no new keys are needed.
   const known = yield* queries.identities([...fold.gathered.keys()])
   const resolved = resolveIdentities(fold, { ...known, newKeys: [] })

@@ -55,7 +55,7 @@ export const user = Effect.fnUntraced(function* (id: string, input: RangeInput =
   let totalEvents = 0
   let firstSeen = Number.POSITIVE_INFINITY
   let lastSeen = Number.NEGATIVE_INFINITY
-  yield* scanLog((partition, sequence, batch, duplicates) => {
+  yield* scanLog((partition, sequence, batch, duplicates, isolated) => {
     const users = batch.users.map((name) => mine.has(userDistinctId(name)))
     const devices = batch.anonymous.map((name) => mine.has(anonymousDistinctId(name)))
     if (!users.includes(true) && !devices.includes(true)) return
@@ -69,7 +69,7 @@ export const user = Effect.fnUntraced(function* (id: string, input: RangeInput =
           : devices[batch.anonymousIndex(place)] === true &&
             isMine(anonymousDistinctId(batch.anonymous[batch.anonymousIndex(place)]!), time)
       const day = zone.dayOf(time)
-      if (!attributed || duplicates.has(place) || !isActivity(batch.kind(place))) continue
+      if (!attributed || duplicates.has(place) || isolated.has(place) || !isActivity(batch.kind(place))) continue
       cursor.moveTo(place)
       const { label } = measure.observe(cursor)!
       timeline.add("", day, time, eventKey(partition, sequence, place), label, true)

@@ -1,9 +1,11 @@
 import { Effect, Layer } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
+import type { Position } from "../../domain/log/position.ts"
 import { Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { readControl } from "../control.ts"
-import { type Projected, Projector } from "../projection/Projector.ts"
+import { type Projected, Projector, type ProjectOptions } from "../projection/Projector.ts"
+import { COORDINATOR } from "./coordinator.ts"
 import { rewind } from "./operate.ts"
 import { pauseOf } from "./Watch.ts"
 import { WorkersStandStill } from "./WorkersStandStill.ts"
@@ -30,25 +32,27 @@ export const layerProjectorBesideWorkers = Layer.effect(
     )
 
     /** Waits until the workers have done what there was to do when it was called; `null` when none is left to do it. */
-    const awaitWorkers = Effect.fnUntraced(function* (workers: number) {
+    const awaitWorkers = Effect.fnUntraced(function* (workers: number, { awaitBuilds = true }: ProjectOptions) {
       const before = yield* liveNames
       const ends = (yield* log.status).flatMap(({ partition, last }) => (partition < 0 || last === null ? [] : [last]))
       const { end } = yield* readControl
       for (;;) {
-        const outlook = yield* operations.look
-        const behind = ends.filter(({ partition, sequence }) => sequenceOf(outlook, partition) < sequence)
+        // Asked first: who finds the control facts taken in then sees the groups that they made.
         const aligned = end === null || (yield* readModel.controlEnd)?.sum === end.sum
-        if (behind.length === 0 && aligned && outlook.whole && outlook.groups.every((name) => name === LIVE_GROUP)) {
+        const outlook = yield* operations.look
+        // Also when nothing seems to be left: a log that lost its end looks as if everything of it were projected.
+        const halted = outlook.stops.find(({ group }) => group === COORDINATOR)
+        if (halted !== undefined) return yield* new WorkersStandStill({ why: halted.sentence })
+
+        const left = [...liveLeft(outlook, ends), ...(awaitBuilds ? buildsLeft(outlook) : [])]
+        const building = outlook.groups.some((name) => name !== LIVE_GROUP)
+        if (left.length === 0 && aligned && outlook.whole && !(awaitBuilds && building)) {
           const built = [...(yield* liveNames)].filter((name) => !before.has(name))
           return { events: 0, duplicates: 0, conflicts: 0, built, rebuilt: false, workers } satisfies Projected
         }
-        const [stop] = outlook.stops
-        if (stop !== undefined) return yield* new WorkersStandStill({ why: stop.sentence })
-        for (const { partition } of behind) {
-          const pause = pauseOf(outlook, LIVE_GROUP, partition)
-          if (pause !== undefined && pause.cause !== "promotion") {
-            return yield* new WorkersStandStill({ why: pause.sentence })
-          }
+        for (const place of left) {
+          const why = whyNot(outlook, place)
+          if (why !== undefined) return yield* new WorkersStandStill({ why })
         }
         if ((yield* operations.liveWorkers).length === 0) return null
         yield* Effect.sleep(LOOK_MILLIS)
@@ -59,20 +63,53 @@ export const layerProjectorBesideWorkers = Layer.effect(
     const unlessAlone = <E>(
       byWorkers: Effect.Effect<void, E, EventLog | ReadModel>,
       here: ReturnType<typeof alone.project>,
+      options: ProjectOptions = {},
     ) =>
       Effect.gen(function* () {
         const workers = (yield* operations.liveWorkers).length
         if (workers === 0) return yield* here
         yield* byWorkers
-        return (yield* awaitWorkers(workers)) ?? (yield* alone.project())
+        return (yield* awaitWorkers(workers, options)) ?? (yield* alone.project(options))
       }).pipe(Effect.provideContext(services))
 
     return Projector.of({
-      project: (options) => unlessAlone(Effect.void, alone.project(options)),
-      rebuild: (options) => unlessAlone(rewind({ acceptLog: true }), alone.rebuild(options)),
+      project: (options) => unlessAlone(Effect.void, alone.project(options), options),
+      rebuild: (options) => unlessAlone(rewind(options), alone.rebuild(options), options),
     })
   }),
 ).pipe(Layer.provide(Projector.layer))
 
-const sequenceOf = ({ ownerships }: Outlook, partition: number): number =>
-  ownerships.find((it) => it.group === LIVE_GROUP && it.partition === partition)?.sequence ?? 0
+/** A (group, partition) that is not yet where it is to be. */
+interface Place {
+  readonly group: string
+  readonly partition: number
+}
+
+const sequenceOf = ({ ownerships }: Outlook, { group, partition }: Place): number =>
+  ownerships.find((it) => it.group === group && it.partition === partition)?.sequence ?? 0
+
+/** Where the default group has not come to the ends given. */
+const liveLeft = (outlook: Outlook, ends: ReadonlyArray<Position>): ReadonlyArray<Place> =>
+  ends.flatMap(({ partition, sequence }) => {
+    const place = { group: LIVE_GROUP, partition }
+    return sequenceOf(outlook, place) < sequence ? [place] : []
+  })
+
+/** Where groups that build have not come to where the default group stands. */
+const buildsLeft = (outlook: Outlook): ReadonlyArray<Place> =>
+  outlook.groups
+    .filter((group) => group !== LIVE_GROUP)
+    .flatMap((group) =>
+      outlook.ownerships
+        .filter((live) => live.group === LIVE_GROUP)
+        .map(({ partition, sequence }) => ({ group, partition, sequence }))
+        .filter((place) => sequenceOf(outlook, place) < place.sequence),
+    )
+
+/** Why a place is not gone on from, if nobody goes on from it until somebody acts. */
+const whyNot = (outlook: Outlook, { group, partition }: Place): string | undefined => {
+  const stop = outlook.stops.find((it) => it.group === group && it.partition === partition)
+  // A promotion is over by itself.
+  const pauses = outlook.pauses.filter(({ cause }) => cause !== "promotion")
+  return (stop ?? pauseOf({ ...outlook, pauses }, group, partition))?.sentence
+}

@@ -64,7 +64,17 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const
-  const letLiveGoOn = operations.resume(ALL_PARTITIONS, ["promotion"])
+
+  /**
+   * Lets the default group go on when no promotion needs it to stand still any more: whether this one is over, its group
+   * or the tables are others now, or a coordinator before this one ended in the middle.
+   */
+  const endStandstill = Effect.fnUntraced(function* ({ groups, pauses }: Outlook) {
+    for (const group of chases.keys()) if (!groups.includes(group)) chases.delete(group)
+    const needed = [...chases.values()].some((chase) => chase.still)
+    if (needed || !pauses.some(({ cause }) => cause === "promotion")) return
+    yield* operations.resume(ALL_PARTITIONS, ["promotion"])
+  })
 
   const promote = Effect.fnUntraced(function* (group: string, outlook: Outlook) {
     const now = yield* Clock.currentTimeMillis
@@ -76,12 +86,10 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     if (reached(live) && (yield* readModel.promote(group))) {
       yield* Effect.logInfo(`The metrics of ${group} are live.`)
       chases.delete(group)
-      if (before.still) yield* letLiveGoOn
     } else if (!before.still && reached(before.live) && now > before.since) {
       yield* operations.pause({ ...still, sentence: `The metrics of ${group} are about to go live.` })
       chases.set(group, { live, since: now, still: true })
     } else if (now - before.since > (before.still ? STILL_MILLIS : KEEPS_UP_MILLIS)) {
-      if (before.still) yield* letLiveGoOn
       chases.set(group, { live, since: now, still: false })
     } else {
       chases.set(group, before)
@@ -92,6 +100,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     yield* report.turned
     const now = yield* Clock.currentTimeMillis
     const outlook = yield* operations.look
+    yield* endStandstill(outlook)
     const due = now - provenAt >= PROVE_MILLIS
     if (due || outlook.groups.length === 0 || news.isOpen()) {
       news.closeUnsafe()
@@ -100,6 +109,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     }
     yield* markWhole(outlook)
     for (const group of outlook.groups) if (group !== LIVE_GROUP) yield* promote(group, outlook)
+    yield* endStandstill(outlook)
     yield* report.is("running")
     failures = 0
     if (stopped) {
@@ -114,6 +124,8 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     Effect.catch((error) =>
       Effect.gen(function* () {
         provenAt = Number.NEGATIVE_INFINITY
+        // The default group must not stand still for a promotion that can't go on.
+        chases.clear()
         const remedy = yield* remedyFor(error, false, failures++)
         const sentence = error.message
         if (remedy.kind === "wait") {
@@ -132,8 +144,6 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     ),
   )
 
-  // A coordinator before this one may have ended in the middle of a promotion.
-  yield* Effect.ignore(letLiveGoOn)
   yield* log.follow(CONTROL_PARTITION, 0).pipe(
     Stream.runForEach(() => news.open),
     Effect.retry(Schedule.spaced(PROVE_MILLIS)),

@@ -1,6 +1,6 @@
 import { Data, Effect } from "effect"
 import { formatPosition, type Position } from "../../domain/log/position.ts"
-import { type Attempt, Operations, type Trial } from "../../domain/projection/Operations.ts"
+import { type Attempt, ISOLATED, Operations, type Trial } from "../../domain/projection/Operations.ts"
 import type { PartitionProjection } from "../projection/PartitionProjection.ts"
 import type { OpenedBatch } from "../readBatches.ts"
 import { Limits } from "./limits.ts"
@@ -35,6 +35,8 @@ export class BatchKills extends Data.TaggedError("BatchKills")<{
 export const makeIsolation = Effect.fnUntraced(function* (
   group: string,
   partition: number,
+  /** What leaves out an event that is to blame: see `Operations.isolate`. */
+  metrics: ReadonlyArray<string>,
   isolated: Map<number, Set<number>>,
 ) {
   const operations = yield* Operations
@@ -52,9 +54,8 @@ export const makeIsolation = Effect.fnUntraced(function* (
   }
 
   const isolate = Effect.fnUntraced(function* (position: Position, place: number) {
-    const cause = `The worker ended without a word whenever it handled this event, ${DEATHS_OF_ONE_EVENT} times by itself.`
-    yield* Effect.logWarning(`Event ${place} of batch ${formatPosition(position)} is quarantined. ${cause}`)
-    yield* operations.isolate(position, place, cause)
+    yield* Effect.logWarning(`Event ${place} of batch ${formatPosition(position)} is quarantined. ${ISOLATED}`)
+    yield* operations.isolate(position, place, metrics)
     const places = isolated.get(position.sequence)
     if (places === undefined) isolated.set(position.sequence, new Set([place]))
     else places.add(place)

@@ -35,7 +35,7 @@ export const pause = Effect.fn("pause")(function* (partition: number | null) {
 /** Lets the workers go on, whoever or whatever paused them; gives what was lifted. */
 export const resume = Effect.fn("resume")(function* (partition: number | null) {
   const operations = yield* Operations
-  return yield* operations.resume(yield* checked(partition), ["operator", "budget", "crash"])
+  return yield* operations.resume(yield* checked(partition), ["operator", "budget", "crash", "promotion"])
 })
 
 /**
@@ -46,7 +46,7 @@ export const resume = Effect.fn("resume")(function* (partition: number | null) {
  * There is no going back to a place in between: cells are sums over persons whose events lie in all partitions, and what
  * later events have added to them can't be told from the rest.
  */
-export const rewind = Effect.fn("rewind")(function* (options: BeginOptions) {
+export const rewind = Effect.fn("rewind")(function* (options: BeginOptions = {}) {
   yield* beginAnew(options)
   // What the workers need to begin; a worker that coordinates would do it a little later.
   yield* prepare

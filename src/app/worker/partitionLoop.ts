@@ -1,7 +1,7 @@
 import { Clock, Effect, Stream } from "effect"
 import { decodeBatch } from "../../domain/log/batch.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
-import { Operations, type Outlook } from "../../domain/projection/Operations.ts"
+import { EVERY_MEASURE, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { buildGroups, liveGroup } from "../projection/groups.ts"
@@ -139,9 +139,12 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
       yield* onWell
       return "end" as const
     }
-    const isolated = new Map(Array.from(yield* operations.isolated(partition), ([n, places]) => [n, new Set(places)]))
-    const claimedAt = yield* Clock.currentTimeMillis
+    const leavingOut = live ? [EVERY_MEASURE] : group.measures.map(({ measure }) => measure.definition.name)
+    const found = yield* operations.isolated(partition, leavingOut)
+    const isolated = new Map(Array.from(found, ([n, places]) => [n, new Set(places)]))
     const projection = yield* claimPartition(group, partition, settings, state.owner, isolated)
+    // Only what began to look after the claim was through is sure to have seen it.
+    const claimedAt = yield* Clock.currentTimeMillis
     const checkpoint = projection.checkpoint()
     if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
     const position = checkpoint?.position ?? null
@@ -154,7 +157,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     return yield* projectRecords({
       records,
       projection,
-      isolation: yield* makeIsolation(name, partition, isolated),
+      isolation: yield* makeIsolation(name, partition, leavingOut, isolated),
       budget,
       report,
       leave: () =>

@@ -5,6 +5,9 @@ import type { ReadModelUnavailable } from "./errors.ts"
 /** Stands for every measure: an event that was isolated is in none. */
 export const EVERY_MEASURE = "*"
 
+/** The cause of an isolation, as the quarantine has it; by it they are told from events that could not be folded. */
+export const ISOLATED = "The worker ended without a word whenever it handled this event, also by itself."
+
 /** Stands for every partition, or every group. */
 export const ALL_PARTITIONS = -1
 
@@ -100,11 +103,20 @@ export class Operations extends Context.Service<
     readonly beginTrial: (group: string, partition: number, trial: Trial) => Effect.Effect<void, ReadModelUnavailable>
     /** The attempt ended, well or with a failure that can be told. */
     readonly endAttempt: (group: string, partition: number) => Effect.Effect<void, ReadModelUnavailable>
-    /** Events that every measure leaves out, by sequence: places. */
+    /** Events that every one of these metrics leaves out, by sequence: places. What `EVERY_MEASURE` leaves out, they do. */
     readonly isolated: (
       partition: number,
+      metrics: ReadonlyArray<string>,
     ) => Effect.Effect<ReadonlyMap<number, ReadonlySet<number>>, ReadModelUnavailable>
-    readonly isolate: (position: Position, place: number, cause: string) => Effect.Effect<void, ReadModelUnavailable>
+    /**
+     * Leaves an event out of metrics: of `EVERY_MEASURE` where the default group decides, before it counts anywhere; of the
+     * metrics that are being built where a build does, since it counts elsewhere already.
+     */
+    readonly isolate: (
+      position: Position,
+      place: number,
+      metrics: ReadonlyArray<string>,
+    ) => Effect.Effect<void, ReadModelUnavailable>
     /** Names of the workers whose sign of life is fresh. */
     readonly liveWorkers: Effect.Effect<ReadonlyArray<string>, ReadModelUnavailable>
   }

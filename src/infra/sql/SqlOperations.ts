@@ -4,6 +4,7 @@ import {
   ALL_PARTITIONS,
   type Attempt,
   EVERY_MEASURE,
+  ISOLATED,
   Operations,
   type Outlook,
   type Pause,
@@ -88,11 +89,16 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
         deaths = CASE WHEN attempts.sequence = excluded.sequence THEN attempts.deaths ELSE 0 END,
         sequence = excluded.sequence, first_place = excluded.first_place, last_place = excluded.last_place`
 
-    const isolated = (partition: number) =>
+    const isolated = (partition: number, metrics: ReadonlyArray<string>) =>
       Effect.map(
         sql<{ readonly sequence: SqlBigint; readonly places: ReadonlyArray<number> }>`
-          SELECT sequence, json_agg(place) AS places FROM quarantine
-          WHERE partition = ${partition} AND metric = ${EVERY_MEASURE} GROUP BY sequence`,
+          SELECT sequence, json_agg(place) AS places FROM (
+            SELECT sequence, place FROM quarantine
+            WHERE partition = ${partition}
+              AND (metric = ${EVERY_MEASURE} OR (metric = ANY(${metrics}::text[]) AND cause = ${ISOLATED}))
+            GROUP BY sequence, place
+            HAVING bool_or(metric = ${EVERY_MEASURE}) OR count(*) = ${metrics.length}
+          ) AS left_out GROUP BY sequence`,
         (rows) => new Map(rows.map(({ sequence, places }) => [Number(sequence), new Set(places)])),
       )
 
@@ -126,11 +132,13 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
         Effect.asVoid(sql`DELETE FROM attempts WHERE projector_group = ${group} AND partition = ${partition}`).pipe(
           explained("end an attempt"),
         ),
-      isolated: (partition) => isolated(partition).pipe(explained("read which events are isolated")),
-      isolate: ({ partition, sequence }, place, cause) =>
+      isolated: (partition, metrics) => isolated(partition, metrics).pipe(explained("read which events are isolated")),
+      isolate: ({ partition, sequence }, place, metrics) =>
         Effect.asVoid(sql`
           INSERT INTO quarantine (partition, sequence, place, metric, cause)
-          VALUES (${partition}, ${sequence}, ${place}, ${EVERY_MEASURE}, ${toStorable(cause)}) ON CONFLICT DO NOTHING`).pipe(
+          SELECT ${partition}::int, ${sequence}::bigint, ${place}::int, metric, ${ISOLATED}
+          FROM unnest(${metrics}::text[]) AS metric
+          ON CONFLICT (partition, sequence, place, metric) DO UPDATE SET cause = excluded.cause`).pipe(
           explained("isolate an event"),
         ),
       liveWorkers: liveWorkers.pipe(explained("ask which workers are alive")),

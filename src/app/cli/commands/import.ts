@@ -77,7 +77,7 @@ export const importCommand = Command.make(
           sum.accepted += imported.accepted
           sum.rejected += imported.rejected
         }
-        const projected = noProject || sum.read === 0 ? null : yield* projectShowing("project")
+        const projected = noProject || sum.read === 0 ? null : yield* projectShowing("project", { awaitBuilds: false })
         const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
         const eventsPerSecond = Math.round(sum.read / Math.max(0.001, seconds))
         if (json) {
