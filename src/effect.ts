@@ -16,5 +16,5 @@ export { EventRejected, Tracker, TrackerFull, type TrackerOptions } from "./app/
 export { type Difference, type Verified, verify } from "./app/verify.ts"
 export { NotProcessedInTime, whenProcessed } from "./app/worker/whenProcessed.ts"
 export { layerWorker, layerWorkerAlone, type Worker } from "./app/worker/worker.ts"
-export { WorkersStandStill } from "./app/worker/WorkersStandStill.ts"
+export { WorkersStandStill } from "./app/projection/WorkersStandStill.ts"
 export { type PartitionState, type WorkerSnapshot, WorkerState } from "./app/worker/WorkerState.ts"

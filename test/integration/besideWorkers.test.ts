@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { layerEmbedded } from "../../src/app/embedded.ts"
 import { recordDefinitions } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
+import { noteControl } from "../../src/app/projection/noteControl.ts"
 import { prepare } from "../../src/app/projection/prepare.ts"
 import { Projector, type ProjectOptions } from "../../src/app/projection/Projector.ts"
 import { layerProjectorBesideWorkers } from "../../src/app/worker/besideWorkers.ts"
@@ -85,9 +86,9 @@ describe("to wait for workers", () => {
     await run(recordDefinitions([{ name: "clicks", version: 1, formula: { kind: "event-count" } }]))
     const build = await run(
       Effect.gen(function* () {
-        const { controlEnd, versions } = yield* prepare
-        yield* (yield* ReadModel).noteControlEnd(controlEnd!)
-        return versions.find(({ state }) => state === "building")!.group
+        const plan = yield* prepare
+        yield* noteControl(plan)
+        return plan.versions.find(({ state }) => state === "building")!.group
       }),
     )
     expect(await question()).toMatchObject({ workers: 1, built: [] })

@@ -10,10 +10,16 @@ import { LogWriter } from "../../src/app/LogWriter.ts"
 import { prepare } from "../../src/app/projection/prepare.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import { status } from "../../src/app/status/status.ts"
+import { openRecord } from "../../src/app/readBatches.ts"
 import { verify } from "../../src/app/verify.ts"
+import { Attempts } from "../../src/app/worker/Attempts.ts"
+import { makeIsolation } from "../../src/app/worker/isolation.ts"
 import { whenProcessed } from "../../src/app/worker/whenProcessed.ts"
 import { layerWorkerAlone } from "../../src/app/worker/worker.ts"
+import { EventLog } from "../../src/domain/log/EventLog.ts"
+import type { Position } from "../../src/domain/log/position.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
+import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
 import { EVERY_MEASURE, Operations } from "../../src/domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../src/domain/projection/ReadModelQueries.ts"
@@ -92,6 +98,52 @@ test("an event that ends live is in no answer, also where it is read from the lo
   expect(adHoc.steps.map(({ users }) => users)).toEqual([2, 1])
   expect(await run(Analytics.use((analytics) => analytics.user("eve")))).toMatchObject({ totalEvents: 1, clicks: 0 })
   expect((await run(verify())).differences).toEqual([])
+})
+
+test("an outage of the database is no death", async () => {
+  let away = true
+  const unavailable = new ReadModelUnavailable({ attempted: "end an attempt", reason: "it is away", retryable: true })
+  const broken = Layer.effect(
+    Operations,
+    Operations.useSync((operations) => ({
+      ...operations,
+      endAttempt: (...of: Parameters<typeof operations.endAttempt>) =>
+        Effect.suspend(() => (away ? unavailable : operations.endAttempt(...of))),
+    })),
+  )
+  await run(
+    Effect.gen(function* () {
+      const attempts = yield* Attempts
+      expect((yield* attempts.begin("build-9", 0)).count).toBe(1)
+      yield* Effect.flip(attempts.end("build-9", 0))
+      away = false
+      expect((yield* attempts.begin("build-9", 0)).count).toBe(1)
+      yield* attempts.end("build-9", 0)
+    }).pipe(Effect.provide(Attempts.layer.pipe(Layer.provide(broken)))),
+  )
+})
+
+test("what came into the log after the deaths is not handled batch by batch", async () => {
+  const append = (...events: ReadonlyArray<ReturnType<typeof event>>) =>
+    LogWriter.use((writer) => writer.append(events)).pipe(Effect.map(([position]) => position!))
+  const alone = await run(
+    Effect.gen(function* () {
+      const rehearse = () => Effect.die("nothing is suspected")
+      const opened = Effect.fnUntraced(function* (position: Position) {
+        const record = yield* (yield* EventLog).at(0, position.sequence)
+        return { position, batch: yield* openRecord(record!) }
+      })
+      const before = yield* append(event("5", "ada", "click"))
+      const { beginAttempt } = yield* Operations
+      for (let death = 0; death < 2; death++) yield* beginAttempt(LIVE_GROUP, 0)
+      const isolation = yield* makeIsolation(LIVE_GROUP, 0, [EVERY_MEASURE], new Map())
+      const first = yield* isolation.before(yield* opened(before), { rehearse })
+      const second = yield* isolation.before(yield* opened(yield* append(event("6", "ada", "click"))), { rehearse })
+      yield* isolation.ended
+      return [first, second]
+    }).pipe(Effect.provide(Attempts.layer)),
+  )
+  expect(alone).toEqual([true, false])
 })
 
 test("a look that was under way while a partition was claimed does not end the claim", async () => {

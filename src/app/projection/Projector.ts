@@ -13,9 +13,10 @@ import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { readBatches } from "../readBatches.ts"
-import type { WorkersStandStill } from "../worker/WorkersStandStill.ts"
+import type { WorkersStandStill } from "./WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
 import { beginAnew, type BeginOptions } from "./beginAnew.ts"
+import { noteControl } from "./noteControl.ts"
 import { claimPartition } from "./PartitionProjection.ts"
 import { prepare } from "./prepare.ts"
 
@@ -109,7 +110,8 @@ export class Projector extends Context.Service<
         Effect.map(readModel.checkpoint(LIVE_GROUP, partition), (checkpoint) => checkpoint?.position.sequence ?? 0)
 
       const project = Effect.fn("Projector.project")(function* (options: ProjectOptions = {}) {
-        const { settings, versions, controlEnd, wiped } = yield* prepare
+        const plan = yield* prepare
+        const { settings, versions, wiped } = plan
         const zone = TimeZone.of(settings.timeZone)!
         const totals = { events: 0, duplicates: 0, conflicts: 0 }
         let folded = 0
@@ -126,9 +128,7 @@ export class Projector extends Context.Service<
           do yield* projectGroup(group, settings, livePosition, progress)
           while (!(yield* readModel.promote(group.name)))
         }
-        if (controlEnd !== null && controlEnd.sum !== (yield* readModel.controlEnd)?.sum) {
-          yield* readModel.noteControlEnd(controlEnd)
-        }
+        yield* noteControl(plan)
         if (!(yield* readModel.isWhole)) yield* readModel.markWhole
         const built = builds.flatMap(({ measures }) => measures.map(({ measure }) => measure.definition.name))
         return { ...totals, built, rebuilt: wiped } satisfies Projected

@@ -8,7 +8,7 @@ import { type Projected, Projector, type ProjectOptions } from "../projection/Pr
 import { COORDINATOR } from "./coordinator.ts"
 import { rewind } from "./operate.ts"
 import { pauseOf } from "./Watch.ts"
-import { WorkersStandStill } from "./WorkersStandStill.ts"
+import { WorkersStandStill } from "../projection/WorkersStandStill.ts"
 
 /** Between two looks at how far the workers are, ms. */
 const LOOK_MILLIS = 100

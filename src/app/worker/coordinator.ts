@@ -2,6 +2,7 @@ import { Clock, Effect, Latch, Schedule, Stream } from "effect"
 import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { noteControl } from "../projection/noteControl.ts"
 import { prepare } from "../projection/prepare.ts"
 import { TURN_MILLIS } from "./limits.ts"
 import { LoopBroke, remedyFor } from "./policy.ts"
@@ -43,11 +44,9 @@ export const coordinator = Effect.fn("coordinator")(function* () {
 
   /** Brings the tables in line with the control facts. */
   const align = Effect.gen(function* () {
-    const { controlEnd, wiped } = yield* prepare
-    if (wiped) yield* Effect.logInfo("The settings have changed: all partitions are projected anew.")
-    if (controlEnd !== null && controlEnd.sum !== (yield* readModel.controlEnd)?.sum) {
-      yield* readModel.noteControlEnd(controlEnd)
-    }
+    const plan = yield* prepare
+    if (plan.wiped) yield* Effect.logInfo("The settings have changed: all partitions are projected anew.")
+    yield* noteControl(plan)
   })
 
   const markWhole = Effect.fnUntraced(function* ({ made, whole, ownerships }: Outlook) {

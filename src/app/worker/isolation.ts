@@ -1,8 +1,10 @@
 import { Data, Effect } from "effect"
 import { formatPosition, type Position } from "../../domain/log/position.ts"
+import { EventLog } from "../../domain/log/EventLog.ts"
 import { type Attempt, ISOLATED, Operations, type Trial } from "../../domain/projection/Operations.ts"
 import type { PartitionProjection } from "../projection/PartitionProjection.ts"
 import type { OpenedBatch } from "../readBatches.ts"
+import { Attempts } from "./Attempts.ts"
 import { Limits } from "./limits.ts"
 
 /** From this attempt on, of which those before ended without a word, batches are handled one by one. */
@@ -40,10 +42,14 @@ export const makeIsolation = Effect.fnUntraced(function* (
   isolated: Map<number, Set<number>>,
 ) {
   const operations = yield* Operations
+  const attempts = yield* Attempts
+  const log = yield* EventLog
   const { stepEvents } = yield* Limits
   let attempt: Attempt | null = null
   /** Events still to be handled batch by batch: the attempt before may have ended anywhere in its step. */
   let careful = 0
+  /** The last batch to be handled so: the attempt before can't have come to what was not in the log yet. */
+  let carefulTo = 0
 
   /** Whether the database knows of an attempt that has not ended. */
   let marked = false
@@ -84,12 +90,15 @@ export const makeIsolation = Effect.fnUntraced(function* (
     before: Effect.fnUntraced(function* (opened: OpenedBatch, { rehearse }: Pick<PartitionProjection, "rehearse">) {
       if (attempt === null) {
         marked = true
-        attempt = yield* operations.beginAttempt(group, partition)
-        careful = attempt.count >= CAREFUL_FROM || attempt.trial !== null ? stepEvents : 0
+        attempt = yield* attempts.begin(group, partition)
+        if (attempt.count >= CAREFUL_FROM || attempt.trial !== null) {
+          careful = stepEvents
+          carefulTo = (yield* log.status).find((it) => it.partition === partition)?.last?.sequence ?? 0
+        }
       }
-      if (careful <= 0) return false
-      careful -= opened.batch.count
       const { sequence } = opened.position
+      if (careful <= 0 || sequence > carefulTo) return false
+      careful -= opened.batch.count
       if (attempt.trial?.sequence === sequence) yield* inspect(opened, attempt.trial, attempt, rehearse)
       yield* tryNext({ sequence, first: 0, last: opened.batch.count })
       return true
@@ -97,11 +106,14 @@ export const makeIsolation = Effect.fnUntraced(function* (
     /** A step is committed. */
     committed: Effect.suspend(() => {
       if (!marked) return Effect.void
-      marked = false
-      return operations.endAttempt(group, partition)
+      return Effect.tap(attempts.end(group, partition), () =>
+        Effect.sync(() => {
+          marked = false
+        }),
+      )
     }),
     /** The attempt ends with a failure that can be told, or on purpose. */
-    ended: Effect.suspend(() => (marked ? Effect.ignore(operations.endAttempt(group, partition)) : Effect.void)),
+    ended: Effect.suspend(() => (marked ? Effect.ignore(attempts.end(group, partition)) : Effect.void)),
   }
 })
 

@@ -4,6 +4,7 @@ import { EventLog } from "../../domain/log/EventLog.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import type { Operations } from "../../domain/projection/Operations.ts"
+import { Attempts } from "./Attempts.ts"
 import { layerCluster, newWorkerName } from "./cluster.ts"
 import { coordinator } from "./coordinator.ts"
 import { partitionActor } from "./partitionActor.ts"
@@ -41,5 +42,5 @@ export const layerWorkerAlone: Layer.Layer<Worker, never, Needs> = Layer.effectD
 ).pipe(Layer.provideMerge(layerShared(newWorkerName())))
 
 function layerShared(name: string) {
-  return Layer.merge(Watch.layer, StepRoom.layer).pipe(Layer.provideMerge(WorkerState.layer(name)))
+  return Layer.mergeAll(Watch.layer, StepRoom.layer, Attempts.layer).pipe(Layer.provideMerge(WorkerState.layer(name)))
 }
