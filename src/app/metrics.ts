@@ -35,7 +35,11 @@ const readDefinitions = (file: string): Effect.Effect<ReadonlyArray<MetricDefini
     const document = parseDocument(text, { prettyErrors: true })
     const [error] = document.errors
     if (error !== undefined) return yield* fail(`it is not YAML: ${error.message.split("\n")[0]}`)
-    const value = document.toJS({ maxAliasCount: 100 }) as unknown
+    const value = yield* Effect.try({
+      try: () => document.toJS({ maxAliasCount: 100 }) as unknown,
+      catch: (cause) =>
+        fail(`its aliases can't be followed (${cause instanceof Error ? cause.message : String(cause)}).`),
+    })
     const listed = typeof value === "object" && value !== null && "metrics" in value ? value.metrics : [value]
     if (!Array.isArray(listed)) return yield* fail(`"metrics" is not a list of definitions.`)
     const definitions: Array<MetricDefinition> = []

@@ -63,6 +63,19 @@ describe.runIf(hasPgBouncer())("behind PgBouncer, which lends a server connectio
     await other.dispose()
   })
 
+  test("transactions read what was committed before each statement, whatever the server has as default", async () => {
+    await server.query("ALTER DATABASE postgres SET default_transaction_isolation = 'repeatable read'")
+    const isolation = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+      sql.withTransaction(sql`SELECT current_setting('transaction_isolation') AS level`),
+    )
+    for (const address of [url(refusing), url(ignoring), Redacted.make(server.url())]) {
+      const runtime = ManagedRuntime.make(layerPostgres({ url: address, schema: "isolated" }))
+      expect(await runtime.runPromise(isolation)).toEqual([{ level: "read committed" }])
+      await runtime.dispose()
+    }
+    await server.query("ALTER DATABASE postgres RESET default_transaction_isolation")
+  })
+
   test("what needs a session of its own is refused with a sentence", async () => {
     const runtime = ManagedRuntime.make(layerPostgres({ url: url(refusing) }))
     const error = await runtime.runPromise(

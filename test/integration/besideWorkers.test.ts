@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { Effect, Layer, ManagedRuntime } from "effect"
+import { Effect, Fiber, Latch, Layer, ManagedRuntime } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { layerEmbedded } from "../../src/app/embedded.ts"
 import { recordDefinitions } from "../../src/app/control.ts"
@@ -30,11 +30,16 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true, force: true }))
 
-const open = (name: string) => {
+/** `onLook` is told whenever somebody asks for the workers. */
+const open = (name: string, onLook: () => void = () => undefined) => {
   const store = join(directory, name)
+  const liveWorkers = Effect.sync(() => {
+    onLook()
+    return ["worker:1"]
+  })
   const oneAlive = Layer.effect(
     Operations,
-    Operations.useSync((operations) => ({ ...operations, liveWorkers: Effect.succeed(["worker:1"]) })),
+    Operations.useSync((operations) => ({ ...operations, liveWorkers })),
   )
   const embedded = layerEmbedded({ directory: store })
   const runtime = ManagedRuntime.make(
@@ -71,6 +76,29 @@ describe("rebuild beside workers", () => {
 })
 
 describe("to wait for workers", () => {
+  test("ends when the control facts have gone past the one that it waited for", async () => {
+    let looks = 0
+    const waits = Latch.makeUnsafe()
+    // The first time is the question whether there are workers, the next is the end of a look that found work left.
+    const { runtime, work } = open("overtaken", () => {
+      if (++looks === 2) waits.openUnsafe()
+    })
+    const metric = (name: string) => [{ name, version: 1, formula: { kind: "event-count" } }] as const
+    await runtime.runPromise(
+      Effect.gen(function* () {
+        yield* LogWriter.use((writer) => writer.append(events.slice(0, 50)))
+        yield* work
+        yield* recordDefinitions(metric("one"))
+        const waiting = yield* Effect.forkChild(projecting())
+        yield* waits.await
+        yield* recordDefinitions(metric("two"))
+        yield* work
+        expect(yield* Fiber.join(waiting)).toMatchObject({ workers: 1 })
+      }),
+    )
+    await runtime.dispose()
+  })
+
   test("is to wait for what is asked for, and to say why it does not come", async () => {
     const { runtime, work } = open("building")
     const run = <A, E>(effect: Effect.Effect<A, E, ManagedRuntime.ManagedRuntime.Services<typeof runtime>>) =>

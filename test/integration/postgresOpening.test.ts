@@ -222,6 +222,16 @@ describe("the schema", () => {
     expect(opened).toEqual([1, 2, 3, 4].map(() => [{ version: SCHEMA_VERSION }]))
   })
 
+  test("is used in transactions that read what was committed before each statement, whatever the server's default", async () => {
+    await server.query("ALTER DATABASE postgres SET default_transaction_isolation = 'repeatable read'")
+    const client = layerPostgres({ url: Redacted.make(server.url()), schema: "isolated" })
+    const level = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+      sql.withTransaction(sql`SELECT current_setting('transaction_isolation') AS level`),
+    )
+    expect(await Effect.runPromise(level.pipe(Effect.provide(client)))).toEqual([{ level: "read committed" }])
+    await server.query("ALTER DATABASE postgres RESET default_transaction_isolation")
+  })
+
   test("can't be made by a role without rights", async () => {
     const error = await refusal(app(), { schema: "unmade" })
     expect(error.message).toBe(

@@ -38,7 +38,9 @@ export const layerProjectorBesideWorkers = Layer.effect(
       const { end } = yield* readControl
       for (;;) {
         // Asked first: who finds the control facts taken in then sees the groups that they made.
-        const aligned = end === null || (yield* readModel.controlEnd)?.sum === end.sum
+        // At that place or past it, since more facts may have come meanwhile.
+        const taken = (yield* readModel.controlEnd)?.position.sequence ?? 0
+        const aligned = end === null || taken >= end.position.sequence
         const outlook = yield* operations.look
         // Also when nothing seems to be left: a log that lost its end looks as if everything of it were projected.
         const halted = outlook.stops.find(({ group }) => group === COORDINATOR)

@@ -7,11 +7,15 @@ import type { PostgresConfig } from "./options.ts"
  */
 const IDLE_IN_TRANSACTION_MS = 10_000
 
+const ISOLATION = "default_transaction_isolation"
+
 /** What holds for every statement of ours, whatever the server, database or role have as defaults. */
 export const sessionSettings = (config: PostgresConfig): Readonly<Record<string, string>> => ({
   search_path: config.schema,
   timezone: "UTC",
   datestyle: "ISO",
+  // Whoever waited for a lock must see what the one before it wrote, also where that did not touch the row that was locked.
+  [ISOLATION]: "read committed",
   statement_timeout: String(Duration.toMillis(config.statementTimeout)),
   lock_timeout: String(Duration.toMillis(config.lockTimeout)),
   idle_in_transaction_session_timeout: String(IDLE_IN_TRANSACTION_MS),
@@ -20,11 +24,12 @@ export const sessionSettings = (config: PostgresConfig): Readonly<Record<string,
 /** The settings as the parameter `options` of a new connection: in force from the first statement on. */
 export const asConnectionOptions = (settings: Readonly<Record<string, string>>): string =>
   Object.entries(settings)
-    .map(([name, value]) => `-c ${name}=${value}`)
+    .map(([name, value]) => `-c ${name}=${value.replaceAll(" ", "\\ ")}`)
     .join(" ")
 
 /** The settings as statements that hold until the end of a transaction. */
 export const asLocalSettings = (settings: Readonly<Record<string, string>>): string =>
   Object.entries(settings)
-    .map(([name, value]) => `SET LOCAL ${name} TO '${value}'`)
+    // The default is for transactions to come; in one, its own is set.
+    .map(([name, value]) => `SET LOCAL ${name === ISOLATION ? "transaction_isolation" : name} TO '${value}'`)
     .join("; ")
