@@ -206,6 +206,7 @@ export class SimulatedLog {
         call("prove", "read the log", ["refused"], () => this.#hole()),
         (hole) => hole ?? Effect.void,
       ),
+      acceptEnd: Effect.void,
       begins: call("begins", "read the log", ["refused"], () => this.#begins),
     })
   }

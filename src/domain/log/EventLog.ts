@@ -63,5 +63,7 @@ export class EventLog extends Context.Service<
      * the numbers of a writer need not begin at 1. 1 while nothing ever was.
      */
     readonly begins: Effect.Effect<number, LogDamaged | LogUnavailable>
+    /** Takes the log as it is from now on, also when this process knows that it once went further. */
+    readonly acceptEnd: Effect.Effect<void>
   }
 >()("tidemark/domain/log/EventLog") {}

@@ -133,6 +133,10 @@ const makeLog = (events: LogStream, control: LogStream): EventLog["Service"] => 
       Effect.fail(new LogUnavailable({ attempted: "read the log", reason: problem, retryable: false })),
     ),
     prove: Effect.andThen(proveStream(control), proveStream(events)),
+    acceptEnd: Effect.sync(() => {
+      control.forget()
+      events.forget()
+    }),
     begins: Effect.map(events.inspect(null), ({ state }) =>
       state.messages === 0 ? state.last_seq + 1 : Math.max(1, state.first_seq),
     ),
