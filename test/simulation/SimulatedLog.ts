@@ -208,6 +208,7 @@ export class SimulatedLog {
       ),
       begins: (partition) =>
         call("begins", "read the log", ["refused"], () => (partition === CONTROL_PARTITION ? 1 : this.#begins)),
+      acceptEnd: Effect.void,
     })
   }
 

@@ -244,6 +244,7 @@ const NO_LOG = EventLog.of({
   follow: () => Stream.fromEffect(NOT_HERE),
   prove: NOT_HERE,
   begins: () => NOT_HERE,
+  acceptEnd: Effect.void,
   at: () => NOT_HERE,
   status: NOT_HERE,
 })

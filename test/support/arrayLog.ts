@@ -41,5 +41,6 @@ export const layerArrayLog = (partitions: number): Layer.Layer<EventLog> =>
       ),
       prove: Effect.void,
       begins: () => Effect.succeed(1),
+      acceptEnd: Effect.void,
     })
   })

@@ -42,9 +42,14 @@ export class Watch extends Context.Service<
       const state = yield* WorkerState
       let seen: Seen | null = null
 
+      // Whoever made the tables anew has proven the log, or was told to take it as it is: then records that only this process
+      // remembers are no loss any more. Before the loops hear of it, since they try again when they do.
+      const acceptLog = Effect.ignore(Effect.catchTag(log.prove, "LogDamaged", () => log.acceptEnd))
+
       const look = Effect.gen(function* () {
         const at = yield* Clock.currentTimeMillis
         const outlook = yield* operations.look
+        if (seen !== null && seen.outlook.made !== outlook.made) yield* acceptLog
         seen = { outlook, at }
         yield* state.stops(outlook.stops)
       })

@@ -24,7 +24,7 @@ export const layerProjectorBesideWorkers = Layer.effect(
     const operations = yield* Operations
     const readModel = yield* ReadModel
     const log = yield* EventLog
-    const services = yield* Effect.context<EventLog | ReadModel>()
+    const services = yield* Effect.context<EventLog | ReadModel | Operations>()
 
     const liveNames = Effect.map(
       readModel.measures,
@@ -63,7 +63,7 @@ export const layerProjectorBesideWorkers = Layer.effect(
 
     /** Leaves it to the workers if there are any. */
     const unlessAlone = <E>(
-      byWorkers: Effect.Effect<void, E, EventLog | ReadModel>,
+      byWorkers: Effect.Effect<void, E, EventLog | ReadModel | Operations>,
       here: ReturnType<typeof alone.project>,
       options: ProjectOptions = {},
     ) =>

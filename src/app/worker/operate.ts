@@ -48,6 +48,10 @@ export const resume = Effect.fn("resume")(function* (partition: number | null) {
  */
 export const rewind = Effect.fn("rewind")(function* (options: BeginOptions = {}) {
   yield* beginAnew(options)
+  // What workers could not go on from may be over with the tables; who still can't go on says so again.
+  const operations = yield* Operations
+  const { stops } = yield* operations.look
+  for (const { group, partition } of stops) yield* operations.goOn(group, partition)
   // What the workers need to begin; a worker that coordinates would do it a little later.
   yield* prepare
 })

@@ -64,5 +64,7 @@ export class EventLog extends Context.Service<
      * are kept for ever.
      */
     readonly begins: (partition: number) => Effect.Effect<number, LogDamaged | LogUnavailable>
+    /** Takes the log as it is from now on, also when this process knows that it once went further. */
+    readonly acceptEnd: Effect.Effect<void>
   }
 >()("tidemark/domain/log/EventLog") {}

@@ -139,6 +139,10 @@ const makeLog = (events: LogStream, control: LogStream): EventLog["Service"] => 
         : Effect.map(events.inspect(null), ({ state }) =>
             state.messages === 0 ? state.last_seq + 1 : Math.max(1, state.first_seq),
           ),
+    acceptEnd: Effect.sync(() => {
+      control.forget()
+      events.forget()
+    }),
   })
 }
 

@@ -74,6 +74,11 @@ export class LogStream {
     this.#seen = Math.max(this.#seen, sequence)
   }
 
+  /** Forgets how far the stream went; the next look finds out how far it goes. */
+  forget(): void {
+    this.#seen = 0
+  }
+
   /** Whether the connection was lost since the last look: the server may have been stopped, put back, and started. */
   get isUnsure(): boolean {
     return this.#lossesProven < this.#losses
