@@ -162,6 +162,7 @@ export class MemoryModel {
 
   #queries(): ReadModelQueries["Service"] {
     return ReadModelQueries.of({
+      snapshot: (questions) => questions,
       claims: Effect.succeed([]),
       cells: (measure, range, filter = {}) =>
         Effect.sync(() =>
