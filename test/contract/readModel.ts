@@ -41,6 +41,7 @@ import { migrate, SCHEMA_VERSION } from "../../src/infra/sql/migrations.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import { layerSqlReadModelQueries } from "../../src/infra/sql/SqlReadModelQueries.ts"
 import { type LoggedBatch, MemoryReadModel } from "../support/MemoryReadModel.ts"
+import { emptied } from "../support/emptied.ts"
 
 /** Texts that databases like to spoil: each comes back as it went in, and no two are one. */
 const TEXTS: ReadonlyArray<string> = [
@@ -91,6 +92,8 @@ const noise = (length: number, unit: (n: number) => number): string => {
     return String.fromCharCode(unit(state >>> 8))
   }).join("")
 }
+
+const TOKYO: Settings = { ...DEFAULT_SETTINGS, timeZone: "Asia/Tokyo" }
 
 const DAY = 19_000
 const RANGE = { from: 0, to: 100_000 }
@@ -255,7 +258,7 @@ export const readModelContract = (
 
     beforeEach(() => {
       epochs.clear()
-      return run(readModel.wipe(DEFAULT_SETTINGS))
+      return run(emptied(readModel, DEFAULT_SETTINGS))
     })
 
     const epochOf = Effect.fnUntraced(function* (group: string, partition: number) {
@@ -378,7 +381,7 @@ export const readModelContract = (
             Effect.gen(function* () {
               const shared = yield* SharedDatabase
               const measures = yield* readModel.measures
-              const wiped = run(readModel.wipe({ ...DEFAULT_SETTINGS, timeZone: "Asia/Tokyo" }))
+              const wiped = run(emptied(readModel, TOKYO))
               if (shared) yield* Effect.repeat(somebodyWaits, { until: (waits) => waits })
               return { measures, standing: yield* standing, wiped }
             }),
@@ -394,12 +397,23 @@ export const readModelContract = (
         await first()
         const failure = new ReadModelUnavailable({ attempted: "ask", reason: "for a test", retryable: false })
         expect(await failureOf(queries.snapshot(Effect.fail(failure)))).toBe(failure)
-        expect(await failureOf(queries.snapshot(readModel.wipe(DEFAULT_SETTINGS)))).toMatchObject({
+        expect(await failureOf(queries.snapshot(emptied(readModel, DEFAULT_SETTINGS)))).toMatchObject({
           _tag: "ReadModelUnavailable",
           reason: expect.stringContaining("read-only transaction"),
         })
         expect(await run(standing)).toMatchObject({ sequence: 1, sum: 1 })
       })
+    })
+
+    test("is emptied by one of many that find it as it is at the same time", async () => {
+      const found = await run(readModel.made)
+      const all = await run(
+        Effect.all(
+          Array.from({ length: 4 }, () => readModel.wipe(TOKYO, found)),
+          { concurrency: "unbounded" },
+        ),
+      )
+      expect(all.filter((made) => made !== null)).toEqual([await run(readModel.made)])
     })
 
     describe("the checkpoint", () => {
@@ -530,8 +544,8 @@ export const readModelContract = (
       })
 
       test.each([
-        ["everything was wiped", LIVE_GROUP, () => readModel.wipe({ ...DEFAULT_SETTINGS, timeZone: "Asia/Tokyo" })],
-        ["its group has gone live", "build-1", () => readModel.promote("build-1")],
+        ["everything was wiped", LIVE_GROUP, () => Effect.asVoid(emptied(readModel, TOKYO))],
+        ["its group has gone live", "build-1", () => Effect.asVoid(readModel.promote("build-1"))],
       ] as const)("ends the steps of an owner from before %s", async (_, group, ending) => {
         const first = await claim("one", group)
         await run(ending())
@@ -1505,7 +1519,7 @@ export const readModelContract = (
         mergeWindowMillis: null,
         dedupeHorizonMillis: 0,
       }
-      await run(readModel.wipe(settings))
+      await run(emptied(readModel, settings))
       expect(await run(readModel.settings)).toEqual(settings)
       const { settings: kept, ...others } = await run(dump)
       expect(kept!.length).toBe(1)

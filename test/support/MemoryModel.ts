@@ -144,7 +144,8 @@ export class MemoryModel {
   #readModel(): ReadModel["Service"] {
     return ReadModel.of({
       isWhole: Effect.succeed(true),
-      markWhole: Effect.void,
+      made: Effect.succeed("made"),
+      markWhole: () => Effect.void,
       controlEnd: Effect.succeed(null),
       noteControlEnd: () => Effect.void,
       settings: Effect.succeed(this.settings),

@@ -104,7 +104,7 @@ export class Projector extends Context.Service<
         Effect.map(readModel.checkpoint(LIVE_GROUP, partition), (checkpoint) => checkpoint?.position.sequence ?? 0)
 
       const project = Effect.fn("Projector.project")(function* (options: ProjectOptions = {}) {
-        const { settings, versions, controlEnd, wiped } = yield* prepare
+        const { settings, versions, controlEnd, made, wiped } = yield* prepare
         const zone = TimeZone.of(settings.timeZone)!
         const totals = { events: 0, duplicates: 0, conflicts: 0 }
         let folded = 0
@@ -122,9 +122,9 @@ export class Projector extends Context.Service<
           while (!(yield* readModel.promote(group.name)))
         }
         if (controlEnd !== null && controlEnd.sum !== (yield* readModel.controlEnd)?.sum) {
-          yield* readModel.noteControlEnd(controlEnd)
+          yield* readModel.noteControlEnd(controlEnd, made)
         }
-        if (!(yield* readModel.isWhole)) yield* readModel.markWhole
+        if (!(yield* readModel.isWhole)) yield* readModel.markWhole(made)
         const built = builds.flatMap(({ measures }) => measures.map(({ measure }) => measure.definition.name))
         return { ...totals, built, rebuilt: wiped } satisfies Projected
       })

@@ -43,10 +43,10 @@ export const coordinator = Effect.fn("coordinator")(function* () {
 
   /** Brings the tables in line with the control facts. */
   const align = Effect.gen(function* () {
-    const { controlEnd, wiped } = yield* prepare
+    const { controlEnd, made, wiped } = yield* prepare
     if (wiped) yield* Effect.logInfo("The settings have changed: all partitions are projected anew.")
     if (controlEnd !== null && controlEnd.sum !== (yield* readModel.controlEnd)?.sum) {
-      yield* readModel.noteControlEnd(controlEnd)
+      yield* readModel.noteControlEnd(controlEnd, made)
     }
   })
 
@@ -60,7 +60,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     }
     const at = positionsOf(ownerships, LIVE_GROUP)
     const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
-    if (!behind) yield* operations.markWhole(made)
+    if (!behind) yield* readModel.markWhole(made)
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const
