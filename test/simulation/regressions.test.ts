@@ -1,6 +1,6 @@
 import { Cause, Effect, Exit, Layer, Stream } from "effect"
 import { beforeEach, expect, test } from "vitest"
-import { recordDefinitions, recordSettings } from "../../src/app/control.ts"
+import { readControl, recordDefinitions, recordSettings } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { buildGroups, liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
@@ -158,6 +158,26 @@ test("tables that somebody empties right before they are marked as whole are not
   await one(project)
   expect(readModel.tables.whole).toBe(false)
   await one(project)
+  expectRight()
+})
+
+test("a version of a metric means what it meant first, whoever applied it again meanwhile", async () => {
+  const one = open()
+  const of = (version: number, event: string) =>
+    ({ name: "counted", version, formula: { kind: "event-count" }, filter: { events: [event] } }) as const
+  await one(append("1", "2"))
+  await one(project)
+  await one(recordDefinitions([of(1, "click")]))
+  await one(project)
+  await one(recordDefinitions([of(1, "view"), of(3, "click")]))
+  await one(recordDefinitions([of(2, "view"), of(3, "view")]))
+  expect((await one(readControl)).definitions.get("counted")).toEqual([of(1, "click"), of(3, "click")])
+  await one(project)
+  const live = () => readModel.tables.measures.filter(({ state }) => state === "live").map((it) => it.definition)
+  const before = live()
+  await one(Effect.andThen(beginAnew(), project))
+  expect(live()).toContainEqual(of(3, "click"))
+  expect(live()).toEqual(expect.arrayContaining([...before]))
   expectRight()
 })
 
