@@ -58,7 +58,7 @@ export const decode = Effect.gen(function* () {
 /** Empties the read model and registers metrics, so that the next projection makes all of them. */
 export const empty = Effect.fnUntraced(function* (metrics: ReadonlyArray<MetricDefinition>) {
   const readModel = yield* ReadModel
-  yield* readModel.wipe(DEFAULT_SETTINGS)
+  yield* readModel.wipe(DEFAULT_SETTINGS, yield* readModel.made)
   return yield* readModel.register(metrics)
 })
 
@@ -81,6 +81,6 @@ export const replay = Effect.fnUntraced(function* (metrics: ReadonlyArray<Metric
   const took = yield* seconds(
     Effect.forEach(yield* allPartitions, projectPartition, { concurrency: PARTITIONS_AT_ONCE, discard: true }),
   )
-  yield* readModel.markWhole
+  yield* readModel.markWhole((yield* readModel.made)!)
   return took
 })

@@ -10,15 +10,16 @@ import { events, type EventsAnswer, type EventsInput } from "./query/events.ts"
 import { funnel, type FunnelAnswer, type FunnelInput } from "./query/funnel.ts"
 import { metric, type MetricAnswer } from "./query/metric.ts"
 import type { RangeInput } from "./query/range.ts"
-import type { ScanError } from "./query/scanLog.ts"
+import type { ReadError } from "./readBatches.ts"
 import { sessions, type SessionsAnswer, type SessionsInput } from "./query/sessions.ts"
 import { user, type UserAnswer } from "./query/user.ts"
 
 type QueryError = BadQuery | ReadModelUnavailable
-type ScanningError = QueryError | ScanError
+type ScanningError = QueryError | ReadError
 
 /**
- * Answers questions from the read model, as it stands; what is in the log and not projected is not in the answers.
+ * Answers questions from the read model, each as it stands at one moment; what is in the log and not projected is not in
+ * the answers.
  * Ranges are local days, both ends included; ends not given are those of what is stored.
  */
 export class Analytics extends Context.Service<
@@ -44,15 +45,17 @@ export class Analytics extends Context.Service<
     Analytics,
     Effect.gen(function* () {
       const services = yield* Effect.context<EventLog | ReadModel | ReadModelQueries>()
+      const { snapshot } = yield* ReadModelQueries
+      // Those that count for long once the tables were asked take their snapshot themselves.
       const here = Effect.provideContext(services)
       return Analytics.of({
-        activeUsers: (input) => here(activeUsers(input)),
-        adoption: (input) => here(adoption(input)),
+        activeUsers: (input) => here(snapshot(activeUsers(input))),
+        adoption: (input) => here(snapshot(adoption(input))),
         funnel: (input) => here(funnel(input)),
         sessions: (input) => here(sessions(input)),
-        events: (input) => here(events(input)),
+        events: (input) => here(snapshot(events(input))),
         user: (id, input) => here(user(id, input)),
-        metric: (name, input) => here(metric(name, input)),
+        metric: (name, input) => here(snapshot(metric(name, input))),
       })
     }),
   )

@@ -13,7 +13,7 @@ import { openRecord } from "./readBatches.ts"
 const BATCH_EVENTS = 1000
 
 /** Largest batch in bytes: below the 1 MiB that JetStream takes by default, with room for headers. */
-const BATCH_BYTES_MAX = 900 * 1024
+export const BATCH_BYTES_MAX = 900 * 1024
 
 /**
  * One of many writers takes a new id after this long, so that readers can forget chains: they keep one for

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { Clock, Context, Data, Duration, Effect, Layer, Result, Schedule, Semaphore } from "effect"
-import { admit, EVENT_BYTES_MAX, type Rejection } from "../domain/event/admit.ts"
+import { admit, type Rejection } from "../domain/event/admit.ts"
+import { EVENT_BYTES_MAX } from "../domain/event/size.ts"
 import type { Event, EventKind } from "../domain/event/Event.ts"
 import type { Json } from "../domain/event/json.ts"
 import { TimeZone } from "../domain/time/TimeZone.ts"

@@ -12,7 +12,7 @@ import { readBatches } from "./readBatches.ts"
 /** What the control facts of a log add up to: the latest settings, and all versions of all metrics applied. */
 export interface Control {
   readonly settings: Settings
-  /** By metric name, versions ascending. */
+  /** By metric name, versions ascending; of several with one version the first in the log. */
   readonly definitions: ReadonlyMap<string, ReadonlyArray<MetricDefinition>>
   /** Where the facts end; `null` when there are none. */
   readonly end: LogEnd | null
@@ -40,7 +40,10 @@ export const readControl = Effect.gen(function* () {
     }
     if (name === METRIC_APPLIED) {
       return Result.map(explaining(name, decodeDefinition(body)), (decoded) => {
-        definitions.set(decoded.name, [...(definitions.get(decoded.name) ?? []), decoded])
+        const versions = definitions.get(decoded.name) ?? []
+        // Two that are applied at once may get the same version: it means what it meant first, in every replay.
+        if (decoded.version <= (versions.at(-1)?.version ?? 0)) return
+        definitions.set(decoded.name, [...versions, decoded])
       })
     }
     return Result.fail(new UnknownControlFact({ name, problem: "its name is not known" }))

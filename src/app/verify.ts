@@ -7,7 +7,7 @@ import type { MetricDefinition } from "../domain/metric/definition.ts"
 import { oracle, type OracleInput } from "../domain/oracle/oracle.ts"
 import { EVERY_MEASURE, ISOLATED } from "../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../domain/projection/ReadModel.ts"
-import { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
+import { type Cell, ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS } from "../domain/settings.ts"
 import { formatDay, parseDay } from "../domain/time/calendar.ts"
 import { provePositions } from "./provePosition.ts"
@@ -34,25 +34,35 @@ const EVERY_DAY = { from: parseDay("0000-01-01")!, to: parseDay("9999-12-31")! }
 
 /**
  * Recomputes every cell from the log with the naive oracle and compares it with the read model, at the place in the log
- * where the read model stands. Holds all events in memory.
+ * where the read model stood at one moment. Holds all events and cells in memory.
  */
 export const verify = Effect.fn("verify")(function* () {
   const log = yield* EventLog
   const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
   yield* provePositions
-  const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
-  const measures = (yield* readModel.measures).filter(({ state }) => state === "live")
-  // Events that ended the process are in no measure, or not in those that were being built just then.
-  const isolated = Map.groupBy(
-    (yield* queries.failures).filter(({ metric, cause }) => metric === EVERY_MEASURE || cause === ISOLATED),
-    (it) => placeOf(it),
+  const { settings, measures, isolated, ends, cells } = yield* queries.snapshot(
+    Effect.gen(function* () {
+      const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
+      const measures = (yield* readModel.measures).filter(({ state }) => state === "live")
+      // Events that ended the process are in no measure, or not in those that were being built just then.
+      const isolated = Map.groupBy(
+        (yield* queries.failures).filter(({ metric, cause }) => metric === EVERY_MEASURE || cause === ISOLATED),
+        (it) => placeOf(it),
+      )
+      const ends: Array<number> = []
+      for (let partition = 0; partition < log.partitions; partition++) {
+        ends.push((yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0)
+      }
+      const cells = new Map<number, ReadonlyArray<Cell>>()
+      for (const { id } of measures) cells.set(id, yield* queries.cells(id, EVERY_DAY))
+      return { settings, measures, isolated, ends, cells }
+    }),
   )
   const leavesOut = (metric: string, place: string) => isolated.get(place)?.some((it) => it.metric === metric) === true
   const input: Array<OracleInput> = []
   const partly = new Map<OracleInput, string>()
-  for (let partition = 0; partition < log.partitions; partition++) {
-    const end = (yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0
+  for (const [partition, end] of ends.entries()) {
     let logTime = 0
     yield* readBatches(partition, { upTo: end }).pipe(
       Stream.runForEach(({ position, batch }) =>
@@ -86,7 +96,7 @@ export const verify = Effect.fn("verify")(function* () {
   for (const { id, definition } of measures) {
     const { name: metric, version } = definition
     const rest = new Map(Array.from(expectedOf(definition) ?? [], ([key, right]) => [asStored(key), right]))
-    for (const { day, item, stat, amount } of yield* queries.cells(id, EVERY_DAY)) {
+    for (const { day, item, stat, amount } of cells.get(id)!) {
       compared++
       const key = `${formatDay(day)}|${item}|${stat}`
       const right = rest.get(key)

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { Tracker, type TrackerOptions } from "../../src/app/Tracker.ts"
 import { click, errorSeen, featureUsed, pageView, purchase } from "../../src/app/typedEvents.ts"
-import { EVENT_BYTES_MAX } from "../../src/domain/event/admit.ts"
+import { EVENT_BYTES_MAX } from "../../src/domain/event/size.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { LogUnavailable } from "../../src/domain/log/errors.ts"
 

@@ -8,6 +8,7 @@ import { layerSqlQuarantine } from "../../src/infra/sql/SqlQuarantine.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import { type PostgresServer, startPostgres } from "../support/postgresServer.ts"
 import { quarantineContract } from "./quarantine.ts"
+import { emptied } from "../support/emptied.ts"
 
 let server: PostgresServer
 let schemas = 0
@@ -34,7 +35,7 @@ test("it outlives the read model: wiping that leaves every line", async () => {
       yield* quarantine.add([
         { source: "a", line: 1, reason: "not-json", detail: "", raw: "{", context: "{}", quarantinedAt: 1 },
       ])
-      yield* ReadModel.use((readModel) => readModel.wipe(DEFAULT_SETTINGS))
+      yield* ReadModel.use((readModel) => emptied(readModel, DEFAULT_SETTINGS))
       return yield* quarantine.list(0, 10)
     }).pipe(Effect.provide(layerIn("wiped"))),
   )

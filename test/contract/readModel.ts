@@ -36,10 +36,12 @@ import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts"
 import { formatDay } from "../../src/domain/time/calendar.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 import type { BulkCopy } from "../../src/infra/sql/BulkCopy.ts"
+import { SharedDatabase } from "../../src/infra/sql/SharedDatabase.ts"
 import { migrate, SCHEMA_VERSION } from "../../src/infra/sql/migrations.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import { layerSqlReadModelQueries } from "../../src/infra/sql/SqlReadModelQueries.ts"
 import { type LoggedBatch, MemoryReadModel } from "../support/MemoryReadModel.ts"
+import { emptied } from "../support/emptied.ts"
 
 /** Texts that databases like to spoil: each comes back as it went in, and no two are one. */
 const TEXTS: ReadonlyArray<string> = [
@@ -90,6 +92,8 @@ const noise = (length: number, unit: (n: number) => number): string => {
     return String.fromCharCode(unit(state >>> 8))
   }).join("")
 }
+
+const TOKYO: Settings = { ...DEFAULT_SETTINGS, timeZone: "Asia/Tokyo" }
 
 const DAY = 19_000
 const RANGE = { from: 0, to: 100_000 }
@@ -254,7 +258,7 @@ export const readModelContract = (
 
     beforeEach(() => {
       epochs.clear()
-      return run(readModel.wipe(DEFAULT_SETTINGS))
+      return run(emptied(readModel, DEFAULT_SETTINGS))
     })
 
     const epochOf = Effect.fnUntraced(function* (group: string, partition: number) {
@@ -325,6 +329,91 @@ export const readModelContract = (
       expect(await run(readModel.dedupeEntries(0, Number.NEGATIVE_INFINITY))).toEqual([])
       expect(await run(readModel.duplicates(0))).toEqual(new Map())
       expect(await run(queries.storedRange)).toBeNull()
+    })
+
+    describe("a snapshot", () => {
+      /** Whether somebody waits for a lock; known to all transactions at once. */
+      const somebodyWaits = Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const [row] = yield* sql<{
+          readonly waits: boolean
+        }>`SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted) AS waits`
+        return row!.waits
+      })
+      const standing = Effect.gen(function* () {
+        const sequence = (yield* readModel.checkpoint(LIVE_GROUP, 0))?.position.sequence ?? 0
+        const sum = (yield* queries.cells(1, RANGE)).reduce((sum, { amount }) => sum + Number(amount), 0)
+        const { settings, measures } = readModel
+        return { sequence, sum, settings: yield* settings, measures: (yield* measures).length }
+      })
+      const first = () =>
+        run(
+          Effect.gen(function* () {
+            yield* readModel.register([BUILTIN_METRICS.activeUsers])
+            yield* committing(cellStep(1, [["", "events", "1"]]))
+          }),
+        )
+
+      test("shows the tables as they stand at one moment, while a step is committed beside it", async () => {
+        await first()
+        const seen = await run(
+          queries.snapshot(
+            Effect.gen(function* () {
+              const shared = yield* SharedDatabase
+              const before = yield* standing
+              const step = commit(cellStep(2, [["", "events", "10"]]))
+              // Where there is but one connection, the step waits for it.
+              if (shared) yield* Effect.promise(() => step)
+              return { before, after: yield* queries.snapshot(standing), step }
+            }),
+          ),
+        )
+        expect(seen.before).toMatchObject({ sequence: 1, sum: 1 })
+        expect(seen.after).toEqual(seen.before)
+        await seen.step
+        expect(await run(queries.snapshot(standing))).toMatchObject({ sequence: 2, sum: 11 })
+      })
+
+      test("keeps the tables from being emptied until it is through, whatever it has asked so far", async () => {
+        await first()
+        const seen = await run(
+          queries.snapshot(
+            Effect.gen(function* () {
+              const shared = yield* SharedDatabase
+              const measures = yield* readModel.measures
+              const wiped = run(emptied(readModel, TOKYO))
+              if (shared) yield* Effect.repeat(somebodyWaits, { until: (waits) => waits })
+              return { measures, standing: yield* standing, wiped }
+            }),
+          ),
+        )
+        expect(seen.measures).toHaveLength(1)
+        expect(seen.standing).toEqual({ sequence: 1, sum: 1, settings: DEFAULT_SETTINGS, measures: 1 })
+        await seen.wiped
+        expect(await run(standing)).toMatchObject({ sequence: 0, sum: 0, measures: 0 })
+      })
+
+      test("changes nothing, and its failure is the question's own", async () => {
+        await first()
+        const failure = new ReadModelUnavailable({ attempted: "ask", reason: "for a test", retryable: false })
+        expect(await failureOf(queries.snapshot(Effect.fail(failure)))).toBe(failure)
+        expect(await failureOf(queries.snapshot(emptied(readModel, DEFAULT_SETTINGS)))).toMatchObject({
+          _tag: "ReadModelUnavailable",
+          reason: expect.stringContaining("read-only transaction"),
+        })
+        expect(await run(standing)).toMatchObject({ sequence: 1, sum: 1 })
+      })
+    })
+
+    test("is emptied by one of many that find it as it is at the same time", async () => {
+      const found = await run(readModel.made)
+      const all = await run(
+        Effect.all(
+          Array.from({ length: 4 }, () => readModel.wipe(TOKYO, found)),
+          { concurrency: "unbounded" },
+        ),
+      )
+      expect(all.filter((made) => made !== null)).toEqual([await run(readModel.made)])
     })
 
     describe("the checkpoint", () => {
@@ -455,8 +544,8 @@ export const readModelContract = (
       })
 
       test.each([
-        ["everything was wiped", LIVE_GROUP, () => readModel.wipe({ ...DEFAULT_SETTINGS, timeZone: "Asia/Tokyo" })],
-        ["its group has gone live", "build-1", () => readModel.promote("build-1")],
+        ["everything was wiped", LIVE_GROUP, () => Effect.asVoid(emptied(readModel, TOKYO))],
+        ["its group has gone live", "build-1", () => Effect.asVoid(readModel.promote("build-1"))],
       ] as const)("ends the steps of an owner from before %s", async (_, group, ending) => {
         const first = await claim("one", group)
         await run(ending())
@@ -1430,7 +1519,7 @@ export const readModelContract = (
         mergeWindowMillis: null,
         dedupeHorizonMillis: 0,
       }
-      await run(readModel.wipe(settings))
+      await run(emptied(readModel, settings))
       expect(await run(readModel.settings)).toEqual(settings)
       const { settings: kept, ...others } = await run(dump)
       expect(kept!.length).toBe(1)

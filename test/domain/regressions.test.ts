@@ -1,6 +1,7 @@
 import { Result } from "effect"
 import { describe, expect, test } from "vitest"
-import { admit, type Door, EVENT_DEPTH_MAX } from "../../src/domain/event/admit.ts"
+import { admit, type Door } from "../../src/domain/event/admit.ts"
+import { EVENT_DEPTH_MAX } from "../../src/domain/event/size.ts"
 import type { Json } from "../../src/domain/event/json.ts"
 import { FactBuilder } from "../../src/domain/measure/Fact.ts"
 import { funnel } from "../../src/domain/measure/funnel.ts"

@@ -25,6 +25,7 @@ import { layerArrayLog } from "../support/arrayLog.ts"
 import { eventually } from "../support/eventually.ts"
 import { eventOf, meeting } from "../support/meetings.ts"
 import { type PostgresServer, startPostgres } from "../support/postgresServer.ts"
+import { emptied } from "../support/emptied.ts"
 
 // 25 s on a quiet machine.
 vi.setConfig({ testTimeout: 300_000 })
@@ -100,7 +101,7 @@ interface Worker {
 
 const newReadModel = Effect.gen(function* () {
   const readModel = yield* ReadModel
-  yield* readModel.wipe(DEFAULT_SETTINGS)
+  yield* emptied(readModel, DEFAULT_SETTINGS)
   return liveGroup(yield* readModel.register(METRICS), TimeZone.utc)
 })
 

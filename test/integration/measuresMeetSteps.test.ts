@@ -20,6 +20,7 @@ import { layerArrayLog } from "../support/arrayLog.ts"
 import { eventually } from "../support/eventually.ts"
 import { eventOf } from "../support/meetings.ts"
 import { type PostgresServer, startPostgres } from "../support/postgresServer.ts"
+import { emptied } from "../support/emptied.ts"
 
 /** Metrics are applied while somebody projects: no step may be committed that does not know of them. */
 
@@ -70,7 +71,7 @@ test("metrics that come during the very first step: it is refused, and counts no
     Effect.gen(function* () {
       const readModel = yield* ReadModel
       const writer = yield* LogWriter
-      yield* readModel.wipe(DEFAULT_SETTINGS)
+      yield* emptied(readModel, DEFAULT_SETTINGS)
       yield* readModel.register(Object.values(BUILTIN_METRICS))
       yield* writer.append([click("ann")])
       const early = yield* takeAll(yield* groupNow)

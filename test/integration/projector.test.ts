@@ -28,6 +28,7 @@ import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import { fromStorable } from "../../src/infra/sql/storableText.ts"
 import { arbHistory, arbMetrics } from "../support/arbitraries.ts"
 import { cellTexts } from "../support/MemoryReadModel.ts"
+import { emptied } from "../support/emptied.ts"
 
 // Opening Postgres takes seconds, and so do some dozens of histories.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 })
@@ -78,7 +79,7 @@ const inStore = <A, E>(story: Effect.Effect<A, E, Store | Scope.Scope>, partitio
       const directory = newDirectory()
       mkdirSync(directory)
       const readModel = yield* ReadModel
-      yield* readModel.wipe(DEFAULT_SETTINGS)
+      yield* emptied(readModel, DEFAULT_SETTINGS)
       return yield* story.pipe(Effect.provide(openStore(directory, partitions)))
     }).pipe(Effect.scoped, Effect.provide(TestClock.layer())),
   )

@@ -159,12 +159,19 @@ export class SimulatedReadModel {
     return ReadModel.of({
       settings: call("settings", "read the settings of the read model", () => tables.settings),
       isWhole: call("isWhole", "read the state of the read model", () => tables.whole),
-      markWhole: call("markWhole", "mark the read model as whole", () => void (tables.whole = true), { writes: true }),
-      controlEnd: call("controlEnd", "read where the control facts ended", () => tables.controlEnd),
-      noteControlEnd: (end) =>
-        call("noteControlEnd", "note where the control facts end", () => void (tables.controlEnd = end), {
+      made: call("made", "read when the read model was made", () => tables.made),
+      markWhole: (made) =>
+        call("markWhole", "mark the read model as whole", () => void (tables.whole ||= tables.made === made), {
           writes: true,
         }),
+      controlEnd: call("controlEnd", "read where the control facts ended", () => tables.controlEnd),
+      noteControlEnd: (end, made) =>
+        call(
+          "noteControlEnd",
+          "note where the control facts end",
+          () => void (tables.controlEnd = tables.made === made ? end : tables.controlEnd),
+          { writes: true },
+        ),
       measures: call("measures", "read the metrics of the read model", measures),
       checkpoint: (group, partition) =>
         call("checkpoint", "read a checkpoint", () => tables.rowOf(group, partition)?.checkpoint ?? null),
@@ -183,13 +190,15 @@ export class SimulatedReadModel {
       commit: (step, settle) => this.#commit(process, step, settle),
       register: (definitions) => call("register", "register metrics", () => register(definitions), { writes: true }),
       promote: (group) => call(`promote ${group}`, "promote metrics", () => promote(group), { writes: true }),
-      wipe: (settings) =>
+      wipe: (settings, made) =>
         call(
           "wipe",
           "empty the read model",
           () => {
+            if (tables.made !== made) return null
             tables.empty(settings)
             this.#observe({ what: "emptied" })
+            return tables.made
           },
           // TRUNCATE waits for whoever reads the tables.
           { writes: true, ready: () => this.#transactions.length === 0 },

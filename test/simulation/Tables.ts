@@ -36,6 +36,8 @@ export interface CellRow {
 /** The tables of the simulated read model, and what a database does to them by itself. They outlive all processes. */
 export class Tables {
   settings: Settings | null = null
+  /** Which emptying of the tables this is after; `null` before the first. */
+  made: string | null = null
   whole = false
   controlEnd: LogEnd | null = null
   measures: Array<MeasureRow> = []
@@ -52,6 +54,7 @@ export class Tables {
   failures: Array<FoldFailure> = []
   // Epochs are never given twice; the other numbers begin anew when the tables are emptied.
   #epoch = 0
+  #made = 0
   #measureId = 0
   #key = 0
 
@@ -127,6 +130,7 @@ export class Tables {
 
   empty(settings: Settings): void {
     this.settings = settings
+    this.made = String(++this.#made)
     this.whole = false
     this.controlEnd = null
     this.measures = []

@@ -7,6 +7,7 @@ import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
 import { type Checkpoint, LIVE_GROUP, type ReadModel, type Step } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
+import { emptied } from "../support/emptied.ts"
 
 const checkpoint = (sequence: number): Checkpoint => ({
   position: { incarnation: "inc", partition: 0, sequence, batchId: `w.0.${sequence}` },
@@ -48,7 +49,7 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
     const scenario = (title: string, run: (readModel: Service) => Effect.Effect<unknown, unknown>): void => {
       test(title, async () => {
         const readModel = await open()
-        await Effect.runPromise(Effect.andThen(readModel.wipe(DEFAULT_SETTINGS), run(readModel)))
+        await Effect.runPromise(Effect.andThen(emptied(readModel, DEFAULT_SETTINGS), run(readModel)))
       })
     }
     const refused = (effect: Effect.Effect<void, { readonly _tag: string }>) =>
@@ -167,8 +168,8 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
       Effect.gen(function* () {
         const { epoch } = yield* claim(readModel)
         yield* readModel.commit(stepTo(1, epoch), nothing)
-        yield* readModel.markWhole
-        yield* readModel.wipe(DEFAULT_SETTINGS)
+        yield* readModel.markWhole((yield* readModel.made)!)
+        yield* emptied(readModel, DEFAULT_SETTINGS)
         yield* refused(readModel.commit(stepTo(2, epoch), nothing))
         const next = yield* claim(readModel)
         expect(next.epoch).toBeGreaterThan(epoch)
@@ -176,6 +177,28 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
         expect(yield* readModel.isWhole).toBe(false)
         expect(yield* readModel.controlEnd).toBeNull()
         expect((yield* readModel.register([metric(1)]))[0]).toMatchObject({ id: 1 })
+      }),
+    )
+
+    scenario("what was found before somebody emptied the tables is not written to them after it", (readModel) =>
+      Effect.gen(function* () {
+        const end = { position: checkpoint(1).position, sum: "00" }
+        const settings = { ...DEFAULT_SETTINGS, timeZone: "Asia/Tokyo" }
+        const found = (yield* readModel.made)!
+        const made = yield* readModel.wipe(settings, found)
+        expect(made).not.toBe(found)
+        expect(yield* readModel.made).toBe(made)
+        expect(yield* readModel.wipe(DEFAULT_SETTINGS, found)).toBeNull()
+        expect(yield* readModel.wipe(DEFAULT_SETTINGS, null)).toBeNull()
+        yield* readModel.markWhole(found)
+        yield* readModel.noteControlEnd(end, found)
+        expect(yield* readModel.settings).toEqual(settings)
+        expect(yield* readModel.isWhole).toBe(false)
+        expect(yield* readModel.controlEnd).toBeNull()
+        yield* readModel.markWhole(made!)
+        yield* readModel.noteControlEnd(end, made!)
+        expect(yield* readModel.isWhole).toBe(true)
+        expect(yield* readModel.controlEnd).toEqual(end)
       }),
     )
   })

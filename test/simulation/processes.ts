@@ -24,7 +24,10 @@ export interface Servers {
 export type Products = EventLog | LogWriter | Projector | ReadModel
 
 /** The product as one process runs it: its own code and memory, over ports of its own. */
-export const productOf = ({ log, readModel }: Servers, process: Process) =>
+export const productOf = (
+  { log, readModel }: { readonly log: SimulatedLog; readonly readModel: Pick<SimulatedReadModel, "open"> },
+  process: Process,
+) =>
   Layer.merge(LogWriter.layer, Projector.layer).pipe(
     Layer.provideMerge(Layer.succeed(EventLog, log.open(process))),
     Layer.provideMerge(Layer.succeed(ReadModel, readModel.open(process))),

@@ -1,6 +1,6 @@
 import { Cause, Effect, Exit, Layer, Stream } from "effect"
 import { beforeEach, expect, test } from "vitest"
-import { recordDefinitions, recordSettings } from "../../src/app/control.ts"
+import { readControl, recordDefinitions, recordSettings } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { buildGroups, liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
@@ -10,6 +10,8 @@ import { readBatches } from "../../src/app/readBatches.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
+import type { ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { beginAnew } from "../../src/app/projection/beginAnew.ts"
 import { Books } from "./Books.ts"
 import { NO_FAULTS } from "./faults.ts"
 import { Flaws } from "./flaws.ts"
@@ -34,13 +36,16 @@ beforeEach(() => {
   readModel = new SimulatedReadModel(world, NO_FAULTS, new Flaws(), books.hear)
 })
 
+type Tables = ReadModel["Service"]
+
 /** A process of its own, in which programs are run one after another. */
-const open = (clockOffset = 0) => {
+const open = (clockOffset = 0, seen = (tables: Tables) => tables) => {
   const process: Process = world.process("process")
   process.clockOffset = clockOffset
-  const product = Layer.build(productOf({ log, readModel }, process))
+  const tables = { open: (process: Process) => seen(readModel.open(process)) }
+  const product = Layer.build(productOf({ log, readModel: tables }, process))
   const services = Effect.runSync(Effect.scoped(product))
-  return <A, E>(program: Effect.Effect<A, E, Products>): Promise<A> =>
+  const run = <A, E>(program: Effect.Effect<A, E, Products>): Promise<A> =>
     new Promise((resolve, reject) => {
       world.start(process, Effect.provideContext(Effect.exit(program), services), (exit) => {
         if (Exit.isFailure(exit)) reject(new Error(Cause.pretty(exit.cause)))
@@ -49,6 +54,21 @@ const open = (clockOffset = 0) => {
       })
       while (world.step());
     })
+  /** The program as a part of what another process waits for. */
+  const within = <A, E>(program: Effect.Effect<A, E, Products>) =>
+    Effect.orDie(Effect.provideContext(program, services))
+  return Object.assign(run, { within })
+}
+
+/** A process to which something happens right before it first reads one thing of the tables. */
+const openInterrupted = (read: "settings" | "isWhole", happening: Effect.Effect<unknown>) => {
+  let happened = false
+  const first = Effect.suspend(() => {
+    if (happened) return Effect.void
+    happened = true
+    return Effect.asVoid(happening)
+  })
+  return open(0, (tables) => ({ ...tables, [read]: Effect.andThen(first, tables[read] as Effect.Effect<unknown>) }))
 }
 
 const clicks = (...ids: ReadonlyArray<string>): ReadonlyArray<Event> =>
@@ -104,6 +124,60 @@ test("tables emptied for other settings are not projected into under the old one
   await other(project)
   await expect(one(claimPartition(live, 0, settings, "one"))).rejects.toMatchObject({ _tag: "CheckpointConflict" })
   await one(project)
+  expectRight()
+})
+
+test("of two first starts one empties the tables, and the other goes on from there", async () => {
+  const other = open()
+  await other(append("1", "2"))
+  // Both have found that nobody has made them; the other is through before this one empties them.
+  const one = open(0, (tables) => {
+    const wipe: Tables["wipe"] = (...asked) => Effect.andThen(other.within(project), tables.wipe(...asked))
+    return { ...tables, wipe }
+  })
+  expect(await one(project)).toMatchObject({ events: 0, rebuilt: false })
+  expect(readModel.tables.made).toBe("1")
+  expectRight()
+})
+
+test("who has read older control facts does not bring the tables back to older settings", async () => {
+  const other = open()
+  await other(append("1", "2"))
+  await other(project)
+  const settings = { ...DEFAULT_SETTINGS, timeZone: "Pacific/Apia" }
+  const one = openInterrupted("settings", other.within(Effect.andThen(recordSettings(settings), project)))
+  expect(await one(project)).toMatchObject({ events: 0, rebuilt: false })
+  expect(readModel.tables).toMatchObject({ made: "2", settings })
+  expectRight()
+})
+
+test("tables that somebody empties right before they are marked as whole are not", async () => {
+  const other = open()
+  await other(append("1", "2"))
+  const one = openInterrupted("isWhole", other.within(beginAnew()))
+  await one(project)
+  expect(readModel.tables.whole).toBe(false)
+  await one(project)
+  expectRight()
+})
+
+test("a version of a metric means what it meant first, whoever applied it again meanwhile", async () => {
+  const one = open()
+  const of = (version: number, event: string) =>
+    ({ name: "counted", version, formula: { kind: "event-count" }, filter: { events: [event] } }) as const
+  await one(append("1", "2"))
+  await one(project)
+  await one(recordDefinitions([of(1, "click")]))
+  await one(project)
+  await one(recordDefinitions([of(1, "view"), of(3, "click")]))
+  await one(recordDefinitions([of(2, "view"), of(3, "view")]))
+  expect((await one(readControl)).definitions.get("counted")).toEqual([of(1, "click"), of(3, "click")])
+  await one(project)
+  const live = () => readModel.tables.measures.filter(({ state }) => state === "live").map((it) => it.definition)
+  const before = live()
+  await one(Effect.andThen(beginAnew(), project))
+  expect(live()).toContainEqual(of(3, "click"))
+  expect(live()).toEqual(expect.arrayContaining([...before]))
   expectRight()
 })
 

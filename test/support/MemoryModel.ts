@@ -144,7 +144,8 @@ export class MemoryModel {
   #readModel(): ReadModel["Service"] {
     return ReadModel.of({
       isWhole: Effect.succeed(true),
-      markWhole: Effect.void,
+      made: Effect.succeed("made"),
+      markWhole: () => Effect.void,
       controlEnd: Effect.succeed(null),
       noteControlEnd: () => Effect.void,
       settings: Effect.succeed(this.settings),
@@ -162,6 +163,7 @@ export class MemoryModel {
 
   #queries(): ReadModelQueries["Service"] {
     return ReadModelQueries.of({
+      snapshot: (questions) => questions,
       claims: Effect.succeed([]),
       cells: (measure, range, filter = {}) =>
         Effect.sync(() =>

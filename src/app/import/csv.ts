@@ -1,5 +1,5 @@
 import { Result } from "effect"
-import { EVENT_BYTES_MAX } from "../../domain/event/admit.ts"
+import { EVENT_BYTES_MAX } from "../../domain/event/size.ts"
 import type { Json, JsonObject } from "../../domain/event/json.ts"
 import type { ColumnKey } from "./columnKey.ts"
 import { type Columns, resolveColumns } from "./columnMap.ts"

@@ -1,5 +1,6 @@
 import { Result } from "effect"
-import { admit, type Door, EVENT_BYTES_MAX, type RejectionReason } from "../../domain/event/admit.ts"
+import { admit, type Door, type RejectionReason } from "../../domain/event/admit.ts"
+import { EVENT_BYTES_MAX } from "../../domain/event/size.ts"
 import type { Json } from "../../domain/event/json.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
 import { deriveEventId, idSaltOf } from "./eventId.ts"

@@ -1,6 +1,6 @@
 import path from "node:path"
 import { Stream } from "effect"
-import { EVENT_BYTES_MAX } from "../../domain/event/admit.ts"
+import { EVENT_BYTES_MAX } from "../../domain/event/size.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
 import type { ColumnMap } from "./columnKey.ts"
 import { FileDoor } from "./door.ts"

@@ -1,4 +1,4 @@
-import { EVENT_BYTES_MAX } from "../../domain/event/admit.ts"
+import { EVENT_BYTES_MAX } from "../../domain/event/size.ts"
 import { RAW_LENGTH_MAX } from "./row.ts"
 
 /** Takes the physical lines of a file in order. Lines count from 1 and come without their line feed. */

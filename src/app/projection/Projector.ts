@@ -129,7 +129,7 @@ export class Projector extends Context.Service<
           while (!(yield* readModel.promote(group.name)))
         }
         yield* noteControl(plan)
-        if (!(yield* readModel.isWhole)) yield* readModel.markWhole
+        if (!(yield* readModel.isWhole)) yield* readModel.markWhole(plan.made)
         const built = builds.flatMap(({ measures }) => measures.map(({ measure }) => measure.definition.name))
         return { ...totals, built, rebuilt: wiped } satisfies Projected
       })

@@ -17,10 +17,12 @@ export interface BeginOptions {
 export const beginAnew = Effect.fn("beginAnew")(function* ({ acceptLog = false }: BeginOptions = {}) {
   const log = yield* EventLog
   const readModel = yield* ReadModel
+  const made = yield* readModel.made
   if (!acceptLog) {
     yield* log.prove
     yield* provePositions
   }
   const { settings } = yield* readControl
-  yield* readModel.wipe(settings)
+  // Whoever has emptied it meanwhile did what was to be done.
+  yield* readModel.wipe(settings, made)
 })

@@ -12,6 +12,8 @@ export interface Plan {
   readonly settings: Settings
   readonly versions: ReadonlyArray<MeasureVersion>
   readonly controlEnd: LogEnd | null
+  /** The read model that was prepared: see `ReadModel.made`. */
+  readonly made: string
   /** Whether the read model was emptied, because the project's settings changed. */
   readonly wiped: boolean
 }
@@ -21,15 +23,26 @@ export interface Plan {
  * made from it, empties it when the settings are others, and registers metrics that are new.
  */
 export const prepare = Effect.gen(function* () {
+  for (;;) {
+    const plan = yield* prepareOnce
+    if (plan !== null) return plan
+  }
+})
+
+/** `null` when somebody else has made the read model ready meanwhile, maybe by newer control facts: then look again. */
+const prepareOnce = Effect.gen(function* () {
   const log = yield* EventLog
   const readModel = yield* ReadModel
+  // First of all, so that nobody empties by these control facts what was made by newer ones.
+  const found = yield* readModel.made
   // The last batch of a writer's chain can be lost without a trace in any chain.
   yield* log.prove
   const control = yield* readControl
   const held = yield* readModel.settings
   yield* provePositions
   const changed = held === null || !sameSettings(held, control.settings)
-  if (changed) yield* readModel.wipe(control.settings)
+  const made = changed ? yield* readModel.wipe(control.settings, found) : found
+  if (made === null) return null
   const latest = [...control.definitions.values()].map((versions) => versions[versions.length - 1]!)
   const versions = yield* readModel.measures
   const news = [...Object.values(BUILTIN_METRICS), ...latest].filter(({ name, version }) =>
@@ -39,6 +52,7 @@ export const prepare = Effect.gen(function* () {
     settings: control.settings,
     versions: news.length > 0 ? yield* readModel.register(news) : versions,
     controlEnd: control.end,
+    made,
     wiped: changed && held !== null,
   } satisfies Plan
 })

@@ -1,11 +1,24 @@
 import { Effect } from "effect"
 import { EMPTY_FACT, type Fact, factKey, joinFacts } from "../../domain/measure/Fact.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
-import { completeStep, resolveIdentities } from "../../domain/projection/completeStep.ts"
+import { completeStep, type KnownIdentities, resolveIdentities } from "../../domain/projection/completeStep.ts"
 import { Fold } from "../../domain/projection/Fold.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
-import { scanLog } from "./scanLog.ts"
+import { type Extent, readExtents, scanLog } from "./scanLog.ts"
+
+/** What the tables say of the stored events, as one snapshot of them. */
+interface Stand {
+  readonly extents: ReadonlyArray<Extent>
+  /** Who is who, of everybody. */
+  readonly known: Pick<KnownIdentities, "rows" | "statements">
+}
+
+/** Reads what ad-hoc facts are made from beside the log. */
+export const readStand = Effect.gen(function* () {
+  const queries = yield* ReadModelQueries
+  return { extents: yield* readExtents, known: yield* queries.identities("all") } satisfies Stand
+})
 
 /**
  * The facts of every person for a measure that nobody has declared, folded from the stored events by the engine that
@@ -13,14 +26,13 @@ import { scanLog } from "./scanLog.ts"
  */
 export const adHocFacts = Effect.fnUntraced(function* (
   measure: Measure,
+  { extents, known }: Stand,
   zone: TimeZone,
   mergeWindowMillis: number | null,
 ) {
-  const queries = yield* ReadModelQueries
   const fold = new Fold([measure], zone)
-  yield* scanLog((...batch) => fold.add(...batch))
+  yield* scanLog(extents, (partition, sequence, batch, leftOut) => fold.add(partition, sequence, batch, leftOut))
   // Who is who of what is projected is in the tables, so no new keys are needed.
-  const known = yield* queries.identities([...fold.gathered.keys()])
   const resolved = resolveIdentities(fold, { ...known, newKeys: [] })
   const changes = completeStep(fold, resolved, [new Map()], mergeWindowMillis, zone)
   const personOf = new Map([...resolved.rows.values(), ...changes.identities].map((row) => [row.key, row.person]))

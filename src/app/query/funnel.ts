@@ -6,7 +6,8 @@ import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { FunnelFormula } from "../../domain/metric/definition.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
-import { adHocFacts } from "./adHoc.ts"
+import { adHocFacts, readStand } from "./adHoc.ts"
+import { counting } from "./counting.ts"
 import { BadQuery } from "./errors.ts"
 import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
@@ -37,16 +38,17 @@ export interface FunnelAnswer extends Frame {
   readonly warnings: ReadonlyArray<string>
 }
 
-/** How many persons that entered in the range reached each step, and how long it took them. */
-export const funnel = Effect.fnUntraced(function* (input: FunnelInput) {
+const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
   if (input.name !== undefined) {
     const measure = yield* liveMeasure(input.name, "funnel")
     const formula = measure.definition.formula as FunnelFormula
-    const facts = yield* queries.personFacts(measure.id)
     const cells = yield* queries.cells(measure.id, question.range)
-    return yield* answer(input.name, formula, facts, question, yield* frame(measure.definition, question, cells))
+    const about = yield* frame(measure.definition, question, cells)
+    const answer = answering(input.name, formula, question, about, yield* unknownEvents(formula, question))
+    const facts = yield* queries.personFacts(measure.id)
+    return { count: Effect.sync(() => answer(facts)) }
   }
   const decoded = decodeFormula(input.formula)
   if (Result.isFailure(decoded)) {
@@ -57,58 +59,58 @@ export const funnel = Effect.fnUntraced(function* (input: FunnelInput) {
   }
   const formula = decoded.success
   const definition = { name: "ad_hoc", version: 1, formula }
-  const facts = yield* adHocFacts(
-    funnelMeasure(definition, formula, question.zone),
-    question.zone,
-    question.settings.mergeWindowMillis,
-  )
-  return yield* answer("ad hoc", formula, facts, question, yield* frame(definition, question, []))
+  const about = yield* frame(definition, question, [])
+  const answer = answering("ad hoc", formula, question, about, yield* unknownEvents(formula, question))
+  const measure = funnelMeasure(definition, formula, question.zone)
+  const stand = yield* readStand
+  const facts = adHocFacts(measure, stand, question.zone, question.settings.mergeWindowMillis)
+  return { count: Effect.map(facts, answer) }
 })
+
+/** How many persons that entered in the range reached each step, and how long it took them. */
+export const funnel = counting(askFunnel)
 
 const decodeFormula = Schema.decodeUnknownResult(FunnelFormula)
 
-const answer = Effect.fnUntraced(function* (
-  name: string,
-  formula: FunnelFormula,
-  facts: ReadonlyMap<number, Fact>,
-  question: Question,
-  about: Frame,
-) {
-  const { range, zone } = question
-  const rules = funnelRules(formula)
-  const users = Array.from({ length: rules.steps }, () => 0)
-  const seconds: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
-  const isInRange = (entry: number): boolean => {
-    const day = zone.dayOf(entry)
-    return day >= range.from && day <= range.to
+/** The answer but for the facts that it is counted from. */
+const answering =
+  (name: string, formula: FunnelFormula, question: Question, about: Frame, warnings: ReadonlyArray<string>) =>
+  (facts: ReadonlyMap<number, Fact>): FunnelAnswer => {
+    const { range, zone } = question
+    const rules = funnelRules(formula)
+    const users = Array.from({ length: rules.steps }, () => 0)
+    const seconds: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
+    const isInRange = (entry: number): boolean => {
+      const day = zone.dayOf(entry)
+      return day >= range.from && day <= range.to
+    }
+    for (const fact of facts.values()) {
+      const history = new FunnelHistory(pointsOf(fact), rules)
+      const attempt = history.best(history.entries.filter(isInRange))
+      attempt?.reached.forEach((time, step) => {
+        users[step]!++
+        if (step > 0) seconds[step]!.push((time - attempt.reached[step - 1]!) / 1000)
+      })
+    }
+    return {
+      ...about,
+      funnel: name,
+      steps: formula.steps.map((step, n) => {
+        const before = n === 0 ? users[0]! : users[n - 1]!
+        const conversionRate = before === 0 ? null : users[n]! / before
+        return {
+          step: n + 1,
+          name: step.name ?? step.event,
+          users: users[n]!,
+          conversionRate,
+          dropOff: conversionRate === null ? null : 1 - conversionRate,
+          fromPrevious: seconds[n]!.length === 0 ? null : summarise(seconds[n]!),
+        }
+      }),
+      overallConversionRate: users[0] === 0 ? null : users[users.length - 1]! / users[0]!,
+      warnings,
+    }
   }
-  for (const fact of facts.values()) {
-    const history = new FunnelHistory(pointsOf(fact), rules)
-    const attempt = history.best(history.entries.filter(isInRange))
-    attempt?.reached.forEach((time, step) => {
-      users[step]!++
-      if (step > 0) seconds[step]!.push((time - attempt.reached[step - 1]!) / 1000)
-    })
-  }
-  return {
-    ...about,
-    funnel: name,
-    steps: formula.steps.map((step, n) => {
-      const before = n === 0 ? users[0]! : users[n - 1]!
-      const conversionRate = before === 0 ? null : users[n]! / before
-      return {
-        step: n + 1,
-        name: step.name ?? step.event,
-        users: users[n]!,
-        conversionRate,
-        dropOff: conversionRate === null ? null : 1 - conversionRate,
-        fromPrevious: seconds[n]!.length === 0 ? null : summarise(seconds[n]!),
-      }
-    }),
-    overallConversionRate: users[0] === 0 ? null : users[users.length - 1]! / users[0]!,
-    warnings: yield* unknownEvents(formula, question),
-  } satisfies FunnelAnswer
-})
 
 /** Names of events in a funnel that the store has never seen: nearly always a slip. */
 const unknownEvents = Effect.fnUntraced(function* (formula: FunnelFormula, question: Question) {

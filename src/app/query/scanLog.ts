@@ -1,45 +1,48 @@
 import { Effect, Stream } from "effect"
 import type { Batch } from "../../domain/log/batch.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
-import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { EVERY_MEASURE } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { type ReadError, readBatches } from "../readBatches.ts"
 
-export type ScanError = ReadError | ReadModelUnavailable
+/** What of a partition is in the tables. */
+export interface Extent {
+  readonly partition: number
+  /** Sequence of the last batch. */
+  readonly upTo: number
+  /** Places by sequence that are in no number: repeats, and events that were isolated. */
+  readonly leftOut: ReadonlyMap<number, ReadonlySet<number>>
+}
 
-/**
- * Reads the stored events that the read model stands on: every batch up to its checkpoints, with the places of the
- * duplicates in it, and of events that are isolated: those must not even be looked at, since they have ended workers. What
- * is asked of the log this way agrees with the tables.
- */
-export const scanLog: (
-  take: (
-    partition: number,
-    sequence: number,
-    batch: Batch,
-    duplicates: ReadonlySet<number>,
-    isolated: ReadonlySet<number>,
-  ) => void,
-) => Effect.Effect<void, ScanError, EventLog | ReadModel | ReadModelQueries> = Effect.fnUntraced(function* (take) {
+/** Reads what of the log the tables hold: to be asked in one snapshot with whatever else is asked of them. */
+export const readExtents = Effect.gen(function* () {
   const log = yield* EventLog
   const readModel = yield* ReadModel
-  const isolated = (yield* ReadModelQueries.use(({ failures }) => failures)).filter((it) => it.metric === EVERY_MEASURE)
+  const queries = yield* ReadModelQueries
+  const isolated = (yield* queries.failures).filter(({ metric }) => metric === EVERY_MEASURE)
+  const extents: Array<Extent> = []
   for (let partition = 0; partition < log.partitions; partition++) {
     const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, partition)
     if (checkpoint === null) continue
-    const duplicates = yield* readModel.duplicates(partition)
-    const ofPartition = Map.groupBy(
-      isolated.filter((it) => it.partition === partition),
-      ({ sequence }) => sequence,
-    )
-    yield* readBatches(partition, { upTo: checkpoint.position.sequence }).pipe(
+    const leftOut = new Map(yield* readModel.duplicates(partition))
+    for (const { sequence, place } of isolated.filter((it) => it.partition === partition)) {
+      leftOut.set(sequence, new Set(leftOut.get(sequence)).add(place))
+    }
+    extents.push({ partition, upTo: checkpoint.position.sequence, leftOut })
+  }
+  return extents
+})
+
+/** Reads the stored events that are in the tables, so that what is asked of the log agrees with these. */
+export const scanLog: (
+  extents: ReadonlyArray<Extent>,
+  take: (partition: number, sequence: number, batch: Batch, leftOut: ReadonlySet<number>) => void,
+) => Effect.Effect<void, ReadError, EventLog> = Effect.fnUntraced(function* (extents, take) {
+  for (const { partition, upTo, leftOut } of extents) {
+    yield* readBatches(partition, { upTo }).pipe(
       Stream.runForEach(({ position: { sequence }, batch }) =>
-        Effect.sync(() => {
-          const out = new Set(ofPartition.get(sequence)?.map(({ place }) => place))
-          take(partition, sequence, batch, duplicates.get(sequence) ?? NONE, out)
-        }),
+        Effect.sync(() => take(partition, sequence, batch, leftOut.get(sequence) ?? NONE)),
       ),
     )
   }

@@ -5,6 +5,7 @@ import { CellSums } from "../../domain/projection/CellSums.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { formatDuration, parseDuration } from "../../domain/time/duration.ts"
+import { counting } from "./counting.ts"
 import { BadQuery } from "./errors.ts"
 import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
@@ -34,8 +35,7 @@ export interface SessionsAnswer extends Frame {
   readonly exitPages: ReadonlyArray<{ readonly page: string; readonly sessions: number }>
 }
 
-/** Sessions by the local day on which they began. */
-export const sessions = Effect.fnUntraced(function* (input: SessionsInput = {}) {
+const askSessions = Effect.fnUntraced(function* (input: SessionsInput = {}) {
   const measure = yield* liveMeasure(BUILTIN_METRICS.sessions.name)
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
@@ -48,37 +48,45 @@ export const sessions = Effect.fnUntraced(function* (input: SessionsInput = {}) 
     })
   }
   const stored = yield* queries.cells(measure.id, question.range)
-  let cells: ReadonlyArray<CountedCell> = stored.map((cell) => ({ ...cell, amount: Number(cell.amount) }))
-  if (gap !== DEFAULT_GAP_MILLIS) {
-    // The facts are moments, so any other pause can be tried on them.
-    const formula = { ...declared, gap: formatDuration(gap) }
-    const adHoc = sessionsMeasure({ ...measure.definition, formula }, formula, question.zone)
-    const sums = new CellSums()
-    for (const fact of (yield* queries.personFacts(measure.id)).values()) adHoc.contribute(fact, sums.add)
-    cells = sums
-      .deltas()
-      .filter(({ day }) => day >= question.range.from && day <= question.range.to)
-      .map((cell) => ({ ...cell, amount: Number(cell.amount) }))
-  }
-  const byDay = new Map<number, Array<CountedCell>>()
-  for (const cell of cells) {
-    const ofDay = byDay.get(cell.day)
-    if (ofDay === undefined) byDay.set(cell.day, [cell])
-    else ofDay.push(cell)
-  }
-  const days = Array.from({ length: question.range.to - question.range.from + 1 }, (_, n) => question.range.from + n)
-  return {
-    ...(yield* frame(measure.definition, question, stored)),
-    gap: formatDuration(gap),
-    rows: days.map((day) => {
-      const ofDay = byDay.get(day) ?? []
-      return { date: formatDay(day), users: sumOf(ofDay, "persons"), ...figures(ofDay) }
-    }),
-    total: figures(cells),
-    entryPages: pages(cells, "entries"),
-    exitPages: pages(cells, "exits"),
-  } satisfies SessionsAnswer
+  const about = yield* frame(measure.definition, question, stored)
+  // The facts are moments, so any other pause can be tried on them.
+  const facts = gap === DEFAULT_GAP_MILLIS ? null : yield* queries.personFacts(measure.id)
+  const count = Effect.sync((): SessionsAnswer => {
+    let cells: ReadonlyArray<CountedCell> = stored.map((cell) => ({ ...cell, amount: Number(cell.amount) }))
+    if (facts !== null) {
+      const formula = { ...declared, gap: formatDuration(gap) }
+      const adHoc = sessionsMeasure({ ...measure.definition, formula }, formula, question.zone)
+      const sums = new CellSums()
+      for (const fact of facts.values()) adHoc.contribute(fact, sums.add)
+      cells = sums
+        .deltas()
+        .filter(({ day }) => day >= question.range.from && day <= question.range.to)
+        .map((cell) => ({ ...cell, amount: Number(cell.amount) }))
+    }
+    const byDay = new Map<number, Array<CountedCell>>()
+    for (const cell of cells) {
+      const ofDay = byDay.get(cell.day)
+      if (ofDay === undefined) byDay.set(cell.day, [cell])
+      else ofDay.push(cell)
+    }
+    const days = Array.from({ length: question.range.to - question.range.from + 1 }, (_, n) => question.range.from + n)
+    return {
+      ...about,
+      gap: formatDuration(gap),
+      rows: days.map((day) => {
+        const ofDay = byDay.get(day) ?? []
+        return { date: formatDay(day), users: sumOf(ofDay, "persons"), ...figures(ofDay) }
+      }),
+      total: figures(cells),
+      entryPages: pages(cells, "entries"),
+      exitPages: pages(cells, "exits"),
+    }
+  })
+  return { count }
 })
+
+/** Sessions by the local day on which they began. */
+export const sessions = counting(askSessions)
 
 interface CountedCell {
   readonly day: number

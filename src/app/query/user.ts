@@ -10,10 +10,11 @@ import { BatchCursor } from "../../domain/projection/BatchCursor.ts"
 import { eventKey } from "../../domain/measure/points.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
+import { counting } from "./counting.ts"
 import { BadQuery } from "./errors.ts"
 import { ask, type Frame, frame } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
-import { scanLog } from "./scanLog.ts"
+import { readExtents, scanLog } from "./scanLog.ts"
 
 export interface UserAnswer extends Frame {
   readonly userId: string
@@ -31,11 +32,12 @@ export interface UserAnswer extends Frame {
   readonly lastSeen: string | null
 }
 
-/** What one person did, all its ids together: a user id, or else an anonymous id. */
-export const user = Effect.fnUntraced(function* (id: string, input: RangeInput = {}) {
+const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {}) {
   const question = yield* ask(input)
   const { zone, range, settings } = question
   const rows = yield* rowsOfPerson(id)
+  const about = yield* frame({ name: "user", version: 1 }, question, [])
+  const extents = yield* readExtents
   const mine = new Map<DistinctId, Array<Identity>>()
   for (const row of rows) mine.set(row.distinctId, [...(mine.get(row.distinctId) ?? []), row])
 
@@ -45,66 +47,72 @@ export const user = Effect.fnUntraced(function* (id: string, input: RangeInput =
       return time >= mergeBorder(row.link, settings.mergeWindowMillis)
     }) === true
 
-  const readFeature = fieldReader("properties.feature_name")
-  const { formula } = BUILTIN_METRICS.sessions
-  const measure = sessionsMeasure(BUILTIN_METRICS.sessions, formula, zone)
-  const timeline = new FactBuilder()
-  const days = new Set<number>()
-  const featureUsage = new Map<string, number>()
-  const counts = new Map<string, number>()
-  let totalEvents = 0
-  let firstSeen = Number.POSITIVE_INFINITY
-  let lastSeen = Number.NEGATIVE_INFINITY
-  yield* scanLog((partition, sequence, batch, duplicates, isolated) => {
-    const users = batch.users.map((name) => mine.has(userDistinctId(name)))
-    const devices = batch.anonymous.map((name) => mine.has(anonymousDistinctId(name)))
-    if (!users.includes(true) && !devices.includes(true)) return
-    const cursor = new BatchCursor(batch)
-    for (let place = 0; place < batch.count; place++) {
-      const userIndex = batch.userIndex(place)
-      const time = batch.times[place]!
-      const attributed =
-        userIndex >= 0
-          ? users[userIndex] === true
-          : devices[batch.anonymousIndex(place)] === true &&
-            isMine(anonymousDistinctId(batch.anonymous[batch.anonymousIndex(place)]!), time)
-      const day = zone.dayOf(time)
-      if (!attributed || duplicates.has(place) || isolated.has(place) || !isActivity(batch.kind(place))) continue
-      cursor.moveTo(place)
-      const { label } = measure.observe(cursor)!
-      timeline.add("", day, time, eventKey(partition, sequence, place), label, true)
-      if (day < range.from || day > range.to) continue
-      totalEvents++
-      days.add(day)
-      firstSeen = Math.min(firstSeen, time)
-      lastSeen = Math.max(lastSeen, time)
-      counts.set(cursor.name, (counts.get(cursor.name) ?? 0) + 1)
-      if (cursor.name === "feature_used") {
-        const feature = readFeature(cursor)
-        if (feature !== undefined) featureUsage.set(String(feature), (featureUsage.get(String(feature)) ?? 0) + 1)
+  const count = Effect.gen(function* () {
+    const readFeature = fieldReader("properties.feature_name")
+    const { formula } = BUILTIN_METRICS.sessions
+    const measure = sessionsMeasure(BUILTIN_METRICS.sessions, formula, zone)
+    const timeline = new FactBuilder()
+    const days = new Set<number>()
+    const featureUsage = new Map<string, number>()
+    const counts = new Map<string, number>()
+    let totalEvents = 0
+    let firstSeen = Number.POSITIVE_INFINITY
+    let lastSeen = Number.NEGATIVE_INFINITY
+    yield* scanLog(extents, (partition, sequence, batch, leftOut) => {
+      const users = batch.users.map((name) => mine.has(userDistinctId(name)))
+      const devices = batch.anonymous.map((name) => mine.has(anonymousDistinctId(name)))
+      if (!users.includes(true) && !devices.includes(true)) return
+      const cursor = new BatchCursor(batch)
+      for (let place = 0; place < batch.count; place++) {
+        const userIndex = batch.userIndex(place)
+        const time = batch.times[place]!
+        const attributed =
+          userIndex >= 0
+            ? users[userIndex] === true
+            : devices[batch.anonymousIndex(place)] === true &&
+              isMine(anonymousDistinctId(batch.anonymous[batch.anonymousIndex(place)]!), time)
+        const day = zone.dayOf(time)
+        if (!attributed || leftOut.has(place) || !isActivity(batch.kind(place))) continue
+        cursor.moveTo(place)
+        const { label } = measure.observe(cursor)!
+        timeline.add("", day, time, eventKey(partition, sequence, place), label, true)
+        if (day < range.from || day > range.to) continue
+        totalEvents++
+        days.add(day)
+        firstSeen = Math.min(firstSeen, time)
+        lastSeen = Math.max(lastSeen, time)
+        counts.set(cursor.name, (counts.get(cursor.name) ?? 0) + 1)
+        if (cursor.name === "feature_used") {
+          const feature = readFeature(cursor)
+          if (feature !== undefined) featureUsage.set(String(feature), (featureUsage.get(String(feature)) ?? 0) + 1)
+        }
       }
-    }
+    })
+    // Cut over the whole timeline, and counted by the day of their start, as everywhere.
+    const sessions = cutSessions(pointsOf(timeline.build()), sessionRules(formula), zone).filter(({ start }) => {
+      const day = zone.dayOf(start)
+      return day >= range.from && day <= range.to
+    })
+    return {
+      ...about,
+      userId: id,
+      distinctIds: [...mine.keys()],
+      totalEvents,
+      uniqueDays: days.size,
+      sessionCount: sessions.length,
+      featureUsage: Object.fromEntries([...featureUsage].sort((a, b) => b[1] - a[1])),
+      pageViews: counts.get("page_view") ?? 0,
+      clicks: counts.get("click") ?? 0,
+      purchases: counts.get("purchase") ?? 0,
+      firstSeen: totalEvents === 0 ? null : formatInstant(firstSeen),
+      lastSeen: totalEvents === 0 ? null : formatInstant(lastSeen),
+    } satisfies UserAnswer
   })
-  // Cut over the whole timeline, and counted by the day of their start, as everywhere.
-  const sessions = cutSessions(pointsOf(timeline.build()), sessionRules(formula), zone).filter(({ start }) => {
-    const day = zone.dayOf(start)
-    return day >= range.from && day <= range.to
-  })
-  return {
-    ...(yield* frame({ name: "user", version: 1 }, question, [])),
-    userId: id,
-    distinctIds: [...mine.keys()],
-    totalEvents,
-    uniqueDays: days.size,
-    sessionCount: sessions.length,
-    featureUsage: Object.fromEntries([...featureUsage].sort((a, b) => b[1] - a[1])),
-    pageViews: counts.get("page_view") ?? 0,
-    clicks: counts.get("click") ?? 0,
-    purchases: counts.get("purchase") ?? 0,
-    firstSeen: totalEvents === 0 ? null : formatInstant(firstSeen),
-    lastSeen: totalEvents === 0 ? null : formatInstant(lastSeen),
-  } satisfies UserAnswer
+  return { count }
 })
+
+/** What one person did, all its ids together: a user id, or else an anonymous id. */
+export const user = counting(askUser)
 
 const rowsOfPerson = Effect.fnUntraced(function* (id: string) {
   const queries = yield* ReadModelQueries

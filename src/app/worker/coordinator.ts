@@ -59,7 +59,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     }
     const at = positionsOf(ownerships, LIVE_GROUP)
     const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
-    if (!behind) yield* operations.markWhole(made)
+    if (!behind) yield* readModel.markWhole(made)
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const

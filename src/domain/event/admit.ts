@@ -5,6 +5,7 @@ import { TimeZone } from "../time/TimeZone.ts"
 import { EVENT_KINDS, type Event, type EventKind, type EventWarning, NAME_OF_KIND } from "./Event.ts"
 import { FUTURE_TOLERANCE_MILLIS, resolveEventTime, type SkewPolicy } from "./eventTime.ts"
 import { isJsonObject, type Json, type JsonObject } from "./json.ts"
+import { bulkOf, EVENT_BYTES_MAX, EVENT_DEPTH_MAX, loggedBytes } from "./size.ts"
 
 /** Why the door turns an event away. It goes to quarantine, whole, with the reason, and stops nothing else. */
 export type RejectionReason =
@@ -27,9 +28,6 @@ export interface Rejection {
   /** One sentence: what was found, what is expected. Never quotes the event's contents. */
   readonly detail: string
 }
-
-/** Longest event in UTF-8 bytes of JSON: two fit into one JetStream message of the default 1 MiB. */
-export const EVENT_BYTES_MAX = 512 * 1024
 
 /** The circumstances of an arrival. */
 export interface Door {
@@ -72,7 +70,8 @@ export const admit = (raw: Json, door: Door): Result.Result<Event, Rejection> =>
     return reject("not-an-object", `Expected one JSON object with an event, found ${found}.`)
   }
 
-  if (isTooDeep(raw)) return reject("too-deep", `It is nested more than ${EVENT_DEPTH_MAX} levels deep.`)
+  const bulk = bulkOf(raw)
+  if (bulk === "too-deep") return reject("too-deep", `It is nested more than ${EVENT_DEPTH_MAX} levels deep.`)
 
   const kind = kindOf(raw)
   if (kind === undefined) {
@@ -101,7 +100,7 @@ export const admit = (raw: Json, door: Door): Result.Result<Event, Rejection> =>
     warnings.push("properties-not-an-object")
   }
 
-  return Result.succeed({
+  const event: Event = {
     id: eventIdOf(raw) ?? door.fallbackId(),
     kind,
     name,
@@ -114,7 +113,12 @@ export const admit = (raw: Json, door: Door): Result.Result<Event, Rejection> =>
     receivedAt: times.success.receivedAt,
     warnings,
     body: bodyOf(raw, kind),
-  })
+  }
+  const bytes = bulk === "small" ? 0 : loggedBytes(event)
+  if (bytes > EVENT_BYTES_MAX) {
+    return reject("too-large", `It has ${bytes} bytes as the log holds it, and at most ${EVENT_BYTES_MAX} fit.`)
+  }
+  return Result.succeed(event)
 }
 
 const reject = (reason: RejectionReason, detail: string): Result.Result<never, Rejection> =>
@@ -157,18 +161,6 @@ const idText = (value: Json | undefined): string | undefined =>
     : typeof value === "number" && Math.abs(value) <= Number.MAX_SAFE_INTEGER
       ? String(value)
       : undefined
-
-/** Levels of nesting that an event may have: far more than any has, far fewer than overflow a stack. */
-export const EVENT_DEPTH_MAX = 200
-
-const isTooDeep = (raw: Json): boolean => {
-  let level: ReadonlyArray<Json> = [raw]
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > EVENT_DEPTH_MAX) return true
-    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []))
-  }
-  return false
-}
 
 interface Times extends Pick<Event, "time" | "timestamp" | "sentAt" | "receivedAt"> {
   readonly warning: EventWarning | null

@@ -48,7 +48,7 @@ export interface Ownership {
 
 /** What all workers of a project have in common, as one look at the tables finds it. */
 export interface Outlook {
-  /** Differs between two looks when the read model was emptied in between; `null` before it was first made ready. */
+  /** As `ReadModel.made`. */
   readonly made: string | null
   /** Whether the tables have held all of the log since they were emptied. */
   readonly whole: boolean
@@ -84,8 +84,6 @@ export class Operations extends Context.Service<
   Operations,
   {
     readonly look: Effect.Effect<Outlook, ReadModelUnavailable>
-    /** Marks the tables as whole, if they were not emptied since the look. */
-    readonly markWhole: (made: string) => Effect.Effect<void, ReadModelUnavailable>
     readonly pause: (pause: Omit<Pause, "since">) => Effect.Effect<void, ReadModelUnavailable>
     /**
      * Lets partitions go on; returns what was lifted. On an operator's word, what can't go on is tried again at once, and

@@ -105,10 +105,14 @@ export class ReadModel extends Context.Service<
     readonly settings: Effect.Effect<Settings | null, ReadModelUnavailable>
     /** Whether the tables have held all of the log since they were last emptied; until then they answer nothing. */
     readonly isWhole: Effect.Effect<boolean, ReadModelUnavailable>
-    readonly markWhole: Effect.Effect<void, ReadModelUnavailable>
+    /** Differs whenever the tables were emptied in between; `null` before they were first made ready. */
+    readonly made: Effect.Effect<string | null, ReadModelUnavailable>
+    /** Marks the tables as whole, unless they were emptied since they were `made`. */
+    readonly markWhole: (made: string) => Effect.Effect<void, ReadModelUnavailable>
     /** The last control fact that the tables stand on; `null` for none. */
     readonly controlEnd: Effect.Effect<LogEnd | null, ReadModelUnavailable>
-    readonly noteControlEnd: (end: LogEnd) => Effect.Effect<void, ReadModelUnavailable>
+    /** Notes that the tables stand on a control fact, unless they were emptied since they were `made`. */
+    readonly noteControlEnd: (end: LogEnd, made: string) => Effect.Effect<void, ReadModelUnavailable>
     readonly measures: Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
     readonly checkpoint: (group: string, partition: number) => Effect.Effect<Checkpoint | null, ReadModelUnavailable>
     /** Makes the caller the owner of a (group, partition); no step of an owner before it can be committed any more. */
@@ -141,7 +145,10 @@ export class ReadModel extends Context.Service<
      * the default group must claim anew, since it has other measures now.
      */
     readonly promote: (group: string) => Effect.Effect<boolean, ReadModelUnavailable>
-    /** Empties every table, and notes the settings that the next projection runs under. */
-    readonly wipe: (settings: Settings) => Effect.Effect<void, ReadModelUnavailable>
+    /**
+     * Empties every table, and notes the settings that the next projection runs under; gives what `made` is then. `null`,
+     * and nothing is changed, when somebody else has emptied them since they were `made`.
+     */
+    readonly wipe: (settings: Settings, made: string | null) => Effect.Effect<string | null, ReadModelUnavailable>
   }
 >()("tidemark/domain/projection/ReadModel") {}

@@ -49,12 +49,18 @@ export interface ClaimedPartition {
 export const INTAKE = 0
 
 /**
- * What queries ask of the read model. All answers of one query come from one place in the log, as long as nothing is
- * projected in between.
+ * What queries ask of the read model. Each is answered from one place in the log; several are only inside `snapshot`,
+ * since projectors go on in between, and an emptied read model gives its numbers of measures to others.
  */
 export class ReadModelQueries extends Context.Service<
   ReadModelQueries,
   {
+    /**
+     * Runs what asks several times, so that all of it, questions to `ReadModel` included, sees the tables as they stand at
+     * one moment. Nobody can empty them until it is through, and the database ends it after some seconds in which nothing
+     * is asked: what takes long, such as a walk through the log, belongs behind it. One inside another is the same one.
+     */
+    readonly snapshot: <A, E, R>(questions: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ReadModelUnavailable, R>
     /** Cells of a measure in a range, by day; of all items, or of one. */
     readonly cells: (
       measure: number,
@@ -78,7 +84,7 @@ export class ReadModelQueries extends Context.Service<
     readonly personFacts: (measure: number) => Effect.Effect<ReadonlyMap<number, Fact>, ReadModelUnavailable>
     /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
     readonly identities: (
-      distinctIds: ReadonlyArray<DistinctId>,
+      distinctIds: ReadonlyArray<DistinctId> | "all",
     ) => Effect.Effect<Pick<KnownIdentities, "rows" | "statements">, ReadModelUnavailable>
     /** All rows of the person that a distinct id belongs to; empty when it is unknown. */
     readonly personOf: (distinctId: DistinctId) => Effect.Effect<ReadonlyArray<Identity>, ReadModelUnavailable>

@@ -26,7 +26,7 @@ export interface PostgresConnection extends Connection {
 }
 
 /** Statements that change nothing by themselves, so that losing the answer to one loses nothing else. */
-const ONLY_READS = /^\s*(SELECT|BEGIN)\b/i
+const ONLY_READS = /^\s*(SELECT|BEGIN|SET TRANSACTION|LOCK TABLE)\b/i
 
 /** What the server answers to a COMMIT of a transaction in which a statement failed. */
 const rolledBack = new SqlError({

@@ -114,10 +114,6 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
 
     return Operations.of({
       look: look.pipe(explained("look at the state of the workers")),
-      markWhole: (made) =>
-        Effect.asVoid(sql`UPDATE settings SET whole = true WHERE made_at::text = ${made}`).pipe(
-          explained("mark the read model as whole"),
-        ),
       pause: (it) => Effect.asVoid(pause(it)).pipe(explained("pause partitions")),
       resume: (partition, causes) => resume(partition, causes).pipe(explained("resume partitions")),
       stop: (it) => Effect.asVoid(stop(it)).pipe(explained("note a failure")),

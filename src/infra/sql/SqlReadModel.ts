@@ -277,12 +277,21 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           }),
         )
 
-      const wipe = (next: Settings) =>
+      const made = Effect.map(
+        sql<{ readonly made: string }>`SELECT made_at::text AS made FROM settings`,
+        (rows) => rows[0]?.made ?? null,
+      )
+
+      const wipe = (next: Settings, expected: string | null) =>
         sql.withTransaction(
           Effect.gen(function* () {
+            // Of two at once the later one looks when the earlier one is through.
+            yield* sql`LOCK TABLE settings IN ACCESS EXCLUSIVE MODE`
+            if ((yield* made) !== expected) return null
             yield* sql`TRUNCATE settings, measures, checkpoints, distinct_ids, aliases, facts, cells, dedupe, duplicates, quarantine RESTART IDENTITY`
             yield* sql`ALTER SEQUENCE distinct_id_keys RESTART`
             yield* sql`INSERT INTO settings (settings) VALUES (${JSON.stringify(next)}::json)`
+            return yield* made
           }),
         )
 
@@ -292,15 +301,19 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           sql<{ readonly whole: boolean }>`SELECT whole FROM settings`,
           ([row]) => row?.whole === true,
         ).pipe(explained("read the state of the read model")),
-        markWhole: Effect.asVoid(sql`UPDATE settings SET whole = true`).pipe(explained("mark the read model as whole")),
+        made: made.pipe(explained("read when the read model was made")),
+        markWhole: (made) =>
+          Effect.asVoid(sql`UPDATE settings SET whole = true WHERE made_at::text = ${made}`).pipe(
+            explained("mark the read model as whole"),
+          ),
         controlEnd: Effect.map(
           sql<{ readonly control_end: LogEnd | null }>`SELECT control_end FROM settings`,
           ([row]) => row?.control_end ?? null,
         ).pipe(explained("read where the control facts ended")),
-        noteControlEnd: (end) =>
-          Effect.asVoid(sql`UPDATE settings SET control_end = ${JSON.stringify(end)}::json`).pipe(
-            explained("note where the control facts end"),
-          ),
+        noteControlEnd: (end, made) =>
+          Effect.asVoid(
+            sql`UPDATE settings SET control_end = ${JSON.stringify(end)}::json WHERE made_at::text = ${made}`,
+          ).pipe(explained("note where the control facts end")),
         measures: measures.pipe(explained("read the metrics of the read model")),
         checkpoint: (group, partition) => checkpoint(group, partition).pipe(explained("read a checkpoint")),
         claim: (group, partition, owner) => claim(group, partition, owner).pipe(explained("claim a partition")),
@@ -310,7 +323,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
         register: (definitions) => register(definitions).pipe(explained("register metrics")),
         promote: (group) => promote(group).pipe(explained("promote metrics")),
-        wipe: (next) => wipe(next).pipe(explained("empty the read model")),
+        wipe: (next, made) => wipe(next, made).pipe(explained("empty the read model")),
       })
     }),
   ).pipe(Layer.provide(layerMigrations))

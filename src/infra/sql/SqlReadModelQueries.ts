@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { AGAIN_PATTERN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
@@ -27,6 +27,24 @@ export const layerSqlReadModelQueries: Layer.Layer<
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const identityTables = yield* makeIdentityTables
+
+    /**
+     * The lock makes an emptying wait, which nobody's snapshot hides: TRUNCATE takes the rows at once. It is taken before
+     * the snapshot, and on the table that an emptying locks first, so that neither holds what the other waits for.
+     */
+    const inSnapshot = <A, E, R>(questions: Effect.Effect<A, E, R>) =>
+      sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`
+          yield* sql`LOCK TABLE settings IN ACCESS SHARE MODE`
+          return yield* questions
+        }),
+      )
+
+    const snapshot = <A, E, R>(questions: Effect.Effect<A, E, R>) =>
+      Effect.flatMap(Effect.serviceOption(sql.transactionService), (open) =>
+        Option.isSome(open) ? questions : inSnapshot(questions),
+      )
 
     const within = ({ from, to }: DayRange) =>
       sql`day BETWEEN DATE '1970-01-01' + ${from}::int AND DATE '1970-01-01' + ${to}::int`
@@ -92,6 +110,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
       )
 
     return ReadModelQueries.of({
+      snapshot: (questions) => snapshot(questions).pipe(explained("read the tables at one moment")),
       cells: (measure, range, filter) => cells(measure, range, filter).pipe(explained("read cells")),
       storedRange: storedRange.pipe(explained("read the stored range")),
       uniquesByValue: (measure, range) => uniquesByValue(measure, range).pipe(explained("count persons")),

@@ -72,8 +72,19 @@ export const makeIdentityTables = Effect.gen(function* () {
     return [...statements.values()]
   })
 
+  const everybody = Effect.gen(function* () {
+    const [found] = yield* sql<{ readonly rows: ReadonlyArray<IdentityRow> }>`
+      SELECT coalesce(json_agg(json_build_array(key, distinct_id, older, person, link_time, link_user)), '[]') AS rows
+      FROM distinct_ids`
+    return {
+      rows: found!.rows.map(readIdentity),
+      statements: (yield* sql<AliasRow>`SELECT * FROM aliases`).map(readAlias),
+    }
+  })
+
   /** Who is who as it stands. */
-  const look = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>) {
+  const look = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId> | "all") {
+    if (distinctIds === "all") return yield* everybody
     const rows = (yield* read(distinctIds.map(toStorable))).map(readIdentity)
     return { rows, statements: yield* statementsAmong(rows) }
   })
