@@ -5,7 +5,7 @@ import { UnknownControlFact } from "../domain/log/errors.ts"
 import { CONTROL_PARTITION } from "../domain/log/EventLog.ts"
 import { MetricDefinition } from "../domain/metric/definition.ts"
 import type { LogEnd } from "../domain/projection/ReadModel.ts"
-import { DEFAULT_SETTINGS, Settings } from "../domain/settings.ts"
+import { DEFAULT_SETTINGS, type Settings, SettingsChange } from "../domain/settings.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { readBatches } from "./readBatches.ts"
 
@@ -21,7 +21,7 @@ export interface Control {
 const SETTINGS_CHANGED = "settings_changed"
 const METRIC_APPLIED = "metric_applied"
 
-const decodeSettings = Schema.decodeUnknownResult(Settings)
+const decodeChange = Schema.decodeUnknownResult(SettingsChange)
 const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
 
 /**
@@ -34,8 +34,8 @@ export const readControl = Effect.gen(function* () {
   let end: LogEnd | null = null
   const take = (name: string, body: unknown): Result.Result<void, UnknownControlFact> => {
     if (name === SETTINGS_CHANGED) {
-      return Result.map(explaining(name, decodeSettings(body)), (decoded) => {
-        settings = decoded
+      return Result.map(explaining(name, decodeChange(body)), (change) => {
+        settings = { ...settings, ...change }
       })
     }
     if (name === METRIC_APPLIED) {
@@ -87,8 +87,11 @@ const controlFact = (name: string, body: object, now: number): Event => ({
   body: body as Event["body"],
 })
 
-/** Records new settings. They hold for all of history, so the next projection makes the read model anew. */
-export const recordSettings = (settings: Settings) => append(SETTINGS_CHANGED, [settings])
+/**
+ * Records the settings that change, and only these, so that two who change different ones at once both get their way. They
+ * hold for all of history, so the next projection makes the read model anew.
+ */
+export const recordSettings = (change: SettingsChange) => append(SETTINGS_CHANGED, [change])
 
 /** Records metric definitions as applied, all or none. */
 export const recordDefinitions = (definitions: ReadonlyArray<MetricDefinition>) => append(METRIC_APPLIED, definitions)

@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { Schema, Struct } from "effect"
 import { TimeZone } from "./time/TimeZone.ts"
 
 /**
@@ -17,6 +17,10 @@ export const Settings = Schema.Struct({
   dedupeHorizonMillis: Schema.NullOr(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
 })
 export type Settings = typeof Settings.Type
+
+/** Some of the settings: what one change says. The others stay as they are. */
+export const SettingsChange = Settings.mapFields(Struct.map(Schema.optionalKey))
+export type SettingsChange = typeof SettingsChange.Type
 
 /** UTC, weeks from Monday, 30 days of merge window, 7 days of dedupe horizon. */
 export const DEFAULT_SETTINGS: Settings = {

@@ -7,7 +7,7 @@ import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
-import { recordDefinitions, recordSettings } from "../../src/app/control.ts"
+import { readControl, recordDefinitions, recordSettings } from "../../src/app/control.ts"
 import { layerEmbedded } from "../../src/app/embedded.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { Projector, type ProjectOptions } from "../../src/app/projection/Projector.ts"
@@ -306,6 +306,19 @@ describe("the projector", () => {
           "2024-03-02||new",
           "2024-03-02||users",
         ])
+      }),
+    ))
+
+  test("two who change different settings at once both get their way", () =>
+    inStore(
+      Effect.gen(function* () {
+        yield* recordSettings({ weekStart: "sunday" })
+        yield* recordSettings({ timeZone: "Asia/Tokyo" })
+        expect((yield* readControl).settings).toEqual({
+          ...DEFAULT_SETTINGS,
+          weekStart: "sunday",
+          timeZone: "Asia/Tokyo",
+        })
       }),
     ))
 

@@ -1,6 +1,6 @@
 import { Console, Effect, Option, Result, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import { sameSettings, Settings } from "../../../domain/settings.ts"
+import { sameSettings, Settings, type SettingsChange } from "../../../domain/settings.ts"
 import { formatDuration, parseDuration } from "../../../domain/time/duration.ts"
 import { readControl, recordSettings } from "../../control.ts"
 import { CliFailure, EXIT } from "../failure.ts"
@@ -43,23 +43,23 @@ export const settingsCommand = Command.make(
     yield* withNewStore(
       Effect.gen(function* () {
         const { settings } = yield* readControl
-        const changed = {
-          timeZone: Option.getOrElse(timeZone, () => settings.timeZone),
-          weekStart: Option.getOrElse(weekStart, () => settings.weekStart),
-          mergeWindowMillis: Option.isSome(mergeWindow)
-            ? yield* millisOf("merge-window", mergeWindow.value)
-            : settings.mergeWindowMillis,
-          dedupeHorizonMillis: Option.isSome(dedupeHorizon)
-            ? yield* millisOf("dedupe-horizon", dedupeHorizon.value)
-            : settings.dedupeHorizonMillis,
+        const change: SettingsChange = {
+          ...(Option.isSome(timeZone) ? { timeZone: timeZone.value } : {}),
+          ...(Option.isSome(weekStart) ? { weekStart: weekStart.value } : {}),
+          ...(Option.isSome(mergeWindow)
+            ? { mergeWindowMillis: yield* millisOf("merge-window", mergeWindow.value) }
+            : {}),
+          ...(Option.isSome(dedupeHorizon)
+            ? { dedupeHorizonMillis: yield* millisOf("dedupe-horizon", dedupeHorizon.value) }
+            : {}),
         }
-        const decoded = decodeSettings(changed)
+        const decoded = decodeSettings({ ...settings, ...change })
         if (Result.isFailure(decoded)) {
-          const sentence = `--time-zone: "${changed.timeZone}" is no IANA time zone; give one such as Europe/Berlin.`
+          const sentence = `--time-zone: "${change.timeZone}" is no IANA time zone; give one such as Europe/Berlin.`
           return yield* new CliFailure({ sentence, code: EXIT.badRequest })
         }
         if (!sameSettings(decoded.success, settings)) {
-          yield* recordSettings(decoded.success)
+          yield* recordSettings(change)
           yield* projectShowing("project")
         }
         if (json) return yield* printJson(decoded.success)
