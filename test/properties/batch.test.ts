@@ -249,8 +249,15 @@ describe("the golden batch of version 1", () => {
 describe("the chain of writers", () => {
   const PARTITION = 3
 
-  const pack = (writer: string, number: number, previous: string, name: string, partition = PARTITION): PackedBatch =>
-    encodeBatch({ writer, number, previous, partition, loggedAt: number }, [
+  const pack = (
+    writer: string,
+    number: number,
+    previous: string,
+    name: string,
+    partition = PARTITION,
+    loggedAt = number,
+  ): PackedBatch =>
+    encodeBatch({ writer, number, previous, partition, loggedAt }, [
       {
         id: `${writer}-${number}`,
         kind: "track",
@@ -365,6 +372,69 @@ describe("the chain of writers", () => {
       const { writer, number, previous } = records[one]!.origin
       return records.with(one, pack(writer, number, previous, "click", PARTITION + 1))
     }, /^a batch of partition 4 stands in partition 3$/)
+  })
+
+  const DAY = 86_400_000
+
+  /** Batches of many writers over months: those with a life of days end, the others write for ever, each by its clock. */
+  const arbMonths = fc
+    .record({
+      writers: fc.integer({ min: 80, max: 160 }),
+      wrong: fc.array(fc.integer({ min: -400, max: 400 }), { maxLength: 15 }),
+      life: fc.integer({ min: 1, max: 3 }),
+      days: fc.integer({ min: 10, max: 25 }),
+    })
+    .map(({ writers, wrong, life, days }) => {
+      const ends = new Map<string, PackedBatch>()
+      return Array.from({ length: days * writers }, (_, n) => {
+        const [day, place] = [Math.floor(n / writers), n % writers]
+        // Clocks that are off belong to writers that go on.
+        const lives = place < 20
+        const writer = lives ? `goes on ${place}` : `${place} from day ${Math.floor(day / life) * life}`
+        const end = ends.get(writer)
+        const now = (1000 + day) * DAY + place
+        const loggedAt = now + (lives ? (wrong[place] ?? 0) * DAY : 0)
+        const batch = pack(writer, (end?.origin.number ?? 0) + 1, end?.sum ?? "", "click", PARTITION, loggedAt)
+        ends.set(writer, batch)
+        return batch
+      })
+    })
+
+  test("no chain that goes on is forgotten, whatever clocks say; those that ended long ago are", () => {
+    fc.assert(
+      fc.property(arbMonths, (records) => {
+        const chain = new ChainVerifier(PARTITION)
+        for (const [n, { bytes }] of records.entries()) {
+          expect(Result.getOrThrow(chain.accept(n + 1, decoded(bytes)))).toBeUndefined()
+        }
+        const lastDay = Math.max(
+          ...Object.keys(chain.state).map((writer) => Number(/day (\d+)/.exec(writer)?.[1] ?? 0)),
+        )
+        for (const writer of Object.keys(chain.state)) {
+          const day = /day (\d+)/.exec(writer)
+          if (day !== null) expect(Number(day[1])).toBeGreaterThan(lastDay - 12)
+        }
+      }),
+      { numRuns: 15 },
+    )
+  })
+
+  test("what is remembered depends on the log alone, and not on where the reader begins anew", () => {
+    fc.assert(
+      fc.property(arbMonths, fc.array(fc.nat(4000), { maxLength: 3 }), (records, resumes) => {
+        const read = (from: ReadonlyArray<number>) => {
+          let chain = new ChainVerifier(PARTITION)
+          for (const [n, { bytes }] of records.entries()) {
+            if (from.includes(n))
+              chain = new ChainVerifier(PARTITION, JSON.parse(JSON.stringify(chain.state)) as typeof chain.state)
+            Result.getOrThrow(chain.accept(n + 1, decoded(bytes)))
+          }
+          return JSON.stringify(chain.state)
+        }
+        expect(read(resumes)).toBe(read([]))
+      }),
+      { numRuns: 10 },
+    )
   })
 
   test("a history that parted from the reader's is seen at its first new batch", () => {

@@ -1,5 +1,5 @@
 import { Effect, Metric } from "effect"
-import { CHAIN_MEMORY_MILLIS, ChainVerifier } from "../../domain/log/ChainVerifier.ts"
+import { ChainVerifier } from "../../domain/log/ChainVerifier.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { type DedupeEntry, DedupeIndex } from "../../domain/projection/DedupeIndex.ts"
@@ -106,7 +106,6 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   const commit = Effect.fn("PartitionProjection.commit")(function* () {
     const { fold, position } = draft
     if (position === null) return
-    if (log.writers === "many") chain.forgetBefore(logTime - CHAIN_MEMORY_MILLIS)
     const before = checkpoint
     const counts = addCounts(before?.counts ?? NO_COUNTS, fold.counts)
     const next: Checkpoint = { position, chain: chain.state, logTime, counts }

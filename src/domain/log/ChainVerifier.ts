@@ -2,24 +2,31 @@ import { Result } from "effect"
 import type { Batch } from "./batch.ts"
 import { LogDamaged } from "./errors.ts"
 
-/** The last batch seen of each writer: its number, its checksum, and its log time in ms; those seen last come last. */
+/** The last batch seen of each writer; those seen last come last. */
 export type ChainState = Readonly<Record<string, ChainEnd>>
 
 interface ChainEnd {
   readonly number: number
   readonly sum: string
+  /** When it was packed by its writer's clock, ms. */
   readonly loggedAt: number
+  /** What time it was, by the clocks of most, when it was no more among those seen last, ms. */
+  readonly leftAt?: number
 }
 
-/** How long after its last batch a chain is remembered, in ms of log time, where writers come and go. */
+/** How long a chain is remembered that is no more among those seen last, ms; its writer has a new id long before. */
 export const CHAIN_MEMORY_MILLIS = 7 * 86_400_000
 
-/** Chains that are remembered however old they seem: one wrong clock must not make all others forgotten. */
+/**
+ * The chains seen last say what time it is, and are remembered however old they are. Half of them may be of writers whose
+ * clocks are wrong.
+ */
 const CHAINS_KEPT = 64
 
 /**
  * Follows the chains of all writers in one partition, record by record: every writer numbers its batches and names the
- * checksum of the one before, so a record that is missing, doubled, out of place or from another history is seen.
+ * checksum of the one before, so a record that is missing, doubled, out of place or from another history is seen. Chains
+ * that ended long ago are forgotten, which depends on the log alone and not on where its readers begin anew.
  */
 export class ChainVerifier {
   readonly #partition: number
@@ -55,19 +62,28 @@ export class ChainVerifier {
     }
     this.#last.delete(writer)
     this.#last.set(writer, { number, sum: batch.sum, loggedAt })
+    this.#forget()
     return Result.succeed(undefined)
   }
 
-  /**
-   * Forgets chains whose last batch was logged before an instant (ms): their writers have new ids by then. The last few
-   * are kept all the same, since clocks of writers may be days apart.
-   */
-  forgetBefore(instant: number): void {
+  #forget(): void {
     let others = this.#last.size - CHAINS_KEPT
-    for (const [writer, { loggedAt }] of this.#last) {
+    if (others <= 0) return
+    const now = this.#timeOfMost()
+    for (const [writer, end] of this.#last) {
       if (others-- <= 0) return
-      if (loggedAt < instant) this.#last.delete(writer)
+      if (end.leftAt === undefined) this.#last.set(writer, { ...end, leftAt: now })
+      else if (end.leftAt < now - CHAIN_MEMORY_MILLIS) this.#last.delete(writer)
     }
+  }
+
+  /**
+   * The median of what the clocks of the writers seen last said. Not the latest: it would be one wrong clock's, for as long
+   * as its time has not come.
+   */
+  #timeOfMost(): number {
+    const last = [...this.#last.values()].slice(-CHAINS_KEPT).map(({ loggedAt }) => loggedAt)
+    return last.sort((a, b) => a - b)[last.length >> 1]!
   }
 
   get state(): ChainState {
