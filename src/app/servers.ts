@@ -1,9 +1,11 @@
 import { Layer } from "effect"
 import type { ReadModelUnavailable } from "../domain/projection/errors.ts"
 import { type JetStreamLogOptions, layerJetStreamLog, type OpenLogError } from "../infra/nats/JetStreamLog.ts"
+import { PROJECT_DEFAULT } from "../infra/nats/streamConfig.ts"
 import type { PostgresUnavailable } from "../infra/postgres/errors.ts"
 import type { PostgresOptions } from "../infra/postgres/options.ts"
 import { layerPostgres } from "../infra/postgres/PostgresClient.ts"
+import { layerSchemaOf } from "../infra/sql/serverTables.ts"
 import { layerSqlOperations } from "../infra/sql/SqlOperations.ts"
 import { layerSqlQuarantine } from "../infra/sql/SqlQuarantine.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
@@ -32,6 +34,7 @@ export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<St
     Layer.provideMerge(layerSqlReadModel),
     Layer.provideMerge(layerSqlQuarantine),
     Layer.provideMerge(layerSqlWorkerReports),
+    Layer.provideMerge(layerSchemaOf(nats.project ?? PROJECT_DEFAULT)),
     Layer.provideMerge(layerPostgres(postgres)),
     Layer.provideMerge(LogWriter.layer),
     Layer.provideMerge(layerJetStreamLog(nats)),

@@ -1,6 +1,7 @@
 import { Effect, Result } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { inspectNats } from "../../infra/nats/inspectNats.ts"
+import { PROJECT_DEFAULT } from "../../infra/nats/streamConfig.ts"
 import { inspectPostgres } from "../../infra/sql/inspectPostgres.ts"
 import type { ServersOptions } from "../servers.ts"
 import { status } from "../status/status.ts"
@@ -15,7 +16,7 @@ import { positionsFinding, quarantineFinding, readModelFindings } from "./storeF
  * no events: "tidemark verify" does, all of them.
  */
 export const doctorServers = Effect.fn("doctorServers")(function* ({ nats }: ServersOptions) {
-  const ofNats = yield* inspectNats(nats, nats.project ?? "default")
+  const ofNats = yield* inspectNats(nats, nats.project ?? PROJECT_DEFAULT)
   const ofPostgres = yield* inspectPostgres
   const whole = yield* Effect.result(EventLog.use(({ prove }) => prove))
   const findings: Array<Finding> = [

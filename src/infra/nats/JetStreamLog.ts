@@ -9,7 +9,7 @@ import { LogStream } from "./LogStream.ts"
 import { type ConnectError, type NatsOptions, openNats } from "./NatsConnection.ts"
 import { openStreams } from "./openStreams.ts"
 import { openReader } from "./Reader.ts"
-import { DUPLICATE_WINDOW, isProjectName, type NewStream, PARTITIONS_DEFAULT } from "./streamConfig.ts"
+import { DUPLICATE_WINDOW, isProjectName, type NewStream, PARTITIONS_DEFAULT, PROJECT_DEFAULT } from "./streamConfig.ts"
 
 /** Where the log is, and how it is made when it isn't there yet. */
 export interface JetStreamLogOptions extends NatsOptions, NewStream {
@@ -40,7 +40,7 @@ export const layerJetStreamLog = (options: JetStreamLogOptions): Layer.Layer<Eve
 export const openJetStreamLog = Effect.fn("openJetStreamLog")(function* (
   options: JetStreamLogOptions,
 ): Effect.fn.Return<EventLog["Service"], OpenLogError, Scope.Scope> {
-  const { project = "default", partitions = PARTITIONS_DEFAULT } = options
+  const { project = PROJECT_DEFAULT, partitions = PARTITIONS_DEFAULT } = options
   const patience = Duration.fromInputUnsafe(options.patience ?? "30 seconds")
   const bad = (option: string, problem: string) => new BadNatsOptions({ option, problem })
   if (!isProjectName(project)) {

@@ -30,6 +30,9 @@ export const RECORD_BYTES_MAX = 1024 * 1024
 /** How long the server remembers the ids of batches: longer than an append is ever repeated. */
 export const DUPLICATE_WINDOW = Duration.minutes(2)
 
+/** The project whose name is not given. */
+export const PROJECT_DEFAULT = "default"
+
 /** A project's name is a part of subjects and of the stream's name. */
 const PROJECT = /^[A-Za-z0-9_-]{1,64}$/
 

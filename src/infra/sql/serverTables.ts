@@ -31,6 +31,10 @@ const MIGRATIONS = {
       PRIMARY KEY (owner, projector_group, partition)
     )`
   }),
+  "0003_create_project": Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`CREATE TABLE project (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), name text NOT NULL)`
+  }),
 }
 
 const ATTEMPTED = "make the tables beside the read model"
@@ -44,3 +48,19 @@ export const layerServerTables: Layer.Layer<never, ReadModelUnavailable, SqlClie
     explained(ATTEMPTED),
   ),
 )
+
+/**
+ * Takes the schema for a project, for good. One of another project is refused: its numbers are of another log, and whatever
+ * puts that right for one project empties the tables of the other.
+ */
+export const layerSchemaOf = (project: string): Layer.Layer<never, ReadModelUnavailable, SqlClient.SqlClient> =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`INSERT INTO project (name) VALUES (${project}) ON CONFLICT DO NOTHING`
+      const [row] = yield* sql<{ readonly name: string }>`SELECT name FROM project`
+      if (row!.name === project) return
+      const reason = `the schema holds the tables of project ${row!.name}, and this is project ${project}; give each project a schema of its own (TIDEMARK_POSTGRES_SCHEMA)`
+      return yield* new ReadModelUnavailable({ attempted: "open the read model", reason, retryable: false })
+    }).pipe(explained("see whose tables these are")),
+  ).pipe(Layer.provide(layerServerTables))

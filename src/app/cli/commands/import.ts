@@ -77,7 +77,17 @@ export const importCommand = Command.make(
           sum.accepted += imported.accepted
           sum.rejected += imported.rejected
         }
-        const projected = noProject || sum.read === 0 ? null : yield* projectShowing("project", { awaitBuilds: false })
+        let waiting: string | null = null
+        const projected =
+          noProject || sum.read === 0
+            ? null
+            : yield* projectShowing("project", { awaitBuilds: false }).pipe(
+                // What was imported is in the log all the same, and follows when they go on.
+                Effect.catchTag("WorkersStandStill", ({ message }) => {
+                  waiting = message
+                  return Effect.succeed(null)
+                }),
+              )
         const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
         const eventsPerSecond = Math.round(sum.read / Math.max(0.001, seconds))
         if (json) {
@@ -90,6 +100,7 @@ export const importCommand = Command.make(
             conflicts: counted?.conflicts ?? null,
             seconds,
             eventsPerSecond,
+            waiting,
             failures: failures.map(({ sentence }) => sentence),
           })
         } else if (sum.read > 0 || failures.length === 0) {
@@ -107,6 +118,7 @@ export const importCommand = Command.make(
               `${formatCount(projected.conflicts)} repeats say something else than the copy that counts.`,
             )
           }
+          if (waiting !== null) yield* Console.log(waiting)
           if (sum.rejected > 0) yield* Console.log(`"tidemark quarantine list" shows what was rejected, and why.`)
         }
         if (failures.length > 0) {

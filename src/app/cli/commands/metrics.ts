@@ -13,9 +13,17 @@ const apply = Command.make(
     withNewStore(
       Effect.gen(function* () {
         const applied = yield* applyMetrics(file)
-        const { built } = yield* projectShowing("project")
-        if (json) return yield* printJson({ applied, built })
+        let waiting: string | null = null
+        const { built } = yield* projectShowing("project").pipe(
+          // The definitions are recorded all the same.
+          Effect.catchTag("WorkersStandStill", ({ message }) => {
+            waiting = message
+            return Effect.succeed({ built: [] })
+          }),
+        )
+        if (json) return yield* printJson({ applied, built, waiting })
         for (const { name, version, outcome } of applied) yield* Console.log(`${name} version ${version}: ${outcome}`)
+        if (waiting !== null) yield* Console.log(`Recorded; what is new is built when the workers go on. ${waiting}`)
         if (built.length > 0) yield* Console.log(`Live over all of history: ${built.join(", ")}.`)
       }),
     ),
