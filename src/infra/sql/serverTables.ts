@@ -57,10 +57,14 @@ export const layerSchemaOf = (project: string): Layer.Layer<never, ReadModelUnav
   Layer.effectDiscard(
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      yield* sql`INSERT INTO project (name) VALUES (${project}) ON CONFLICT DO NOTHING`
-      const [row] = yield* sql<{ readonly name: string }>`SELECT name FROM project`
-      if (row!.name === project) return
-      const reason = `the schema holds the tables of project ${row!.name}, and this is project ${project}; give each project a schema of its own (TIDEMARK_POSTGRES_SCHEMA)`
+      const owner = Effect.map(sql<{ readonly name: string }>`SELECT name FROM project`, ([row]) => row?.name)
+      let found = yield* owner
+      if (found === undefined) {
+        yield* sql`INSERT INTO project (name) VALUES (${project}) ON CONFLICT DO NOTHING`
+        found = yield* owner
+      }
+      if (found === project) return
+      const reason = `the schema holds the tables of project ${found}, and this is project ${project}; give each project a schema of its own (TIDEMARK_POSTGRES_SCHEMA)`
       return yield* new ReadModelUnavailable({ attempted: "open the read model", reason, retryable: false })
     }).pipe(explained("see whose tables these are")),
   ).pipe(Layer.provide(layerServerTables))

@@ -77,7 +77,7 @@ export const importCommand = Command.make(
           sum.accepted += imported.accepted
           sum.rejected += imported.rejected
         }
-        let waiting: string | null = null
+        let waiting = null as string | null
         const projected =
           noProject || sum.read === 0
             ? null

@@ -13,7 +13,7 @@ const apply = Command.make(
     withNewStore(
       Effect.gen(function* () {
         const applied = yield* applyMetrics(file)
-        let waiting: string | null = null
+        let waiting = null as string | null
         const { built } = yield* projectShowing("project").pipe(
           // The definitions are recorded all the same.
           Effect.catchTag("WorkersStandStill", ({ message }) => {
