@@ -1,3 +1,4 @@
+import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
 import type { PartitionState, WorkerSnapshot } from "../worker/WorkerState.ts"
 
 /** What an endpoint for health says. */
@@ -7,7 +8,10 @@ export interface Health {
   readonly problems: ReadonlyArray<string>
   /** Partitions that this worker owns; with none it stands by. */
   readonly partitions: number
-  /** Age of the oldest event of its partitions that is not in the read model. */
+  /**
+   * Age of the oldest event of its live partitions that is not in the numbers. A metric that is being built begins with the
+   * oldest event there is, and nobody is shown its numbers yet.
+   */
   readonly oldestUnprocessedSeconds: number
 }
 
@@ -57,5 +61,7 @@ const health = (snapshot: WorkerSnapshot, lagSeconds: number, problems: Readonly
 })
 
 /** What the loops know, and what an independent look at the log has found: a loop that hangs knows nothing of what came. */
-const oldestOf = ({ partitions }: WorkerSnapshot, lagSeconds: number): number =>
-  Math.max(lagSeconds, ...partitions.map(({ oldestPendingSeconds }) => oldestPendingSeconds))
+const oldestOf = ({ partitions }: WorkerSnapshot, lagSeconds: number): number => {
+  const live = partitions.filter(({ group }) => group === LIVE_GROUP)
+  return Math.max(lagSeconds, ...live.map(({ oldestPendingSeconds }) => oldestPendingSeconds))
+}
