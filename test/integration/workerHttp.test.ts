@@ -193,7 +193,9 @@ describe("a worker over HTTP", () => {
         }),
       ),
     )
-    expect(await health("/readyz")).toMatchObject({ code: 200, problems: [] })
+    expect(await health("/readyz")).toMatchObject({ code: 200, problems: [], partitions: 1 })
+    // Where each live partition has an owner these add up to the number of partitions.
+    expect((await scrape()).get("tidemark_worker_partitions")).toBe(1)
     await run(WorkerState.use((state) => state.forget("build-1", 0)))
   })
 
