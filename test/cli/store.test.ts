@@ -43,6 +43,12 @@ const mount = (context: TestContext, ...args: ReadonlyArray<string>): void => {
 
 const unmount = (directory: string) => execFileSync("umount", [directory])
 
+test.each(["pause", "resume"])("%s is refused: an embedded store has no workers", async (command) => {
+  expect(await refused(2, [command, "--dir", store])).toMatch(
+    new RegExp(`^There are no workers to ${command} on an embedded store .* Nothing was changed\\.$`),
+  )
+})
+
 describe("the directory", () => {
   test("below a file", async () => {
     const file = here.write("file", "")

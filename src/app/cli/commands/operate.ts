@@ -3,7 +3,7 @@ import { Command, Flag } from "effect/cli"
 import { Projector } from "../../projection/Projector.ts"
 import { pause, resume, rewind } from "../../worker/operate.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { json, withStore } from "../options.ts"
+import { configuration, json, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
 
 const partition = Flag.Int("partition").pipe(
@@ -14,31 +14,50 @@ const partition = Flag.Int("partition").pipe(
 const named = (chosen: Option.Option<number>): string =>
   Option.match(chosen, { onNone: () => "all partitions", onSome: (n) => `partition ${n}` })
 
-export const pauseCommand = Command.make("pause", { partition, json }, ({ partition, json }) =>
-  withStore(
-    Effect.gen(function* () {
-      yield* pause(Option.getOrNull(partition))
-      if (json) return yield* printJson({ paused: Option.getOrNull(partition) ?? "all" })
-      yield* Console.log(`Paused: ${named(partition)}. Events go on into the log; "tidemark resume" goes on.`)
-    }),
-  ),
+/** Before what only workers heed: on an embedded store it would be written down, and nothing would come of it. */
+const needsWorkers = (command: string) =>
+  Effect.gen(function* () {
+    const { servers, directory } = yield* configuration
+    if (servers !== null) return
+    const sentence = `There are no workers to ${command} on an embedded store (${directory}): the process that opens it projects by itself. Nothing was changed.`
+    return yield* new CliFailure({ sentence, code: EXIT.badRequest })
+  })
+
+export const pauseCommand = Command.make(
+  "pause",
+  { partition, json },
+  Effect.fn(function* ({ partition, json }) {
+    yield* needsWorkers("pause")
+    yield* withStore(
+      Effect.gen(function* () {
+        yield* pause(Option.getOrNull(partition))
+        if (json) return yield* printJson({ paused: Option.getOrNull(partition) ?? "all" })
+        yield* Console.log(`Paused: ${named(partition)}. Events go on into the log; "tidemark resume" goes on.`)
+      }),
+    )
+  }),
 ).pipe(
   Command.withDescription("Let the workers stop, after the step in hand; questions are still answered"),
   Command.withExamples([{ command: "tidemark pause --partition 3", description: "One partition" }]),
 )
 
-export const resumeCommand = Command.make("resume", { partition, json }, ({ partition, json }) =>
-  withStore(
-    Effect.gen(function* () {
-      const lifted = yield* resume(Option.getOrNull(partition))
-      if (json) return yield* printJson({ lifted })
-      yield* Console.log(
-        lifted.length === 0
-          ? `Nothing was paused in ${named(partition)}.`
-          : ["Goes on. It was paused because:", ...lifted.map(({ sentence }) => `  ${sentence}`)].join("\n"),
-      )
-    }),
-  ),
+export const resumeCommand = Command.make(
+  "resume",
+  { partition, json },
+  Effect.fn(function* ({ partition, json }) {
+    yield* needsWorkers("resume")
+    yield* withStore(
+      Effect.gen(function* () {
+        const lifted = yield* resume(Option.getOrNull(partition))
+        if (json) return yield* printJson({ lifted })
+        yield* Console.log(
+          lifted.length === 0
+            ? `Nothing was paused in ${named(partition)}.`
+            : ["Goes on. It was paused because:", ...lifted.map(({ sentence }) => `  ${sentence}`)].join("\n"),
+        )
+      }),
+    )
+  }),
 ).pipe(
   Command.withDescription(
     "Let the workers go on, whatever paused them: an operator, the error budget, a batch that kills",
