@@ -49,6 +49,13 @@ test.each(["pause", "resume"])("%s is refused: an embedded store has no workers"
   )
 })
 
+test("rewind empties nothing until it is told where to begin", async () => {
+  expect(await refused(2, ["rewind", "--dir", store])).toMatch(/^Say where to begin: --to start\. That empties /)
+  expect(await ok(["rewind", "--to", "start", "--dir", store])).toBe(
+    "The read model was made anew from the beginning of the log.\n",
+  )
+})
+
 describe("the directory", () => {
   test("below a file", async () => {
     const file = here.write("file", "")

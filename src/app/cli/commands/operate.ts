@@ -70,7 +70,7 @@ const START = "start"
 export const rewindCommand = Command.make(
   "rewind",
   {
-    to: Flag.String("to").pipe(Flag.withDescription("Where to begin again: start"), Flag.withDefault(START)),
+    to: Flag.String("to").pipe(Flag.withDescription("Where to begin again: start; must be given"), Flag.optional),
     acceptLog: Flag.Boolean("accept-log").pipe(
       Flag.withDescription("Also when the log is not the one that the read model was made from: it is from now on"),
       Flag.withDefault(false),
@@ -78,8 +78,13 @@ export const rewindCommand = Command.make(
     json,
   },
   Effect.fn(function* ({ to, acceptLog, json }) {
-    if (to !== START) {
-      const sentence = `--to ${to}: there is no going back to a place in between. The numbers are sums over persons whose events lie in all partitions, and what later events added can't be taken out of them. Take --to start.`
+    if (Option.isNone(to)) {
+      const sentence =
+        "Say where to begin: --to start. That empties the read model and makes all numbers anew from the beginning of the log, which takes as long as projecting all of it. Nothing was changed."
+      return yield* new CliFailure({ sentence, code: EXIT.badRequest })
+    }
+    if (to.value !== START) {
+      const sentence = `--to ${to.value}: there is no going back to a place in between. The numbers are sums over persons whose events lie in all partitions, and what later events added can't be taken out of them. Take --to start.`
       return yield* new CliFailure({ sentence, code: EXIT.badRequest })
     }
     yield* withStore(
@@ -88,7 +93,7 @@ export const rewindCommand = Command.make(
         yield* rewind({ acceptLog })
         const { events } = yield* projector.project()
         if (json) return yield* printJson({ rewound: START, events })
-        yield* Console.log("The read model was made anew from the log as it is.")
+        yield* Console.log("The read model was made anew from the beginning of the log.")
       }),
     )
   }),
