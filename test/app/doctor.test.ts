@@ -58,6 +58,12 @@ describe("NATS", () => {
     ])
   })
 
+  test("one that can't sync every write is not told to: it would refuse the setting", () => {
+    const [[check, outcome, found] = []] = notOk(natsFindings({ ...NATS, version: "2.9.25" }))
+    expect([check, outcome]).toEqual(["NATS fsync", "warning"])
+    expect(found).toMatch(/^version 2\.9\.25 can't sync every write; upgrade to 2\.10 or newer/)
+  })
+
   test.each<readonly [string, Partial<NatsReport>, RegExp]>([
     [
       "NATS replication",

@@ -43,6 +43,19 @@ const mount = (context: TestContext, ...args: ReadonlyArray<string>): void => {
 
 const unmount = (directory: string) => execFileSync("umount", [directory])
 
+test.each(["pause", "resume"])("%s is refused: an embedded store has no workers", async (command) => {
+  expect(await refused(2, [command, "--dir", store])).toMatch(
+    new RegExp(`^There are no workers to ${command} on an embedded store .* Nothing was changed\\.$`),
+  )
+})
+
+test("rewind empties nothing until it is told where to begin", async () => {
+  expect(await refused(2, ["rewind", "--dir", store])).toMatch(/^Say where to begin: --to start\. That empties /)
+  expect(await ok(["rewind", "--to", "start", "--dir", store])).toBe(
+    "The read model was made anew from the beginning of the log.\n",
+  )
+})
+
 describe("the directory", () => {
   test("below a file", async () => {
     const file = here.write("file", "")

@@ -184,6 +184,21 @@ describe("a worker over HTTP", () => {
     expect(unready.oldestUnprocessedSeconds).toBeGreaterThan(89)
   })
 
+  test("a metric that is being built begins with the oldest event, and its worker is ready", async () => {
+    await run(
+      WorkerState.use((state) =>
+        Effect.gen(function* () {
+          yield* Effect.flatMap(state.report("live", 0), (loop) => loop.is("running"))
+          yield* Effect.flatMap(state.report("build-1", 0), (loop) => loop.behind(Date.now() - 90_000))
+        }),
+      ),
+    )
+    expect(await health("/readyz")).toMatchObject({ code: 200, problems: [], partitions: 1 })
+    // Where each live partition has an owner these add up to the number of partitions.
+    expect((await scrape()).get("tidemark_worker_partitions")).toBe(1)
+    await run(WorkerState.use((state) => state.forget("build-1", 0)))
+  })
+
   test("a partition that failed makes it not ready; starting it anew would not help, so it lives on", async () => {
     await run(Effect.flatMap(report, (loop) => loop.is("failed", "The log is damaged at 0/17: record 17 is missing.")))
     expect(await health("/readyz")).toMatchObject({

@@ -75,7 +75,9 @@ describe("the program on servers", () => {
 
   test("rewinds and rebuilds, with the worker running", async () => {
     expect(await refused(2, ["rewind", "--to", "0/3"], env)).toMatch(/there is no going back to a place in between/)
-    expect(await ok(["rewind", "--to", "start"], env)).toBe("The read model was made anew from the log as it is.\n")
+    expect(await ok(["rewind", "--to", "start"], env)).toBe(
+      "The read model was made anew from the beginning of the log.\n",
+    )
     expect(await okJson(["rebuild"], env)).toMatchObject({ workers: 1 })
     const verified = await okJson(["verify"], env)
     expect(verified.differences).toEqual([])

@@ -16,7 +16,7 @@ export interface Configuration {
   readonly spool: { readonly directory: string; readonly maxBytes: number }
   /** Where a worker answers for its health and its metrics; `null` for nowhere. */
   readonly http: { readonly host: string; readonly port: number } | null
-  /** A worker is not ready while its oldest unprocessed event is older than this. */
+  /** A worker is not ready while the oldest unprocessed event of its live partitions is older than this. */
   readonly readyLagSeconds: number
   /** Where traces and metrics are sent to; `null` for nowhere. */
   readonly otlpUrl: string | null

@@ -1,5 +1,5 @@
 import type { NatsReport } from "../../infra/nats/inspectNats.ts"
-import { OLDEST_SERVER } from "../../infra/nats/serverVersion.ts"
+import { canSyncEveryWrite, OLDEST_SERVER } from "../../infra/nats/serverVersion.ts"
 import { type Finding, MIB, ok, warning } from "./Finding.ts"
 
 /** Of what may be stored, so much should be free. */
@@ -12,10 +12,7 @@ const DEDUPE_SECONDS = 120
 export const natsFindings = (report: NatsReport): ReadonlyArray<Finding> => [
   ok("NATS", `version ${report.version} at ${report.server}; ${OLDEST_SERVER} is the oldest that will do`),
   replication(report),
-  warning(
-    "NATS fsync",
-    "a client can't see it: look for jetstream { sync_interval: always } in the servers' configuration. By default a server syncs every two minutes, and a power cut of all replicas at once loses what was acknowledged since; Tidemark finds that, and can't bring it back",
-  ),
+  syncing(report),
   dedupe(report),
   room(report),
   ...(report.maxAgeSeconds === null
@@ -27,6 +24,16 @@ export const natsFindings = (report: NatsReport): ReadonlyArray<Finding> => [
         ),
       ]),
 ]
+
+const syncing = ({ version }: NatsReport): Finding => {
+  const remedy = canSyncEveryWrite(version)
+    ? "a client can't see it: look for jetstream { sync_interval: always } in the servers' configuration. By default a server syncs"
+    : `version ${version} can't sync every write; upgrade to 2.10 or newer, and set jetstream { sync_interval: always } there. This one syncs`
+  return warning(
+    "NATS fsync",
+    `${remedy} every two minutes, and a power cut of all replicas at once loses what was acknowledged since; Tidemark finds that, and can't bring it back`,
+  )
+}
 
 const replication = ({ stream, controlStream, replicas, servers, behind }: NatsReport): Finding => {
   const check = "NATS replication"

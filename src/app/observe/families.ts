@@ -11,7 +11,7 @@ const counter = (name: string, help: string): Family => ({ name, kind: "counter"
 /** What a worker says of itself and of the partitions that it owns. Documented in docs/reference/worker-metrics.md. */
 export const WORKER = {
   started: gauge("tidemark_worker_start_time_seconds", "When the worker began, in seconds since 1970."),
-  partitions: gauge("tidemark_worker_partitions", "Partitions, of all groups, that this worker owns."),
+  partitions: gauge("tidemark_worker_partitions", "Partitions of the live group that this worker owns."),
   stopping: gauge("tidemark_worker_stopping", "1 while the worker finishes what it has in hand."),
   dependency: gauge("tidemark_worker_dependency_up", "1 while the log or PostgreSQL can be reached."),
   stops: gauge("tidemark_worker_stops", "Partitions of the project that can't go on until somebody acts."),

@@ -1,13 +1,16 @@
-import type { PartitionState, WorkerSnapshot } from "../worker/WorkerState.ts"
+import { isLive, type PartitionState, type WorkerSnapshot } from "../worker/WorkerState.ts"
 
 /** What an endpoint for health says. */
 export interface Health {
   readonly ok: boolean
   /** A sentence for each thing that is wrong. */
   readonly problems: ReadonlyArray<string>
-  /** Partitions that this worker owns; with none it stands by. */
+  /** Partitions of the live group that this worker owns; with none it stands by. */
   readonly partitions: number
-  /** Age of the oldest event of its partitions that is not in the read model. */
+  /**
+   * Age of the oldest event of its live partitions that is not in the numbers. A metric that is being built begins with the
+   * oldest event there is, and nobody is shown its numbers yet.
+   */
   readonly oldestUnprocessedSeconds: number
 }
 
@@ -52,10 +55,12 @@ export const readinessOf = (snapshot: WorkerSnapshot, lagSeconds: number, lagSec
 const health = (snapshot: WorkerSnapshot, lagSeconds: number, problems: ReadonlyArray<string>): Health => ({
   ok: problems.length === 0,
   problems,
-  partitions: snapshot.partitions.length,
+  partitions: snapshot.partitions.filter(isLive).length,
   oldestUnprocessedSeconds: oldestOf(snapshot, lagSeconds),
 })
 
 /** What the loops know, and what an independent look at the log has found: a loop that hangs knows nothing of what came. */
-const oldestOf = ({ partitions }: WorkerSnapshot, lagSeconds: number): number =>
-  Math.max(lagSeconds, ...partitions.map(({ oldestPendingSeconds }) => oldestPendingSeconds))
+const oldestOf = ({ partitions }: WorkerSnapshot, lagSeconds: number): number => {
+  const live = partitions.filter(isLive)
+  return Math.max(lagSeconds, ...live.map(({ oldestPendingSeconds }) => oldestPendingSeconds))
+}

@@ -11,7 +11,7 @@ import type { Sample } from "./SampledSeries.ts"
 /** What one look at the log and the read model found. */
 export interface StoreSample {
   readonly samples: ReadonlyArray<Sample>
-  /** Age of the oldest event of the worker's partitions that is not in the read model. */
+  /** Age of the oldest event of the worker's live partitions that is not in the numbers. */
   readonly lagSeconds: number
 }
 
@@ -48,6 +48,6 @@ export const sampleStore = Effect.fn("sampleStore")(function* ({ partitions: own
       samples.push({ family: STORE.conflicts, labels, value: conflicts })
     }
   }
-  const lagSeconds = Math.max(0, ...groups.map(({ lag }) => lag.seconds))
+  const lagSeconds = groups.find(({ group }) => group === LIVE_GROUP)?.lag.seconds ?? 0
   return { samples, lagSeconds } satisfies StoreSample
 })

@@ -1,4 +1,4 @@
-import type { WorkerSnapshot } from "../worker/WorkerState.ts"
+import { isLive, type WorkerSnapshot } from "../worker/WorkerState.ts"
 import { PROCESS, WORKER } from "./families.ts"
 import type { Sample } from "./SampledSeries.ts"
 
@@ -7,7 +7,7 @@ export const sampleWorker = (snapshot: WorkerSnapshot): ReadonlyArray<Sample> =>
   const { startedAt, now, partitions, dependencies, stopping, stops } = snapshot
   return [
     { family: WORKER.started, value: startedAt / 1000 },
-    { family: WORKER.partitions, value: partitions.length },
+    { family: WORKER.partitions, value: partitions.filter(isLive).length },
     { family: WORKER.stopping, value: stopping ? 1 : 0 },
     { family: WORKER.stops, value: stops.length },
     ...Object.entries(dependencies).map(([dependency, trouble]) => ({

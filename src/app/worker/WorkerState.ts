@@ -1,6 +1,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Position } from "../../domain/log/position.ts"
 import type { Stop } from "../../domain/projection/Operations.ts"
+import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
 import { MovingRate } from "./MovingRate.ts"
 
 /**
@@ -223,6 +224,9 @@ const makeReport = (entry: Entry): PartitionReport => {
       }),
   }
 }
+
+/** Whether people see the numbers of a partition: builds' they don't yet, and the coordinator has none. */
+export const isLive = ({ group }: PartitionState): boolean => group === LIVE_GROUP
 
 /** The same trouble as before keeps its beginning. */
 const troubleOf = (before: Trouble | null, sentence: string | null, now: number): Trouble | null =>

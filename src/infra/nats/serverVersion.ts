@@ -25,5 +25,11 @@ export const isAtLeast = (found: string, needed: string): boolean => {
 export const versionProblem = (found: string): string | null =>
   isAtLeast(found, OLDEST_SERVER) ? null : `it is version ${found}, and ${OLDEST_SERVER} is the oldest that will do`
 
+/** From this version on a server can sync every write (`sync_interval: always`); older ones refuse the setting. */
+const SYNC_SINCE = "2.10.0"
+
+/** Whether a server can be told to sync every write before it acknowledges it. */
+export const canSyncEveryWrite = (found: string): boolean => isAtLeast(found, SYNC_SINCE)
+
 /** Whether a server compresses what it stores. */
 export const compresses = (found: string): boolean => isAtLeast(found, COMPRESSION_SINCE)

@@ -3,7 +3,7 @@ import { Command, Flag } from "effect/cli"
 import { Projector } from "../../projection/Projector.ts"
 import { pause, resume, rewind } from "../../worker/operate.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { json, withStore } from "../options.ts"
+import { configuration, json, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
 
 const partition = Flag.Int("partition").pipe(
@@ -14,31 +14,50 @@ const partition = Flag.Int("partition").pipe(
 const named = (chosen: Option.Option<number>): string =>
   Option.match(chosen, { onNone: () => "all partitions", onSome: (n) => `partition ${n}` })
 
-export const pauseCommand = Command.make("pause", { partition, json }, ({ partition, json }) =>
-  withStore(
-    Effect.gen(function* () {
-      yield* pause(Option.getOrNull(partition))
-      if (json) return yield* printJson({ paused: Option.getOrNull(partition) ?? "all" })
-      yield* Console.log(`Paused: ${named(partition)}. Events go on into the log; "tidemark resume" goes on.`)
-    }),
-  ),
+/** Before what only workers heed: on an embedded store it would be written down, and nothing would come of it. */
+const needsWorkers = (command: string) =>
+  Effect.gen(function* () {
+    const { servers, directory } = yield* configuration
+    if (servers !== null) return
+    const sentence = `There are no workers to ${command} on an embedded store (${directory}): the process that opens it projects by itself. Nothing was changed.`
+    return yield* new CliFailure({ sentence, code: EXIT.badRequest })
+  })
+
+export const pauseCommand = Command.make(
+  "pause",
+  { partition, json },
+  Effect.fn(function* ({ partition, json }) {
+    yield* needsWorkers("pause")
+    yield* withStore(
+      Effect.gen(function* () {
+        yield* pause(Option.getOrNull(partition))
+        if (json) return yield* printJson({ paused: Option.getOrNull(partition) ?? "all" })
+        yield* Console.log(`Paused: ${named(partition)}. Events go on into the log; "tidemark resume" goes on.`)
+      }),
+    )
+  }),
 ).pipe(
   Command.withDescription("Let the workers stop, after the step in hand; questions are still answered"),
   Command.withExamples([{ command: "tidemark pause --partition 3", description: "One partition" }]),
 )
 
-export const resumeCommand = Command.make("resume", { partition, json }, ({ partition, json }) =>
-  withStore(
-    Effect.gen(function* () {
-      const lifted = yield* resume(Option.getOrNull(partition))
-      if (json) return yield* printJson({ lifted })
-      yield* Console.log(
-        lifted.length === 0
-          ? `Nothing was paused in ${named(partition)}.`
-          : ["Goes on. It was paused because:", ...lifted.map(({ sentence }) => `  ${sentence}`)].join("\n"),
-      )
-    }),
-  ),
+export const resumeCommand = Command.make(
+  "resume",
+  { partition, json },
+  Effect.fn(function* ({ partition, json }) {
+    yield* needsWorkers("resume")
+    yield* withStore(
+      Effect.gen(function* () {
+        const lifted = yield* resume(Option.getOrNull(partition))
+        if (json) return yield* printJson({ lifted })
+        yield* Console.log(
+          lifted.length === 0
+            ? `Nothing was paused in ${named(partition)}.`
+            : ["Goes on. It was paused because:", ...lifted.map(({ sentence }) => `  ${sentence}`)].join("\n"),
+        )
+      }),
+    )
+  }),
 ).pipe(
   Command.withDescription(
     "Let the workers go on, whatever paused them: an operator, the error budget, a batch that kills",
@@ -51,7 +70,7 @@ const START = "start"
 export const rewindCommand = Command.make(
   "rewind",
   {
-    to: Flag.String("to").pipe(Flag.withDescription("Where to begin again: start"), Flag.withDefault(START)),
+    to: Flag.String("to").pipe(Flag.withDescription("Where to begin again: start; must be given"), Flag.optional),
     acceptLog: Flag.Boolean("accept-log").pipe(
       Flag.withDescription("Also when the log is not the one that the read model was made from: it is from now on"),
       Flag.withDefault(false),
@@ -59,8 +78,13 @@ export const rewindCommand = Command.make(
     json,
   },
   Effect.fn(function* ({ to, acceptLog, json }) {
-    if (to !== START) {
-      const sentence = `--to ${to}: there is no going back to a place in between. The numbers are sums over persons whose events lie in all partitions, and what later events added can't be taken out of them. Take --to start.`
+    if (Option.isNone(to)) {
+      const sentence =
+        "Say where to begin: --to start. That empties the read model and makes all numbers anew from the beginning of the log, which takes as long as projecting all of it. Nothing was changed."
+      return yield* new CliFailure({ sentence, code: EXIT.badRequest })
+    }
+    if (to.value !== START) {
+      const sentence = `--to ${to.value}: there is no going back to a place in between. The numbers are sums over persons whose events lie in all partitions, and what later events added can't be taken out of them. Take --to start.`
       return yield* new CliFailure({ sentence, code: EXIT.badRequest })
     }
     yield* withStore(
@@ -69,7 +93,7 @@ export const rewindCommand = Command.make(
         yield* rewind({ acceptLog })
         const { events } = yield* projector.project()
         if (json) return yield* printJson({ rewound: START, events })
-        yield* Console.log("The read model was made anew from the log as it is.")
+        yield* Console.log("The read model was made anew from the beginning of the log.")
       }),
     )
   }),
