@@ -327,7 +327,7 @@ export const readModelContract = (
       expect(await allFactsOf([1, 2], [1])).toEqual([new Map(), new Map()])
       expect(await allFactsOf([], [])).toEqual([])
       expect(await run(readModel.dedupeEntries(0, Number.NEGATIVE_INFINITY))).toEqual([])
-      expect(await run(readModel.duplicates(0))).toEqual(new Map())
+      expect(await run(readModel.duplicates(0, 0))).toEqual(new Map())
       expect(await run(queries.storedRange)).toBeNull()
     })
 
@@ -1339,19 +1339,21 @@ export const readModelContract = (
           }),
         )
         await commit(stepOf(1, { partition: 1, duplicates: [{ sequence: 1, places: [1] }] }))
-        expect(await run(readModel.duplicates(0))).toEqual(
+        expect(await run(readModel.duplicates(0, 0))).toEqual(
           new Map([
             [1, new Set([0, 4095])],
             [2 ** 32, new Set([7])],
           ]),
         )
-        expect(await run(readModel.duplicates(1))).toEqual(new Map([[1, new Set([1])]]))
+        expect(await run(readModel.duplicates(0, 1))).toEqual(new Map([[2 ** 32, new Set([7])]]))
+        expect(await run(readModel.duplicates(0, 2 ** 32))).toEqual(new Map())
+        expect(await run(readModel.duplicates(1, 0))).toEqual(new Map([[1, new Set([1])]]))
       })
 
       test("is the default group's alone", async () => {
         await commit(stepOf(1, { group: "build-2", dedupe: [entry(1, 1)], duplicates: [{ sequence: 1, places: [0] }] }))
         expect(await run(readModel.dedupeEntries(0, 0))).toEqual([])
-        expect(await run(readModel.duplicates(0))).toEqual(new Map())
+        expect(await run(readModel.duplicates(0, 0))).toEqual(new Map())
       })
     })
 

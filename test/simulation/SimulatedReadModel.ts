@@ -185,8 +185,12 @@ export class SimulatedReadModel {
                 .filter(({ loggedAt }) => loggedAt >= from)
                 .sort((a, b) => a.sequence - b.sequence),
         ),
-      duplicates: (partition) =>
-        call("duplicates", "read the duplicates", () => new Map(tables.duplicates.get(partition))),
+      duplicates: (partition, after) =>
+        call(
+          "duplicates",
+          "read the duplicates",
+          () => new Map([...(tables.duplicates.get(partition) ?? [])].filter(([sequence]) => sequence > after)),
+        ),
       commit: (step, settle) => this.#commit(process, step, settle),
       register: (definitions) => call("register", "register metrics", () => register(definitions), { writes: true }),
       promote: (group) => call(`promote ${group}`, "promote metrics", () => promote(group), { writes: true }),

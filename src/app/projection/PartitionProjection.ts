@@ -51,7 +51,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
 
   // The default group decides what is a duplicate; the others count what it counted.
   const decides = group.name === LIVE_GROUP
-  const counted = decides ? null : yield* readModel.duplicates(partition)
+  const counted = decides ? null : yield* readModel.duplicates(partition, claimed?.position.sequence ?? 0)
   const published = new Set(
     decides && claimed !== null ? group.measures.filter(({ follows }) => !follows).map(({ id }) => id) : [],
   )

@@ -25,7 +25,7 @@ export const readExtents = Effect.gen(function* () {
   for (let partition = 0; partition < log.partitions; partition++) {
     const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, partition)
     if (checkpoint === null) continue
-    const leftOut = new Map(yield* readModel.duplicates(partition))
+    const leftOut = new Map(yield* readModel.duplicates(partition, 0))
     for (const { sequence, place } of isolated.filter((it) => it.partition === partition)) {
       leftOut.set(sequence, new Set(leftOut.get(sequence)).add(place))
     }

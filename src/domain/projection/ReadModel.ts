@@ -122,9 +122,10 @@ export class ReadModel extends Context.Service<
       partition: number,
       from: number,
     ) => Effect.Effect<ReadonlyArray<DedupeEntry>, ReadModelUnavailable>
-    /** Places of duplicates in a partition, by sequence. */
+    /** Places of duplicates in a partition, by sequence, in the batches after one. */
     readonly duplicates: (
       partition: number,
+      after: number,
     ) => Effect.Effect<ReadonlyMap<number, ReadonlySet<number>>, ReadModelUnavailable>
     /** Settles what the step changes and writes it, in one transaction. `settle` may be run again from the start. */
     readonly commit: (

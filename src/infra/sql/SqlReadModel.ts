@@ -91,10 +91,10 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             })),
         )
 
-      const duplicates = (partition: number) =>
+      const duplicates = (partition: number, after: number) =>
         Effect.map(
           sql<{ readonly sequence: SqlBigint; readonly places: string }>`
-          SELECT sequence, places FROM duplicates WHERE partition = ${partition}`,
+          SELECT sequence, places FROM duplicates WHERE partition = ${partition} AND sequence > ${after}`,
           (rows): ReadonlyMap<number, ReadonlySet<number>> =>
             new Map(rows.map((row) => [Number(row.sequence), new Set(row.places.split(",").map(Number))])),
         )
@@ -318,7 +318,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         checkpoint: (group, partition) => checkpoint(group, partition).pipe(explained("read a checkpoint")),
         claim: (group, partition, owner) => claim(group, partition, owner).pipe(explained("claim a partition")),
         dedupeEntries: (partition, from) => dedupeEntries(partition, from).pipe(explained("read the dedupe index")),
-        duplicates: (partition) => duplicates(partition).pipe(explained("read the duplicates")),
+        duplicates: (partition, after) => duplicates(partition, after).pipe(explained("read the duplicates")),
         commit: (step, settle) =>
           commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
         register: (definitions) => register(definitions).pipe(explained("register metrics")),
