@@ -76,13 +76,15 @@ describe("running workers", () => {
   })
 
   test("pause and go on", async () => {
-    const began = performance.now()
     await stage.run(pause(1))
-    const owner = await eventually("partition 1 is paused", async () =>
-      workers.find((worker) => worker.stateOf(1)?.phase === "paused"),
+    // Of a pause for a promotion, which may be over this very moment, it would say something else.
+    const owner = await eventually("partition 1 is paused by an operator", async () =>
+      workers.find((worker) => {
+        const state = worker.stateOf(1)
+        const sentence = state?.trouble?.sentence ?? ""
+        return state?.phase === "paused" && /^Paused by .+"tidemark resume" lets it go on\.$/.test(sentence)
+      }),
     )
-    expect(performance.now() - began).toBeLessThan(2_000)
-    expect(owner.stateOf(1)!.trouble!.sentence).toMatch(/^Paused by .+"tidemark resume" lets it go on\.$/)
 
     const before = (await stage.look()).ownerships
     const position = (partition: number, of = before) =>
