@@ -55,7 +55,9 @@ describe("import and project", () => {
   })
 
   test("a question before the first projection says what to do", async () => {
-    expect(await refused(2, at("query", "active-users", "--json"))).toContain("tidemark project --once")
+    expect(await refused(2, at("query", "active-users", "--json"))).toBe(
+      'Nothing is projected yet. "tidemark project --once" projects what is in the log.',
+    )
   })
 
   test("project --once folds what is in the log", async () => {

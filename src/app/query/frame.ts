@@ -1,5 +1,6 @@
 import { Clock, Effect } from "effect"
 import type { Position } from "../../domain/log/position.ts"
+import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { type Cell, type DayRange, INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
@@ -58,9 +59,15 @@ type FormulaKind = MeasureVersion["definition"]["formula"]["kind"]
 /** The live version of a metric, of one kind if given. */
 export const liveMeasure = Effect.fnUntraced(function* (name: string, kind?: FormulaKind) {
   const readModel = yield* ReadModel
-  const live = (yield* readModel.measures).filter(
-    ({ state, definition }) => state === "live" && (kind === undefined || definition.formula.kind === kind),
-  )
+  const all = (yield* readModel.measures).filter(({ state }) => state === "live")
+  // The first projection brings the built-in metrics.
+  if (all.length === 0 && Object.values(BUILTIN_METRICS).some((builtin) => builtin.name === name)) {
+    return yield* new BadQuery({
+      problem: "Nothing is projected yet.",
+      remedy: `"tidemark project --once" projects what is in the log.`,
+    })
+  }
+  const live = all.filter(({ definition }) => kind === undefined || definition.formula.kind === kind)
   const found = live.find((measure) => measure.definition.name === name)
   if (found !== undefined) return found
   const names = live.map((measure) => measure.definition.name)
