@@ -322,6 +322,7 @@ describe("metrics", () => {
         { name: "revenue", version: 1, outcome: "applied" },
       ],
       built: ["to_purchase", "revenue"],
+      waiting: null,
     })
     const answer = await ask("funnel")
     expect(answer).toMatchObject({ ...FRAME, metric: "to_purchase", funnel: "to_purchase" })
