@@ -7,7 +7,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: "forks",
-    // Two at a time: each test of the embedded store holds a Postgres in memory.
-    maxWorkers: 2,
+    // Three at a time: many tests wait for servers and processes, and each of the embedded store holds a Postgres in memory.
+    maxWorkers: 3,
   },
 })
