@@ -256,15 +256,17 @@ const isStatement = ({ kind }: Event): boolean => kind === "alias" || kind === "
 describe.each(MEASURES)("%s", (name, arbDefinition) => {
   const isAnyFunnel = name === "any funnel"
 
+  /** A short history, and for each event the parts it is in, as bits: what is known, what comes, and the like. */
+  const arbInParts = fc.record({
+    history: arbHistory({ maxLength: 14 }),
+    parts: fc.array(fc.integer({ min: 0, max: 7 }), { minLength: 14, maxLength: 14 }),
+    definition: arbDefinition,
+    device: fc.boolean(),
+  })
+
   test("facts join associatively, commutatively, idempotently, whatever is known already", () => {
-    const arb = fc.record({
-      history: arbHistory({ maxLength: 14 }),
-      parts: fc.array(fc.integer({ min: 0, max: 7 }), { minLength: 14, maxLength: 14 }),
-      definition: arbDefinition,
-      device: fc.boolean(),
-    })
     fc.assert(
-      fc.property(arb, ({ history, parts, definition, device }) => {
+      fc.property(arbInParts, ({ history, parts, definition, device }) => {
         const measure = measureOf(definition, history.settings)
         const part = (bits: number): Fact =>
           observeAll(
@@ -321,14 +323,8 @@ describe.each(MEASURES)("%s", (name, arbDefinition) => {
   })
 
   test("the change of a contribution is what is gone and what has come, whatever the facts before and after", () => {
-    const arb = fc.record({
-      history: arbHistory({ maxLength: 14 }),
-      parts: fc.array(fc.integer({ min: 0, max: 7 }), { minLength: 14, maxLength: 14 }),
-      definition: arbDefinition,
-      device: fc.boolean(),
-    })
     fc.assert(
-      fc.property(arb, ({ history, parts, definition, device }) => {
+      fc.property(arbInParts, ({ history, parts, definition, device }) => {
         const measure = measureOf(definition, history.settings)
         const part = (bits: number, events: ReadonlyArray<Event> = history.events): Fact =>
           observeAll(

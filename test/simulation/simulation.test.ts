@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest"
+import { CALL_FAULTS } from "./faults.ts"
 import { report } from "./shorten.ts"
 import { simulateSeed } from "./simulateSeed.ts"
 
@@ -18,15 +19,7 @@ const TWICE = 20
 
 /** What a run of many seeds must have met, or it proves less than it says. */
 const MEETS = [
-  "refused",
-  "lost-answer",
-  "prefix",
-  "repeated",
-  "broken-off",
-  "unknown-not-done",
-  "deadlock",
-  "settled-again",
-  "slow-answer",
+  ...CALL_FAULTS,
   "a projector is killed",
   "a writer is killed",
   "a process is frozen",
