@@ -11,6 +11,7 @@ import { type Cell, ReadModelQueries } from "../domain/projection/ReadModelQueri
 import { DEFAULT_SETTINGS } from "../domain/settings.ts"
 import { formatDay, parseDay } from "../domain/time/calendar.ts"
 import { provePositions } from "./provePosition.ts"
+import { requireWhole } from "./query/whole.ts"
 import { readBatches } from "./readBatches.ts"
 
 /** A cell for which the read model and the oracle disagree; `null` = no such cell. */
@@ -43,6 +44,7 @@ export const verify = Effect.fn("verify")(function* () {
   yield* provePositions
   const { settings, measures, isolated, ends, cells } = yield* queries.snapshot(
     Effect.gen(function* () {
+      yield* requireWhole
       const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
       const measures = (yield* readModel.measures).filter(({ state }) => state === "live")
       // Events that ended the process are in no measure, or not in those that were being built just then.

@@ -2,6 +2,7 @@ import { deepStrictEqual } from "node:assert"
 import { Effect, Layer, ManagedRuntime, Result } from "effect"
 import { SqlClient } from "effect/sql"
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
+import { countPersons } from "../../src/app/projection/countPersons.ts"
 import type { DistinctId } from "../../src/domain/identity/distinctId.ts"
 import type { AliasStatement } from "../../src/domain/identity/links.ts"
 import type { Identity } from "../../src/domain/identity/persons.ts"
@@ -21,6 +22,7 @@ import {
   resolveIdentities,
   type StepChanges,
 } from "../../src/domain/projection/completeStep.ts"
+import { ALL_COUNTED, EVERYBODY } from "../../src/domain/projection/counting.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
@@ -271,7 +273,13 @@ export const readModelContract = (
     /** Commits a step under an epoch, having looked up whom it changes, so that rows that are there are changed. */
     const committingUnder = ({ changes, ...step }: Draft, epoch: number) =>
       readModel.commit({ ...step, epoch }, (known) =>
-        Effect.as(known.identities(changes.identities.map(({ distinctId }) => distinctId)), changes),
+        Effect.as(
+          known.identities(
+            changes.identities.map(({ distinctId }) => distinctId),
+            false,
+          ),
+          changes,
+        ),
       )
 
     /** The same as the owner of the partition, which the test is from its first step on. */
@@ -300,14 +308,14 @@ export const readModelContract = (
 
     const commit = (step: Draft) => run(committing(step))
     const lookUp = <A>(look: (known: KnownTables) => Effect.Effect<A, ReadModelUnavailable>) => run(looking(look))
-    const identitiesOf = (ids: ReadonlyArray<DistinctId>) => lookUp((known) => known.identities(ids))
+    const identitiesOf = (ids: ReadonlyArray<DistinctId>) => lookUp((known) => known.identities(ids, false))
     const wholeFacts = (measures: ReadonlyArray<number>, keys: ReadonlyArray<number>) => (known: KnownTables) =>
-      known.facts(
-        measures.map((id) => ({ id, reach: "history" as const })),
-        { whole: keys, gaining: [], months: [] },
-      )
+      known.facts(measures.map((measure) => ({ measure, keys })))
     const allFactsOf = (measures: ReadonlyArray<number>, keys: ReadonlyArray<number>): Promise<KnownFacts> =>
       lookUp(wholeFacts(measures, keys))
+    /** Counts all persons of a group whose facts were only gathered. */
+    const countAll = (group: string) =>
+      run(Effect.provideService(countPersons(group, Effect.void), ReadModel, readModel))
     const failureOf = <A, E>(effect: Effect.Effect<A, E, Services>) => run(Effect.flip(effect))
     const amountsOf = async (measure = 1) =>
       new Map(
@@ -598,7 +606,7 @@ export const readModelContract = (
       const { changes: _, ...step } = cellStep(2, [["a", "events", "1"]])
       const reason = new ReadModelUnavailable({ attempted: "settle", reason: "of a reason", retryable: true })
       const epoch = await run(epochOf(LIVE_GROUP, 0))
-      const settle = (known: KnownTables) => Effect.andThen(known.identities(["u:ann"]), Effect.fail(reason))
+      const settle = (known: KnownTables) => Effect.andThen(known.identities(["u:ann"], false), Effect.fail(reason))
       expect(await failureOf(readModel.commit({ ...step, epoch }, settle))).toBe(reason)
       expect(await run(dump)).toEqual(before)
     })
@@ -733,7 +741,7 @@ export const readModelContract = (
         const given: Array<ReadonlyArray<number>> = []
         const { changes: _, ...step } = stepOf(sequence, { partition })
         yield* readModel.commit({ ...step, epoch: yield* epochOf(LIVE_GROUP, partition) }, (known) =>
-          Effect.map(known.identities(ids), ({ rows, newKeys }) => {
+          Effect.map(known.identities(ids, false), ({ rows, newKeys }) => {
             const held = new Set(rows.map(({ distinctId }) => distinctId))
             const missing = ids.filter((id) => !held.has(id))
             expect(newKeys.length).toBeGreaterThanOrEqual(missing.length)
@@ -875,7 +883,7 @@ export const readModelContract = (
         )
       })
 
-      test("of a measure by months come for the months asked for, those of one by histories whole, those of a follower not", async () => {
+      test("come for the identities that each measure asks for", async () => {
         const rows = [
           factRow("a"),
           factRow("b", { month: 651 }),
@@ -883,38 +891,23 @@ export const readModelContract = (
           factRow("c", { month: -3 }),
         ]
         await commit(factStep(1, [joins(1, ...rows), joins(2, ...rows), joins(3, ...rows)], [1, 2, 3]))
-        const measures = [
-          { id: 2, reach: "history" },
-          { id: 1, reach: "month" },
-          { id: 3, reach: "none" },
-        ] as const
-        const ask = async (
-          whole: ReadonlyArray<number>,
-          gaining: ReadonlyArray<number>,
-          months: ReadonlyArray<number>,
-        ) => (await lookUp((known) => known.facts(measures, { whole, gaining, months }))).map(rowsByKey)
+        const ask = async (...needs: ReadonlyArray<readonly [measure: number, keys: ReadonlyArray<number>]>) =>
+          (await lookUp((known) => known.facts(needs.map(([measure, keys]) => ({ measure, keys }))))).map(rowsByKey)
         const all = sorted(rows)
-        const of = (...months: ReadonlyArray<number>) => all.filter(({ month }) => months.includes(month))
-        deepStrictEqual(await ask([1], [2, 4], [651, -3, 700]), [
+        deepStrictEqual(await ask([2, [1, 2, 4]], [1, [2]], [3, []]), [
           new Map([
             [1, all],
             [2, all],
           ]),
-          new Map([
-            [1, all],
-            [2, of(651, -3)],
-          ]),
-          new Map([[1, all]]),
-        ])
-        deepStrictEqual(await ask([], [1, 3], [700]), [
-          new Map([
-            [1, all],
-            [3, all],
-          ]),
-          new Map(),
+          new Map([[2, all]]),
           new Map(),
         ])
-        deepStrictEqual(await ask([], [1], []), [new Map([[1, all]]), new Map(), new Map()])
+        const alike = [3, 1]
+        const both = new Map([
+          [1, all],
+          [3, all],
+        ])
+        deepStrictEqual(await ask([3, alike], [1, alike]), [both, both])
       })
 
       describe("of many steps", () => {
@@ -984,27 +977,22 @@ export const readModelContract = (
         test("say the same after they were put together", async () => {
           await run(write(20))
           const before = await run(allAnswers)
-          await run(
-            reading(21, (known) =>
-              known.facts([{ id: 1, reach: "month" }], { whole: [], gaining: [1], months: [650] }),
-            ),
-          )
+          await run(reading(21, (known) => known.facts([{ measure: 1, keys: [1] }])))
           deepStrictEqual(await run(allAnswers), before)
           await run(reading(22, wholeFacts([1], [1, 2])))
           deepStrictEqual(await run(allAnswers), before)
           expect((await run(queries.sizes)).facts).toBeLessThanOrEqual(2 * MONTHS.length * FRAGMENTS_BOUND)
         })
 
-        test.each(["month", "history"] as const)("stay few where each reads what it adds to, by %s", async (reach) => {
+        test("stay few where each reads what it adds to", async () => {
           const steps = 40
           let most = 0
           for (let n = 0; n < steps; n++) {
             const { changes, ...step } = factStep(n + 1, [joins(1, ...rowsOfStep(n))])
             const epoch = await run(epochOf(LIVE_GROUP, 0))
-            const needed = { whole: [], gaining: [1], months: MONTHS }
             await run(
               readModel.commit({ ...step, epoch }, (known) =>
-                Effect.as(known.facts([{ id: 1, reach }], needed), changes),
+                Effect.as(known.facts([{ measure: 1, keys: [1] }]), changes),
               ),
             )
             most = Math.max(most, (await run(queries.sizes)).facts)
@@ -1103,12 +1091,14 @@ export const readModelContract = (
             })
             yield* readModel.commit({ ...step, epoch: yield* epochOf(LIVE_GROUP, partition) }, (known) =>
               Effect.gen(function* () {
-                const resolved = resolveIdentities(fold, yield* known.identities([...fold.gathered.keys()]))
+                const resolved = resolveIdentities(fold, yield* known.identities([...fold.gathered.keys()], false))
                 yield* Effect.yieldNow
-                const reaches = versions.map(({ id }, m) => ({ id, reach: measures[m]!.reach }))
-                const facts = yield* known.facts(reaches, factsNeeded(fold, resolved))
+                const all = versions.map(() => ({ follows: false, mark: EVERYBODY }))
+                const needed = factsNeeded(fold, resolved, all)
+                const facts = yield* known.facts(versions.map(({ id }, m) => ({ measure: id, keys: needed[m]! })))
                 yield* Effect.yieldNow
-                return completeStep(fold, resolved, facts, mergeWindowMillis, zone)
+                const counting = versions.map(() => ALL_COUNTED)
+                return completeStep(fold, resolved, facts, counting, mergeWindowMillis, zone)
               }),
             )
           },
@@ -1422,6 +1412,7 @@ export const readModelContract = (
         await commit(stepOf(1))
         const next = await register(metric(2))
         await commit(stepOf(1, { group: next.group }))
+        await countAll(next.group)
         expect(await run(readModel.promote(next.group))).toBe(true)
         const states = await statesOf()
         expect(states).toEqual([
@@ -1456,6 +1447,9 @@ export const readModelContract = (
         await commit(stepOf(2))
         await refused()
         await commit(stepOf(2, { group }))
+        // Persons whose facts were only gathered so far must be counted.
+        await refused()
+        await countAll(group)
         // A partition of which nothing is projected keeps nobody waiting.
         await run(readModel.claim(LIVE_GROUP, 2, "one"))
         expect(await run(readModel.promote(group))).toBe(true)
@@ -1476,6 +1470,7 @@ export const readModelContract = (
         for (const partition of [0, 1]) await commit(stepOf(1, { group, partition }))
         await commit(stepOf(2, { partition: 0 }))
         await commit(stepOf(2, { group, partition: 0 }))
+        await countAll(group)
         expect(await run(readModel.promote(group))).toBe(true)
         const error = await failureOf(committing(stepOf(3)))
         expect(error).toMatchObject({ _tag: "CheckpointConflict", partition: 0 })
@@ -1496,6 +1491,7 @@ export const readModelContract = (
         const both = { ...changes, measures: [...changes.measures, ...changes.measures] }
         await commit(stepOf(2, { measures: [live.id, next.id], changes: both, revises: (id) => id === live.id }))
         await commit(stepOf(2, { group: next.group, measures: [next.id] }))
+        await countAll(next.group)
         expect(await run(readModel.promote(next.group))).toBe(true)
         const [cell] = await run(queries.cells(next.id, RANGE))
         expect(cell).toMatchObject({ amount: "2", revisedAt: null, revisionCause: null })

@@ -2,6 +2,7 @@ import { Effect, Layer, ManagedRuntime, Redacted, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import { LogWriter } from "../../src/app/LogWriter.ts"
+import { countPersons, settleUncounted } from "../../src/app/projection/countPersons.ts"
 import { liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition, type PartitionProjection } from "../../src/app/projection/PartitionProjection.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
@@ -13,7 +14,7 @@ import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import { oracle } from "../../src/domain/oracle/oracle.ts"
 import { CellSums } from "../../src/domain/projection/CellSums.ts"
-import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { LIVE_GROUP, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../src/domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
 import { Random } from "../../src/domain/simulate/random.ts"
@@ -37,8 +38,8 @@ const MEETINGS = 2000
 const MEETINGS_TOGETHER = 40
 /** Meetings that are appended at once; when the projectors have caught up, all is quiet and the next come. */
 const MEETINGS_A_ROUND = 5
-/** Rounds from one look of the oracle to the next. */
-const ROUNDS_A_LOOK = 4
+/** Rounds after which the oracle looks, which takes everybody to be counted: the later, the longer only some are. */
+const ROUNDS_OF_LOOKS: ReadonlyArray<ReadonlyArray<number>> = [[4, 8], [8]]
 
 /** Another seed with each run; the one of a failure goes into TIDEMARK_TEST_SEED. */
 const SEED = Number(process.env["TIDEMARK_TEST_SEED"] ?? Date.now() % 1_000_000)
@@ -89,6 +90,8 @@ afterAll(async () => {
 interface Tally {
   steps: number
   retries: number
+  /** Transactions that counted persons beside steps. */
+  counts: number
   readonly reasons: Map<string, number>
   thefts: number
 }
@@ -165,10 +168,22 @@ const steal = Effect.fnUntraced(function* (partition: number, group: Group, tall
   )
 })
 
+/** Counts some persons, a few in each transaction, while steps are made. */
+const countSome = Effect.fnUntraced(function* (random: Random, tally: Tally) {
+  const readModel = yield* ReadModel
+  for (let times = random.between(1, 4); times > 0; times--) {
+    if (yield* readModel.countOn(LIVE_GROUP, random.between(1, 3), settleUncounted)) return
+    tally.counts++
+  }
+})
+
 /** The read model says what the oracle says, of cells and of persons, and its facts add up to its cells. */
 const look = Effect.fnUntraced(function* (events: ReadonlyArray<Event>, group: Group) {
   const sql = yield* SqlClient.SqlClient
   const queries = yield* ReadModelQueries
+  const readModel = yield* ReadModel
+  yield* countPersons(LIVE_GROUP, Effect.void)
+  yield* readModel.markWhole((yield* readModel.made)!)
   const { differences } = yield* verify()
   expect(differences).toEqual([])
 
@@ -222,6 +237,7 @@ const openWorld = async () => {
 /** Meetings one after another over one read model, all partitions at once, each in a process of its own. */
 const meetTogether = async (random: Random, name: string, tally: Tally) => {
   const { group, workers, run, append, look } = await openWorld()
+  const looks = random.oneOf(ROUNDS_OF_LOOKS)
   for (let round = 1; round <= MEETINGS_TOGETHER / MEETINGS_A_ROUND; round++) {
     for (let n = 0; n < MEETINGS_A_ROUND; n++) {
       const met = meeting(random, `${name}.${round}.${n}`)
@@ -231,19 +247,22 @@ const meetTogether = async (random: Random, name: string, tally: Tally) => {
         from += size
       }
     }
+    // Not in the first, in which there is nobody to be counted yet.
+    const counter = round === 1 ? null : random.between(0, PARTITIONS - 1)
     const thief = random.chance(0.2) ? random.between(0, PARTITIONS - 1) : null
     await Promise.all([
       ...workers.map((worker) => run(worker.partition, catchUp(worker, group, random, tally))),
+      ...(counter === null ? [] : [run(counter, countSome(random, tally))]),
       ...(thief === null ? [] : [run((thief + 1) % PARTITIONS, steal(thief, group, tally))]),
     ])
-    if (round % ROUNDS_A_LOOK === 0) await look()
+    if (looks.includes(round)) await look()
   }
 }
 
 describe("partitions that touch the same persons at once", () => {
   test(`${MEETINGS} random meetings end with the oracle's cells and persons (seed ${SEED})`, async () => {
     const random = new Random(SEED)
-    const tally: Tally = { steps: 0, retries: 0, thefts: 0, reasons: new Map() }
+    const tally: Tally = { steps: 0, retries: 0, counts: 0, thefts: 0, reasons: new Map() }
     const began = performance.now()
     for (let met = 0; met < MEETINGS; met += MEETINGS_TOGETHER) await meetTogether(random, `m${met}`, tally)
     const seconds = (performance.now() - began) / 1000
@@ -252,11 +271,12 @@ describe("partitions that touch the same persons at once", () => {
     )
     console.info(
       `${MEETINGS} meetings in ${seconds.toFixed(1)} s: ${tally.steps} steps (${Math.round(tally.steps / seconds)}/s), ` +
-        `${tally.thefts} thefts, ${database.deadlocks} deadlocks, ${database.xact_rollback} transactions rolled back, ` +
+        `${tally.counts} counts, ${tally.thefts} thefts, ${database.deadlocks} deadlocks, ${database.xact_rollback} transactions rolled back, ` +
         `claimed anew for ${JSON.stringify([...tally.reasons])}`,
     )
     // They met, and none ever waited for one that waited for it.
     expect(Number(database.deadlocks)).toBe(0)
+    expect(tally.counts).toBeGreaterThan(MEETINGS / 20)
     expect(Number(database.xact_rollback)).toBeGreaterThan(MEETINGS / 20)
   })
 })
@@ -405,7 +425,7 @@ const oneStep = Effect.fnUntraced(function* (
     commit: (step, settle) =>
       readModel.commit(step, (known) =>
         Effect.tap(
-          settle({ ...known, identities: (ids) => Effect.tap(known.identities(ids), () => locked) }),
+          settle({ ...known, identities: (...asked) => Effect.tap(known.identities(...asked), () => locked) }),
           () => settled,
         ),
       ),

@@ -124,8 +124,10 @@ export class Books {
       tables.settings,
       live.map(({ definition }) => definition),
     )
+    const counted = tables.copy()
+    counted.countEverybody(LIVE_GROUP)
     for (const { id, definition } of live) {
-      this.#compare(definition.name, cellsIn(tables, id), texts(expected.cells.get(definition.name)!))
+      this.#compare(definition.name, cellsIn(counted, id), texts(expected.cells.get(definition.name)!))
     }
     const counts = totals(tables)
     if (counts.duplicates !== expected.duplicates) {
@@ -148,6 +150,8 @@ export class Books {
   /** What holds when everything has been projected that is in the log. */
   checkQuiet(tables: Tables, records: ReadonlyArray<StoredRecord>): void {
     this.checkAcknowledged(records)
+    const uncounted = tables.measures.filter(({ id, state }) => state !== "detached" && tables.counting.has(id))
+    if (uncounted.length > 0) this.violations.push(`nobody has counted all persons of ${uncounted[0]!.definition.name}`)
     const { settings, metrics } = agreedIn(records)
     if (tables.settings === null || !sameSettings(tables.settings, settings)) {
       this.violations.push("the tables stand under other settings than the log's")

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { isAnonymous } from "../../src/domain/identity/distinctId.ts"
-import { EMPTY_FACT, type Fact } from "../../src/domain/measure/Fact.ts"
 import type { KnownFacts, StepChanges } from "../../src/domain/projection/completeStep.ts"
+import { EVERYBODY, NOBODY } from "../../src/domain/projection/counting.ts"
 import { CheckpointConflict, ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
 import {
   type KnownTables,
@@ -9,6 +9,7 @@ import {
   type MeasureVersion,
   ReadModel,
   type Step,
+  type Uncounted,
 } from "../../src/domain/projection/ReadModel.ts"
 import { INTAKE } from "../../src/domain/projection/ReadModelQueries.ts"
 import type { Random } from "../../src/domain/simulate/random.ts"
@@ -30,6 +31,8 @@ interface Transaction {
   readonly locked: Set<number>
   /** The row that it waits for. */
   waitsFor: number | null
+  /** Whether a measure of the step does not count everybody yet. */
+  holdsCounting: boolean
   /** Rolled back by the server, which its process will find out. */
   ended: boolean
 }
@@ -49,6 +52,8 @@ export class SimulatedReadModel {
   readonly #flaws: Flaws
   readonly #observe: (happening: Happening) => void
   #transactions: Array<Transaction> = []
+  /** Whoever counts persons: one at a time. */
+  #counts: symbol | null = null
 
   constructor(world: World, faults: CallFaults, flaws: Flaws, observe: (happening: Happening) => void) {
     this.#world = world
@@ -121,7 +126,8 @@ export class SimulatedReadModel {
       const begun = tables.checkpoints.some(({ checkpoint }) => checkpoint !== null)
       const state = begun ? "building" : "live"
       const group = begun ? `build-${tables.nextMeasureId}` : LIVE_GROUP
-      for (const definition of news) tables.addMeasure(definition, state, group)
+      const gathers = begun || !tables.whole
+      for (const definition of news) tables.addMeasure(definition, state, group, gathers ? NOBODY : EVERYBODY)
       for (const old of tables.measures) {
         const { name, version } = old.definition
         const newer = ({ definition }: { readonly definition: MeasureVersion["definition"] }) =>
@@ -139,8 +145,9 @@ export class SimulatedReadModel {
       })
 
     const promote = (group: string): boolean => {
-      if (!standsWhereLiveStands(group) && !has("promotes too early")) return false
       const built = tables.measures.filter((row) => row.group === group && row.state === "building")
+      const isReady = standsWhereLiveStands(group) && built.every(({ id }) => !tables.counting.has(id))
+      if (!isReady && !has("promotes too early")) return false
       for (const { definition } of built) {
         for (const old of tables.measures) {
           if (old.definition.name === definition.name && old.state === "live") old.state = "detached"
@@ -192,6 +199,7 @@ export class SimulatedReadModel {
           () => new Map([...(tables.duplicates.get(partition) ?? [])].filter(([sequence]) => sequence > after)),
         ),
       commit: (step, settle) => this.#commit(process, step, settle),
+      countOn: (group, limit, settle) => this.#countOn(process, group, limit, settle),
       register: (definitions) => call("register", "register metrics", () => register(definitions), { writes: true }),
       promote: (group) => call(`promote ${group}`, "promote metrics", () => promote(group), { writes: true }),
       wipe: (settings, made) =>
@@ -205,9 +213,53 @@ export class SimulatedReadModel {
             return tables.made
           },
           // TRUNCATE waits for whoever reads the tables.
-          { writes: true, ready: () => this.#transactions.length === 0 },
+          { writes: true, ready: () => this.#transactions.length === 0 && this.#counts === null },
         ),
     })
+  }
+
+  /** Counts some persons in one transaction, which ends with its process. */
+  #countOn(
+    process: Process,
+    group: string,
+    limit: number,
+    settle: (uncounted: Uncounted) => StepChanges,
+  ): Effect.Effect<boolean, ReadModelUnavailable> {
+    const name = `count ${group}`
+    const failed = (outcome: "not-done" | "unknown") =>
+      new ReadModelUnavailable({
+        attempted: "count persons",
+        reason: "the connection broke",
+        retryable: outcome === "not-done",
+        outcome,
+      })
+    const run = Effect.gen({ self: this }, function* () {
+      const { tables } = this
+      yield* this.#world.gate(process, name)
+      if (this.#faults.strike(process, name, ["refused"]) !== null) return yield* failed("not-done")
+      const isFree = () => this.#counts === null && !this.#transactions.some(({ holdsCounting }) => holdsCounting)
+      yield* this.#world.gate(
+        process,
+        `${name} alone`,
+        this.#flaws.has("counts beside steps") ? () => this.#counts === null : isFree,
+      )
+      const token = Symbol(name)
+      const release = () => void (this.#counts = this.#counts === token ? null : this.#counts)
+      this.#counts = token
+      process.onDeath.push(release)
+      return yield* Effect.gen({ self: this }, function* () {
+        const uncounted = tables.nextUncounted(group, limit)
+        if (uncounted === "everybody") return true
+        const changes = settle(uncounted)
+        yield* this.#world.gate(process, `${name} writes`)
+        const fault = this.#faults.strike(process, `${name} writes`, ["refused", "lost-answer", "unknown-not-done"])
+        if (fault === "refused") return yield* failed("not-done")
+        if (fault === "unknown-not-done") return yield* failed("unknown")
+        tables.applyCount(uncounted, changes)
+        return fault === "lost-answer" ? yield* failed("unknown") : false
+      }).pipe(Effect.ensuring(Effect.sync(release)))
+    })
+    return run
   }
 
   /** One step in one transaction, which ends with its process. */
@@ -238,7 +290,7 @@ export class SimulatedReadModel {
       ])
       const halves = this.#flaws.has("commits by halves")
       if (fault === "deadlock" || fault === "settled-again") {
-        if (halves) this.#writeCells(step, changes)
+        if (halves) this.tables.writeCells(step.measures, changes)
         return fault === "settled-again" ? "again" : yield* failed("deadlock detected")
       }
       if (transaction.ended) return yield* failed("terminating connection due to administrator command")
@@ -260,7 +312,7 @@ export class SimulatedReadModel {
 
     return Effect.gen({ self: this }, function* () {
       for (let settled = 1; settled <= SETTLED_MAX; settled++) {
-        const transaction: Transaction = { locked: new Set(), waitsFor: null, ended: false }
+        const transaction: Transaction = { locked: new Set(), waitsFor: null, holdsCounting: false, ended: false }
         this.#transactions.push(transaction)
         process.onDeath.push(() => this.#end(transaction))
         const outcome = yield* attempt(transaction).pipe(Effect.ensuring(Effect.sync(() => this.#end(transaction))))
@@ -319,7 +371,7 @@ export class SimulatedReadModel {
     })
 
     return {
-      identities: Effect.fnUntraced({ self: this }, function* (distinctIds) {
+      identities: Effect.fnUntraced({ self: this }, function* (distinctIds, withOlderParts) {
         yield* world.gate(process, "looks who is who")
         const fault = this.#faults.strike(process, "looks who is who", ["refused"])
         if (fault === "refused") return yield* lost("read who is who")
@@ -336,33 +388,27 @@ export class SimulatedReadModel {
             ({ first, second }) => users.has(`u:${first}`) || users.has(`u:${second}`),
           )
           const missing = distinctIds.filter((distinctId) => !held.has(distinctId)).length
-          return { rows, statements, newKeys: tables.nextKeys(missing) }
+          const all = withOlderParts ? tables.withOlderParts(rows) : rows
+          return { rows: all, statements, newKeys: tables.nextKeys(missing) }
         }
       }),
-      facts: Effect.fnUntraced({ self: this }, function* (measures, { whole, gaining, months }) {
+      marks: Effect.fnUntraced({ self: this }, function* (measures) {
+        // As long as anybody is not counted, a step and the counting wait for each other.
+        const isFree = () => this.#counts === null || this.#flaws.has("counts beside steps")
+        yield* world.gate(process, "reads who is counted", isFree)
+        const fault = this.#faults.strike(process, "reads who is counted", ["refused"])
+        if (fault === "refused" || transaction.ended) return yield* lost("read who is counted")
+        const marks = measures.map((measure) => tables.counting.get(measure) ?? EVERYBODY)
+        transaction.holdsCounting = marks.some((mark) => mark !== EVERYBODY)
+        return marks
+      }),
+      facts: Effect.fnUntraced({ self: this }, function* (needs) {
         yield* world.gate(process, "reads facts")
         if (transaction.ended) return yield* lost("read facts")
         const fault = this.#faults.strike(process, "reads facts", ["refused"])
         if (fault === "refused") return yield* lost("read facts")
-        const within = new Set(months)
-        return measures.map(({ id, reach }) => {
-          const known = new Map<number, Fact>()
-          const take = (keys: ReadonlyArray<number>, wanted: (fact: Fact) => Fact) => {
-            for (const key of keys) {
-              const fact = wanted(tables.factOf(id, key))
-              if (fact.size > 0) known.set(key, fact)
-            }
-          }
-          take(whole, (fact) => fact)
-          if (this.#flaws.has("forgets older facts")) return known
-          if (reach === "history") take(gaining, (fact) => fact)
-          if (reach === "month") {
-            take(gaining, (fact) =>
-              fact.size === 0 ? EMPTY_FACT : new Map([...fact].filter(([, row]) => within.has(row.month))),
-            )
-          }
-          return known
-        }) satisfies KnownFacts
+        if (this.#flaws.has("forgets older facts")) return needs.map(() => new Map())
+        return needs.map(({ measure, keys }) => tables.factsOf(measure, keys)) satisfies KnownFacts
       }),
     }
   }
@@ -370,12 +416,7 @@ export class SimulatedReadModel {
   #write(step: Step, changes: StepChanges): void {
     const { tables } = this
     const { group, partition, epoch, next } = step
-    for (const row of changes.identities) tables.identities.set(row.key, row)
-    for (const statement of changes.statements) tables.setStatement(statement)
-    for (const [m, { facts }] of changes.measures.entries()) {
-      for (const change of facts) tables.changeFact(step.measures[m]!, change)
-    }
-    this.#writeCells(step, changes)
+    tables.writeChanges(step.measures, changes)
     if (group === LIVE_GROUP) {
       for (const delta of step.intake) tables.addToCell(INTAKE, delta)
       const entries = tables.dedupe.get(partition) ?? new Map()
@@ -391,12 +432,6 @@ export class SimulatedReadModel {
     if (row === undefined) tables.checkpoints.push({ group, partition, epoch, checkpoint: next })
     else row.checkpoint = next
     this.#observe({ what: "committed", step })
-  }
-
-  #writeCells(step: Step, changes: StepChanges): void {
-    for (const [m, { cells }] of changes.measures.entries()) {
-      for (const delta of cells) this.tables.addToCell(step.measures[m]!, delta)
-    }
   }
 }
 

@@ -1,14 +1,16 @@
+import { settleUncounted } from "../../src/app/projection/countPersons.ts"
 import type { DistinctId } from "../../src/domain/identity/distinctId.ts"
 import { type AliasStatement, pairKey as statementKey } from "../../src/domain/identity/links.ts"
-import type { Identity } from "../../src/domain/identity/persons.ts"
+import { type Identity, olderPartOf } from "../../src/domain/identity/persons.ts"
 import { addDecimals, type Decimal, parseDecimal } from "../../src/domain/measure/decimal.ts"
 import { EMPTY_FACT, type Fact, type FactRow, factKey, joinFacts } from "../../src/domain/measure/Fact.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { CellDelta } from "../../src/domain/projection/CellSums.ts"
-import type { FactChange } from "../../src/domain/projection/completeStep.ts"
+import type { FactChange, StepChanges } from "../../src/domain/projection/completeStep.ts"
+import { counts, EVERYBODY, type Mark } from "../../src/domain/projection/counting.ts"
 import type { DedupeEntry } from "../../src/domain/projection/DedupeIndex.ts"
 import type { FoldFailure } from "../../src/domain/projection/Fold.ts"
-import type { Checkpoint, LogEnd } from "../../src/domain/projection/ReadModel.ts"
+import type { Checkpoint, LogEnd, Uncounted } from "../../src/domain/projection/ReadModel.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import type { Day } from "../../src/domain/time/calendar.ts"
 
@@ -46,6 +48,8 @@ export class Tables {
   statements = new Map<string, AliasStatement>()
   /** Measure id → identity key → fact. */
   facts = new Map<number, Map<number, Fact>>()
+  /** Measure id → up to whom it counts; without an entry, everybody. */
+  counting = new Map<number, Mark>()
   /** Measure id (0: the intake) → cells by coordinates. */
   cells = new Map<number, Map<string, CellRow>>()
   /** Partition → entries by sequence. */
@@ -74,8 +78,102 @@ export class Tables {
     return this.measures.some(({ definition }) => definition.name === name && definition.version === version)
   }
 
-  addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string): void {
-    this.measures.push({ id: ++this.#measureId, definition, state, group })
+  addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string, mark: Mark): void {
+    const id = ++this.#measureId
+    this.measures.push({ id, definition, state, group })
+    if (mark !== EVERYBODY) this.counting.set(id, mark)
+  }
+
+  /** The next persons that a group has not counted; where there are none, everybody is counted from now on. */
+  nextUncounted(group: string, limit: number): Uncounted | "everybody" {
+    for (;;) {
+      const found = this.measures.filter(
+        (row) => row.group === group && row.state !== "detached" && this.counting.has(row.id),
+      )
+      if (found.length === 0 || this.settings === null) return "everybody"
+      const from = Math.min(...found.map(({ id }) => this.counting.get(id)!))
+      const measures = found.filter(({ id }) => this.counting.get(id) === from)
+      const persons = Array.from(this.identities.values(), ({ person }) => Math.abs(person))
+        .filter((person) => person > from)
+        .sort((a, b) => a - b)
+      const to = persons[Math.min(limit, persons.length) - 1]
+      if (to === undefined) {
+        for (const { id } of measures) this.counting.delete(id)
+        continue
+      }
+      const members = [...this.identities.values()].filter(({ person }) => counts(to, person) && !counts(from, person))
+      const identities = this.withOlderParts(members)
+      const keys = identities.map(({ key }) => key)
+      const facts = measures.map(({ id }) => this.factsOf(id, keys))
+      return { settings: this.settings, measures, counting: { from, to }, identities, facts }
+    }
+  }
+
+  /** Counts all persons that a group has not counted, as a projector does. */
+  countEverybody(group: string): void {
+    for (;;) {
+      const uncounted = this.nextUncounted(group, Number.POSITIVE_INFINITY)
+      if (uncounted === "everybody") return
+      this.applyCount(uncounted, settleUncounted(uncounted))
+    }
+  }
+
+  /** Writes what counting some persons changes. */
+  applyCount({ measures, counting }: Uncounted, changes: StepChanges): void {
+    this.writeChanges(
+      measures.map(({ id }) => id),
+      changes,
+    )
+    for (const { id } of measures) this.counting.set(id, counting.to)
+  }
+
+  /** Writes what a step or a count changes, for measures in order. */
+  writeChanges(measures: ReadonlyArray<number>, changes: StepChanges): void {
+    for (const row of changes.identities) this.identities.set(row.key, row)
+    for (const statement of changes.statements) this.setStatement(statement)
+    for (const [m, { facts }] of changes.measures.entries()) {
+      for (const change of facts) this.changeFact(measures[m]!, change)
+    }
+    this.writeCells(measures, changes)
+  }
+
+  writeCells(measures: ReadonlyArray<number>, changes: StepChanges): void {
+    for (const [m, { cells }] of changes.measures.entries()) {
+      for (const delta of cells) this.addToCell(measures[m]!, delta)
+    }
+  }
+
+  /** A copy of what counting reads and writes. */
+  copy(): Tables {
+    const nested = <K, V>(table: Map<number, Map<K, V>>) =>
+      new Map(Array.from(table, ([id, rows]) => [id, new Map(rows)]))
+    const copy = new Tables()
+    copy.settings = this.settings
+    copy.measures = this.measures
+    copy.identities = new Map(this.identities)
+    copy.facts = nested(this.facts)
+    copy.counting = new Map(this.counting)
+    copy.cells = nested(this.cells)
+    return copy
+  }
+
+  /** Rows, and the older parts of all devices among them. */
+  withOlderParts(rows: ReadonlyArray<Identity>): ReadonlyArray<Identity> {
+    const all = new Set(rows)
+    for (const { key } of rows) {
+      const older = this.identities.get(olderPartOf(key))
+      if (key > 0 && older !== undefined) all.add(older)
+    }
+    return [...all]
+  }
+
+  factsOf(measure: number, keys: ReadonlyArray<number>): ReadonlyMap<number, Fact> {
+    const facts = new Map<number, Fact>()
+    for (const key of keys) {
+      const fact = this.factOf(measure, key)
+      if (fact.size > 0) facts.set(key, fact)
+    }
+    return facts
   }
 
   rowOf(group: string, partition: number): CheckpointRow | undefined {
@@ -135,9 +233,8 @@ export class Tables {
     this.controlEnd = null
     this.measures = []
     this.checkpoints = []
-    for (const table of [this.identities, this.statements, this.facts, this.cells, this.dedupe, this.duplicates]) {
-      table.clear()
-    }
+    const { identities, statements, facts, counting, cells, dedupe, duplicates } = this
+    for (const table of [identities, statements, facts, counting, cells, dedupe, duplicates]) table.clear()
     this.failures = []
     this.#measureId = 0
     this.#key = 0

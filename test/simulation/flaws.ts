@@ -18,6 +18,8 @@ export const FLAWS = [
   "promotes too early",
   /** What was read before a moment ago: the facts of persons who gained nothing new are left out. */
   "forgets older facts",
+  /** Persons are counted while steps that saw them uncounted are made. */
+  "counts beside steps",
   /** Repeats are counted. */
   "keeps no dedupe index",
 ] as const

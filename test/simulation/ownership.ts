@@ -5,7 +5,14 @@ import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { StepChanges } from "../../src/domain/projection/completeStep.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
-import { type Checkpoint, LIVE_GROUP, type ReadModel, type Step } from "../../src/domain/projection/ReadModel.ts"
+import { EVERYBODY } from "../../src/domain/projection/counting.ts"
+import {
+  type Checkpoint,
+  type KnownTables,
+  LIVE_GROUP,
+  type ReadModel,
+  type Step,
+} from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
 import { emptied } from "../support/emptied.ts"
 
@@ -105,7 +112,7 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
           identities: [{ key, distinctId: "u:ann", older: false, person: key, link: null }],
         })
         yield* readModel.commit(stepTo(1, epoch), (known) =>
-          Effect.map(known.identities(["u:ann"]), ({ newKeys }) => add(newKeys[0]!)),
+          Effect.map(known.identities(["u:ann"], false), ({ newKeys }) => add(newKeys[0]!)),
         )
         // As a step would that looked before.
         const failure = yield* Effect.flip(readModel.commit(stepTo(2, epoch), () => Effect.succeed(add(99))))
@@ -140,6 +147,9 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
           expect(yield* readModel.promote("build-2")).toBe(false)
           yield* readModel.commit(stepTo(1, build.epoch, { group: "build-2", dedupe: [] }), nothing)
           const again = yield* claim(readModel)
+          // There, but nobody is counted yet.
+          expect(yield* readModel.promote("build-2")).toBe(false)
+          expect(yield* readModel.countOn("build-2", 1, () => NOTHING)).toBe(true)
           expect(yield* readModel.promote("build-2")).toBe(true)
           yield* refused(readModel.commit(stepTo(2, again.epoch), nothing))
           yield* refused(readModel.commit(stepTo(2, build.epoch, { group: "build-2", dedupe: [] }), nothing))
@@ -161,6 +171,65 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
         yield* readModel.commit(stepTo(2, again.epoch), nothing)
         const [, third] = yield* readModel.register([BUILTIN_METRICS.sessions])
         expect(third).toMatchObject({ id: 3, group: "build-3" })
+      }),
+    )
+
+    scenario("the persons of a build are counted some at a time, each once", (readModel) =>
+      Effect.gen(function* () {
+        yield* readModel.markWhole((yield* readModel.made)!)
+        yield* readModel.register([metric(1)])
+        const { epoch } = yield* claim(readModel)
+        const marksOf = (known: KnownTables) => known.marks([1, 2])
+        const seen: Array<unknown> = []
+        yield* readModel.commit(stepTo(1, epoch), (known) =>
+          Effect.gen(function* () {
+            seen.push(yield* marksOf(known))
+            const { newKeys } = yield* known.identities(["u:ann", "u:bob", "a:d1"], false)
+            const [ann, bob, device] = newKeys as [number, number, number]
+            const row = { older: false, link: null }
+            return {
+              ...NOTHING,
+              identities: [
+                { ...row, key: ann, distinctId: "u:ann" as const, person: ann },
+                { ...row, key: bob, distinctId: "u:bob" as const, person: bob },
+                { ...row, key: device, distinctId: "a:d1" as const, person: bob },
+                { ...row, key: -device, distinctId: "a:d1" as const, person: -device, older: true },
+              ],
+            }
+          }),
+        )
+        // Tables that are whole count at once.
+        expect(seen).toEqual([[EVERYBODY, EVERYBODY]])
+        expect(yield* readModel.countOn(LIVE_GROUP, 1, () => NOTHING)).toBe(true)
+        yield* readModel.register([metric(2)])
+        const counted: Array<readonly [number, number, ReadonlyArray<number>]> = []
+        const count = readModel.countOn("build-2", 1, ({ measures, counting, identities }) => {
+          expect(measures.map(({ id, definition }) => [id, definition.version])).toEqual([[2, 2]])
+          counted.push([counting.from, counting.to, identities.map(({ key }) => key).toSorted((a, b) => a - b)])
+          return NOTHING
+        })
+        expect(yield* count).toBe(false)
+        const again = yield* claim(readModel)
+        yield* readModel.commit(stepTo(2, again.epoch), (known) => {
+          const looked = Effect.all([marksOf(known), known.identities(["u:bob"], true)])
+          return Effect.map(looked, ([marks, { rows }]) => {
+            seen.push(
+              marks,
+              rows.map(({ key }) => key).toSorted((a, b) => a - b),
+            )
+            return NOTHING
+          })
+        })
+        expect(seen.slice(1)).toEqual([
+          [EVERYBODY, 1],
+          [-3, 2, 3],
+        ])
+        expect([yield* count, yield* count, yield* count, yield* count]).toEqual([false, false, true, true])
+        expect(counted).toEqual([
+          [0, 1, [1]],
+          [1, 2, [-3, 2, 3]],
+          [2, 3, [-3]],
+        ])
       }),
     )
 

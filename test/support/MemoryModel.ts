@@ -14,6 +14,7 @@ import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { CellDelta } from "../../src/domain/projection/CellSums.ts"
 import { completeStep, resolveIdentities } from "../../src/domain/projection/completeStep.ts"
+import { ALL_COUNTED } from "../../src/domain/projection/counting.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
 import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../src/domain/projection/ReadModel.ts"
@@ -78,7 +79,8 @@ export class MemoryModel {
       newKeys: Array.from({ length: fold.gathered.size }, (_, n) => next + n),
     }
     const resolved = resolveIdentities(fold, known)
-    const changes = completeStep(fold, resolved, this.#facts, this.settings.mergeWindowMillis, this.zone)
+    const counting = this.measures.map(() => ALL_COUNTED)
+    const changes = completeStep(fold, resolved, this.#facts, counting, this.settings.mergeWindowMillis, this.zone)
     for (const row of changes.identities) this.#rows.set(row.key, row)
     for (const statement of changes.statements) this.#statements.set(pairKey(statement), statement)
     changes.measures.forEach(({ facts, cells }, m) => {
@@ -156,6 +158,7 @@ export class MemoryModel {
       duplicates: () => NOT_HERE,
       commit: () => NOT_HERE,
       register: () => NOT_HERE,
+      countOn: () => NOT_HERE,
       promote: () => NOT_HERE,
       wipe: () => NOT_HERE,
     })

@@ -12,15 +12,18 @@ import {
   formatDecimal,
   parseDecimal,
 } from "../../src/domain/measure/decimal.ts"
-import { type Fact, factKey, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
+import { factKey, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
 import type { Measure } from "../../src/domain/measure/Measure.ts"
 import type { OracleInput } from "../../src/domain/oracle/oracle.ts"
 import {
   completeStep,
   factsNeeded,
   type KnownIdentities,
+  type ResolvedIdentities,
   resolveIdentities,
+  unchangedIdentities,
 } from "../../src/domain/projection/completeStep.ts"
+import { type Counting, counts, EVERYBODY, type Mark, NOBODY } from "../../src/domain/projection/counting.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
 import type { Settings } from "../../src/domain/settings.ts"
@@ -69,11 +72,14 @@ export class MemoryReadModel {
   readonly #cells: ReadonlyArray<Map<string, Decimal>>
   readonly #intake = new Map<string, Decimal>()
   readonly #partitions = new Map<number, { index: DedupeIndex; logTime: number; batches: Map<number, Batch> }>()
+  #mark: Mark
   duplicates = 0
   projected = 0
   personless = 0
 
-  constructor(measures: ReadonlyArray<Measure>, settings: Settings) {
+  /** `mark`: whether it counts everybody from the beginning, or nobody until `countOn`. */
+  constructor(measures: ReadonlyArray<Measure>, settings: Settings, mark: Mark = EVERYBODY) {
+    this.#mark = mark
     this.#measures = measures
     this.#settings = settings
     this.#zone = zoneOf(settings)
@@ -88,17 +94,62 @@ export class MemoryReadModel {
       fold.add(partition, sequence, batch, this.#findDuplicates(partition, sequence, batch))
     }
     if (fold.failures.length > 0) throw new Error(`a measure failed: ${JSON.stringify(fold.failures)}`)
-    const resolved = resolveIdentities(fold, this.#identitiesOf([...fold.gathered.keys()]))
-    const { whole, gaining, months } = factsNeeded(fold, resolved)
-    const known = this.#facts.map((facts, m) => {
-      const within = this.#measures[m]!.reach === "month" ? new Set(months) : null
-      return new Map([
-        ...whole.flatMap((key) => entry(key, facts.get(key), null)),
-        ...gaining.flatMap((key) => entry(key, facts.get(key), within)),
-      ])
-    })
-    const changes = completeStep(fold, resolved, known, this.#settings.mergeWindowMillis, this.#zone)
+    const mark = this.#mark
+    const someCounted = mark !== NOBODY && mark !== EVERYBODY
+    const resolved = resolveIdentities(fold, this.#identitiesOf([...fold.gathered.keys()], someCounted))
+    const needed = factsNeeded(
+      fold,
+      resolved,
+      this.#measures.map(() => ({ follows: false, mark })),
+    )
+    this.#complete(fold, resolved, needed, { from: mark, to: mark })
+    applyDeltas(this.#intake, fold.intake.deltas())
+    this.duplicates += fold.counts.duplicates
+    this.projected += fold.counts.projected
+    this.personless += fold.counts.personless
+  }
 
+  /** Counts the next persons, about as many identities as the limit says; `true` when everybody is counted. */
+  countOn(limit: number): boolean {
+    const from = this.#mark
+    const uncounted = [...this.#identities.values()]
+      .filter(({ person }) => !counts(from, person))
+      .sort((a, b) => Math.abs(a.person) - Math.abs(b.person))
+    if (uncounted.length === 0) {
+      this.#mark = EVERYBODY
+      return true
+    }
+    const to = Math.abs(uncounted[Math.min(limit, uncounted.length) - 1]!.person)
+    const rows = this.#withOlderParts(uncounted.filter(({ person }) => counts(to, person)))
+    const keys = rows.map(({ key }) => key)
+    const none = new Fold(this.#measures, this.#zone)
+    this.#complete(
+      none,
+      unchangedIdentities(rows),
+      this.#measures.map(() => keys),
+      { from, to },
+    )
+    this.#mark = to
+    return false
+  }
+
+  #complete(
+    fold: Fold,
+    resolved: ResolvedIdentities,
+    needed: ReadonlyArray<ReadonlyArray<number>>,
+    counting: Counting,
+  ): void {
+    const known = this.#facts.map(
+      (facts, m) =>
+        new Map(
+          needed[m]!.flatMap((key) => {
+            const fact = facts.get(key)
+            return fact === undefined ? [] : [[key, new Map(fact)] as const]
+          }),
+        ),
+    )
+    const each = this.#measures.map(() => counting)
+    const changes = completeStep(fold, resolved, known, each, this.#settings.mergeWindowMillis, this.#zone)
     for (const row of changes.identities) this.#identities.set(row.key, row)
     for (const statement of changes.statements) this.#statements.set(pairKey(statement), statement)
     changes.measures.forEach(({ facts, cells }, m) => {
@@ -110,10 +161,6 @@ export class MemoryReadModel {
       }
       applyDeltas(this.#cells[m]!, cells)
     })
-    applyDeltas(this.#intake, fold.intake.deltas())
-    this.duplicates += fold.counts.duplicates
-    this.projected += fold.counts.projected
-    this.personless += fold.counts.personless
   }
 
   /** The cells of a measure, by its place. */
@@ -165,17 +212,25 @@ export class MemoryReadModel {
   }
 
   /** Rows of the distinct ids and of all members of their persons, and the statements among them: as in the tables. */
-  #identitiesOf(distinctIds: ReadonlyArray<DistinctId>): KnownIdentities {
+  #identitiesOf(distinctIds: ReadonlyArray<DistinctId>, withOlderParts: boolean): KnownIdentities {
     const asked = new Set(distinctIds)
     const all = [...this.#identities.values()]
     const persons = new Set(all.filter((row) => asked.has(row.distinctId)).map((row) => row.person))
-    const rows = all.filter((row) => asked.has(row.distinctId) || persons.has(row.person))
+    const members = all.filter((row) => persons.has(row.person))
+    const rows = withOlderParts ? this.#withOlderParts(members) : members
     const users = new Set(rows.filter((row) => !isAnonymous(row.distinctId)).map((row) => row.distinctId))
     const statements = [...this.#statements.values()].filter(
       ({ first, second }) => users.has(userDistinctId(first)) || users.has(userDistinctId(second)),
     )
     const next = Math.max(0, ...this.#identities.keys()) + 1
     return { rows, statements, newKeys: distinctIds.map((_, n) => next + n) }
+  }
+
+  #withOlderParts(rows: ReadonlyArray<Identity>): ReadonlyArray<Identity> {
+    const devices = new Set(rows.filter((row) => !row.older).map((row) => row.distinctId))
+    const held = new Set(rows)
+    const others = [...this.#identities.values()].filter((row) => row.older && devices.has(row.distinctId))
+    return [...rows, ...others.filter((row) => !held.has(row))]
   }
 
   #findDuplicates(partition: number, sequence: number, batch: Batch): ReadonlySet<number> {
@@ -202,14 +257,6 @@ export class MemoryReadModel {
     return duplicates
   }
 }
-
-/** A fact as it would be loaded: all of it, or the rows of some months. */
-const entry = (
-  key: number,
-  fact: Fact | undefined,
-  months: ReadonlySet<number> | null,
-): ReadonlyArray<readonly [number, Fact]> =>
-  fact === undefined ? [] : [[key, new Map([...fact].filter(([, { month }]) => months === null || months.has(month)))]]
 
 const nameOf = ({ distinctId, older }: Identity): string => (older ? `${distinctId}#older` : distinctId)
 

@@ -16,6 +16,7 @@ import { readBatches } from "../readBatches.ts"
 import type { WorkersStandStill } from "./WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
 import { beginAnew, type BeginOptions } from "./beginAnew.ts"
+import { countPersons } from "./countPersons.ts"
 import { noteControl } from "./noteControl.ts"
 import { claimPartition } from "./PartitionProjection.ts"
 import { prepare } from "./prepare.ts"
@@ -122,11 +123,14 @@ export class Projector extends Context.Service<
           totals.conflicts += conflicts
           progress(events)
         })
+        yield* countPersons(LIVE_GROUP, Effect.void)
         const builds = buildGroups(versions, zone)
         for (const group of builds) {
           // Other workers may go on meanwhile: then the build follows them a little further.
-          do yield* projectGroup(group, settings, livePosition, progress)
-          while (!(yield* readModel.promote(group.name)))
+          do {
+            yield* projectGroup(group, settings, livePosition, progress)
+            yield* countPersons(group.name, Effect.void)
+          } while (!(yield* readModel.promote(group.name)))
         }
         yield* noteControl(plan)
         if (!(yield* readModel.isWhole)) yield* readModel.markWhole(plan.made)

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { EMPTY_FACT, type Fact, factKey, joinFacts } from "../../domain/measure/Fact.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
 import { completeStep, type KnownIdentities, resolveIdentities } from "../../domain/projection/completeStep.ts"
+import { ALL_COUNTED } from "../../domain/projection/counting.ts"
 import { Fold } from "../../domain/projection/Fold.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
@@ -34,7 +35,7 @@ export const adHocFacts = Effect.fnUntraced(function* (
   yield* scanLog(extents, (partition, sequence, batch, leftOut) => fold.add(partition, sequence, batch, leftOut))
   // Who is who of what is projected is in the tables, so no new keys are needed.
   const resolved = resolveIdentities(fold, { ...known, newKeys: [] })
-  const changes = completeStep(fold, resolved, [new Map()], mergeWindowMillis, zone)
+  const changes = completeStep(fold, resolved, [new Map()], [ALL_COUNTED], mergeWindowMillis, zone)
   const personOf = new Map([...resolved.rows.values(), ...changes.identities].map((row) => [row.key, row.person]))
   const byPerson = new Map<number, Fact>()
   for (const { key, rows } of changes.measures[0]!.facts) {

@@ -10,6 +10,7 @@ import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { nearest } from "../nearest.ts"
 import { BadQuery } from "./errors.ts"
 import { type RangeInput, resolveRange } from "./range.ts"
+import { requireWhole } from "./whole.ts"
 
 /** What every answer says about itself (docs/reference/semantics.md, Every answer carries). */
 export interface Frame {
@@ -40,14 +41,8 @@ export interface Question {
 export const ask = Effect.fnUntraced(function* (input: RangeInput) {
   const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
-  const held = yield* readModel.settings
-  if (held !== null && !(yield* readModel.isWhole)) {
-    return yield* new BadQuery({
-      problem: "The read model is not whole: it was being made anew and did not get to the end.",
-      remedy: `"tidemark project --once" finishes it.`,
-    })
-  }
-  const settings = held ?? DEFAULT_SETTINGS
+  yield* requireWhole
+  const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
   const zone = TimeZone.of(settings.timeZone)!
   const stored = yield* queries.storedRange
   const today = zone.dayOf(yield* Clock.currentTimeMillis)

@@ -2,6 +2,7 @@ import { Clock, Effect, Latch, Schedule, Stream } from "effect"
 import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { countPersons } from "../projection/countPersons.ts"
 import { noteControl } from "../projection/noteControl.ts"
 import { prepare } from "../projection/prepare.ts"
 import { TURN_MILLIS } from "./limits.ts"
@@ -59,7 +60,9 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     }
     const at = positionsOf(ownerships, LIVE_GROUP)
     const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
-    if (!behind) yield* readModel.markWhole(made)
+    if (behind) return
+    yield* countPersons(LIVE_GROUP, report.turned)
+    yield* readModel.markWhole(made)
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const
@@ -82,6 +85,8 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const reached = (positions: ReadonlyMap<number, number>) =>
       Array.from(positions).every(([partition, sequence]) => (built.get(partition) ?? 0) >= sequence)
     const before = chases.get(group) ?? { live, since: now, still: false }
+    // Before the default group stands still, since this may take long.
+    if (before.still || reached(before.live)) yield* countPersons(group, report.turned)
     if (reached(live) && (yield* readModel.promote(group))) {
       yield* Effect.logInfo(`The metrics of ${group} are live.`)
       chases.delete(group)

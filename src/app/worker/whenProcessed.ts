@@ -14,13 +14,18 @@ export class NotProcessedInTime extends Data.TaggedError("NotProcessedInTime")<{
   readonly waitedMillis: number
 }> {
   override get message(): string {
-    return `After ${this.waitedMillis / 1000} s the read model is at ${this.position.partition}/${this.reached}, not yet at ${formatPosition(this.position)}. Nothing is lost: wait longer, or look at "tidemark status" to see what the workers do.`
+    const { position, reached } = this
+    const state =
+      reached < position.sequence
+        ? `the read model is at ${position.partition}/${reached}, not yet at ${formatPosition(position)}`
+        : "the read model is still being made and answers nothing"
+    return `After ${this.waitedMillis / 1000} s ${state}. Nothing is lost: wait longer, or look at "tidemark status" to see what the workers do.`
   }
 }
 
 /**
- * Reads your own writes: returns when the read model has taken in the log up to a position (as `append` gave it), else
- * fails after `timeout`. Who would rather have the answer as it is then catches the error.
+ * Reads your own writes: returns when answers have the log up to a position (as `append` gave it) in them, else fails after
+ * `timeout`. Who would rather have the answer as it is then catches the error.
  */
 export const whenProcessed = (
   position: Position,
@@ -32,7 +37,7 @@ export const whenProcessed = (
     for (;;) {
       const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, position.partition)
       const reached = checkpoint?.position.incarnation === position.incarnation ? checkpoint.position.sequence : 0
-      if (reached >= position.sequence) return
+      if (reached >= position.sequence && (yield* readModel.isWhole)) return
       const waitedMillis = (yield* Clock.currentTimeMillis) - began
       if (waitedMillis >= Duration.toMillis(timeout)) {
         return yield* new NotProcessedInTime({ position, reached, waitedMillis })

@@ -18,6 +18,9 @@ export interface Identity {
   readonly link: Link | null
 }
 
+/** The key of a device's older part: the negative of the device's own, so that none needs to be given. */
+export const olderPartOf = (key: number): number => -key
+
 /**
  * The instant (ms) from which a device's anonymous events are the owner's: earlier ones stay with the device. `−∞`
  * while nothing is split: no owner yet, or no limit.

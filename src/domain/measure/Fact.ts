@@ -148,11 +148,6 @@ export class FactBuilder {
     }
   }
 
-  /** The months observed so far, some of them more than once. */
-  get months(): Iterable<Month> {
-    return this.#rows.map(({ month }) => month)
-  }
-
   build(): Fact {
     const points = this.#points()
     const fact = new Map<FactKey, FactRow>()

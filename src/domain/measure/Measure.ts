@@ -36,11 +36,6 @@ export interface Measure {
   readonly observe: (event: ObservedEvent) => Observation | null
   /** Whether `contribute` needs the moments, or the days alone. Facts of devices keep moments in any case. */
   readonly keepsPoints: boolean
-  /**
-   * How much of a fact a contribution depends on. `month`: every month contributes by itself, so a step needs only the
-   * months that it adds to. `history`: one observation may change what any other contributes.
-   */
-  readonly reach: "month" | "history"
   readonly contribute: (fact: Fact, emit: Emit) => void
   /**
    * The same as `contribute(before, subtract)` and `contribute(after, add)`, without what cancels out: most of what a

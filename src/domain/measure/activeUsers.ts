@@ -37,7 +37,6 @@ export const activeUsers = (definition: MetricDefinition): Measure => {
     definition,
     concerns: filter.named,
     keepsPoints: false,
-    reach: "history",
     observe: (event) => {
       if (!filter.holds(event)) return null
       const value = valueOf(event)
@@ -89,7 +88,6 @@ export const eventCount = (definition: MetricDefinition): Measure => ({
   definition,
   concerns: compileFilter(definition.filter ?? {}).named,
   keepsPoints: false,
-  reach: "month",
   observe: () => null,
   contribute: () => undefined,
   contributeChange: () => undefined,

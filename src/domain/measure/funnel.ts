@@ -278,7 +278,6 @@ export const funnel = (definition: MetricDefinition, formula: FunnelFormula, zon
     definition,
     concerns: matcher.concerns,
     keepsPoints: true,
-    reach: "history",
     observe: (event) => {
       const label = matcher.label(event)
       return label === null ? null : { value: "", label }

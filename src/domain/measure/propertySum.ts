@@ -22,7 +22,6 @@ export const propertySum = (
     definition,
     concerns: filter.named,
     keepsPoints: false,
-    reach: "month",
     observe: () => null,
     contribute: () => undefined,
     contributeChange: () => undefined,

@@ -158,7 +158,6 @@ export const sessions = (
     definition,
     concerns: filter.named,
     keepsPoints: true,
-    reach: "history",
     observe: (event) => (filter.holds(event) ? { value: "", label: writeNote(event.sessionId, pageOf(event)) } : null),
     contribute: (fact, emit) => emitSessions(cutSessions(pointsOf(fact), rules, zone), NO_SESSIONS, zone, emit),
     contributeChange: (before, after, subtract, add) => {

@@ -2,10 +2,11 @@ import { Context, type Effect } from "effect"
 import type { DistinctId } from "../identity/distinctId.ts"
 import type { ChainState } from "../log/ChainVerifier.ts"
 import type { Position } from "../log/position.ts"
-import type { Measure } from "../measure/Measure.ts"
+import type { Identity } from "../identity/persons.ts"
 import type { MetricDefinition } from "../metric/definition.ts"
 import type { Settings } from "../settings.ts"
-import type { FactsNeeded, KnownFacts, KnownIdentities, StepChanges } from "./completeStep.ts"
+import type { KnownFacts, KnownIdentities, StepChanges } from "./completeStep.ts"
+import type { Counting, Mark } from "./counting.ts"
 import type { DedupeEntry } from "./DedupeIndex.ts"
 import type { CheckpointConflict, ReadModelUnavailable } from "./errors.ts"
 import type { FoldCounts, FoldFailure } from "./Fold.ts"
@@ -74,21 +75,40 @@ export interface Step {
   readonly revises: (measure: number) => boolean
 }
 
-/** How much a step needs of the facts of persons that only gain: see `Measure.reach`; `none` when it observes nothing. */
-export type FactReach = Measure["reach"] | "none"
-
 /**
  * What a step may look up while it is committed. What it has looked up nobody else changes until the step is through, so
  * that two partitions can touch the same person at once.
  */
 export interface KnownTables {
-  /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
-  readonly identities: (distinctIds: ReadonlyArray<DistinctId>) => Effect.Effect<KnownIdentities, ReadModelUnavailable>
-  /** Facts of measure versions, in the order given. */
-  readonly facts: (
-    measures: ReadonlyArray<{ readonly id: number; readonly reach: FactReach }>,
-    needed: FactsNeeded,
-  ) => Effect.Effect<KnownFacts, ReadModelUnavailable>
+  /** Up to which person the cells of measure versions count, in the order given. To be asked first of all. */
+  readonly marks: (measures: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<Mark>, ReadModelUnavailable>
+  /**
+   * Rows of the distinct ids, of all members of their persons, and the alias statements among them. `withOlderParts`: and
+   * the older parts of all devices among them, which are persons of their own.
+   */
+  readonly identities: (
+    distinctIds: ReadonlyArray<DistinctId>,
+    withOlderParts: boolean,
+  ) => Effect.Effect<KnownIdentities, ReadModelUnavailable>
+  /** Facts of measure versions about some identities, in the order given. */
+  readonly facts: (needs: ReadonlyArray<FactsOf>) => Effect.Effect<KnownFacts, ReadModelUnavailable>
+}
+
+/** Facts of one measure version about some identities. */
+export interface FactsOf {
+  readonly measure: number
+  readonly keys: ReadonlyArray<number>
+}
+
+/** The next persons to be counted by measures of one group, and all that is known of them. */
+export interface Uncounted {
+  readonly settings: Settings
+  /** In the order of `facts` and of the changes to be made. */
+  readonly measures: ReadonlyArray<Pick<MeasureVersion, "id" | "definition">>
+  readonly counting: Counting
+  /** Rows of all members of these persons, and the older parts of all devices among them. */
+  readonly identities: ReadonlyArray<Identity>
+  readonly facts: KnownFacts
 }
 
 /**
@@ -133,17 +153,28 @@ export class ReadModel extends Context.Service<
       settle: (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>,
     ) => Effect.Effect<void, CheckpointConflict | ReadModelUnavailable>
     /**
+     * Counts the next persons of a group whose facts were only gathered so far, about `limit` identities, in one
+     * transaction; steps of measures that are being counted wait for it. `true` when everybody is counted: then, and if the
+     * group is no more, nothing is changed.
+     */
+    readonly countOn: (
+      group: string,
+      limit: number,
+      settle: (uncounted: Uncounted) => StepChanges,
+    ) => Effect.Effect<boolean, ReadModelUnavailable>
+    /**
      * Registers metric versions to be built together, by a group of their own; those already known are left alone, and older
      * ones still building end. While nothing is projected yet they are live at once. Owners of the default group must
-     * claim anew, since it has other measures now, or moves those being built when persons turn out to be others.
+     * claim anew, since it has other measures now, or moves those being built when persons turn out to be others. They count
+     * nobody until `countOn`, unless they are live at once in tables that are whole.
      */
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,
     ) => Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
     /**
      * Makes what a group has built part of the default group, in place of earlier versions of its metrics, and ends the
-     * group. `false`, and nothing is changed, when the default group has gone on from where the build stands. Owners of
-     * the default group must claim anew, since it has other measures now.
+     * group. `false`, and nothing is changed, when the default group has gone on from where the build stands, or not
+     * everybody is counted. Owners of the default group must claim anew, since it has other measures now.
      */
     readonly promote: (group: string) => Effect.Effect<boolean, ReadModelUnavailable>
     /**

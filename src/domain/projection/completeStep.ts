@@ -1,10 +1,10 @@
 import { isAnonymous } from "../identity/distinctId.ts"
 import { type AliasStatement, joinLinks, joinStatements, pairKey } from "../identity/links.ts"
-import { type Identity, mergeBorder, resolvePersons } from "../identity/persons.ts"
+import { type Identity, mergeBorder, olderPartOf, resolvePersons } from "../identity/persons.ts"
 import { EMPTY_FACT, type Fact, type FactRow, joinFacts, newsIn, splitFact } from "../measure/Fact.ts"
-import type { Month } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import { type CellDelta, CellSums, mergeDeltas } from "./CellSums.ts"
+import { type Counting, counts, EVERYBODY, type Mark, NOBODY } from "./counting.ts"
 import type { Fold } from "./Fold.ts"
 
 /** Who is who among the distinct ids of a fold and all members of their persons, as the read model has it. */
@@ -15,14 +15,11 @@ export interface KnownIdentities {
   readonly newKeys: ReadonlyArray<number>
 }
 
-/**
- * Facts that a step needs. Of `whole` it needs every row; of `gaining`, for measures that contribute month by month, only
- * those of `months`, and for the others every row.
- */
-export interface FactsNeeded {
-  readonly whole: ReadonlyArray<number>
-  readonly gaining: ReadonlyArray<number>
-  readonly months: ReadonlyArray<Month>
+/** A measure as a step has to do with it. */
+export interface StepMeasure {
+  /** Whether the step folds no events into it, and only moves what persons contribute when they turn out to be others. */
+  readonly follows: boolean
+  readonly mark: Mark
 }
 
 /** Facts per measure (in the order of the fold's measures) and identity key; absent means empty. */
@@ -96,16 +93,16 @@ export const resolveIdentities = (fold: Fold, known: KnownIdentities): ResolvedI
 }
 
 /**
- * Whose facts the second half of the step needs: those of every member of every person that gains observations or
- * members.
+ * Whose facts the second half of the step needs, for each measure: those of every member of every person that is counted
+ * and gains observations or members. Measures that need the same have the same list.
  */
-export const factsNeeded = (fold: Fold, resolved: ResolvedIdentities): FactsNeeded => {
+export const factsNeeded = (
+  fold: Fold,
+  resolved: ResolvedIdentities,
+  measures: ReadonlyArray<StepMeasure>,
+): ReadonlyArray<ReadonlyArray<number>> => {
   const changed = new Set<number>()
   const gaining = new Set<number>()
-  const months = new Set<Month>()
-  for (const { facts } of fold.gathered.values()) {
-    for (const fact of facts) for (const month of fact?.months ?? []) months.add(month)
-  }
   const relinked = new Set([...resolved.relinked].map((key) => resolved.rows.get(key)!.distinctId))
   for (const row of resolved.rows.values()) {
     const gains = fold.gathered.get(row.distinctId)?.facts.some((fact) => fact !== undefined) === true
@@ -115,32 +112,55 @@ export const factsNeeded = (fold: Fold, resolved: ResolvedIdentities): FactsNeed
     persons.add(row.person)
     persons.add(resolved.before.get(row.key)?.person ?? row.person)
   }
-  const needed = { whole: [] as Array<number>, gaining: [] as Array<number>, months: [...months] }
-  for (const [key, row] of resolved.before) {
-    const after = resolved.rows.get(key)!.person
-    if (changed.has(row.person) || changed.has(after)) needed.whole.push(key)
-    else if (gaining.has(row.person) || gaining.has(after)) needed.gaining.push(key)
+  const needOf = ({ follows, mark }: StepMeasure): ReadonlyArray<number> => {
+    if (mark === NOBODY) return []
+    const needed = new Set<number>()
+    for (const [key, { person }] of resolved.before) {
+      const after = resolved.rows.get(key)!.person
+      const touched =
+        changed.has(person) || changed.has(after) || (!follows && (gaining.has(person) || gaining.has(after)))
+      if (!touched || !(counts(mark, person) || counts(mark, after))) continue
+      needed.add(key)
+      // Its device may be cut anew, whether or not the older part, a person by itself, is counted.
+      if (mark !== EVERYBODY && resolved.before.has(olderPartOf(key))) needed.add(olderPartOf(key))
+    }
+    return [...needed]
   }
-  return needed
+  const needs = new Map<string, ReadonlyArray<number>>()
+  return measures.map((measure) => {
+    const alike = `${measure.follows}|${measure.mark}`
+    const need = needs.get(alike) ?? needOf(measure)
+    needs.set(alike, need)
+    return need
+  })
+}
+
+/** Rows of who is who in which nothing changes. */
+export const unchangedIdentities = (identities: ReadonlyArray<Identity>): ResolvedIdentities => {
+  const rows = new Map(identities.map((row) => [row.key, row]))
+  return { rows, before: rows, statements: [], moved: new Set(), relinked: new Set() }
 }
 
 /**
  * The second half of a step: joins what the fold gathered with the facts that were known, and works out how every cell
- * changes, `Δcell = Σ over touched persons of contribute(after) − contribute(before)` (docs/explanation/the-algebra.md). Pure.
+ * changes, `Δcell = Σ over touched persons of contribute(after) − contribute(before)` (docs/explanation/the-algebra.md),
+ * where a person that isn't counted contributes nothing. Pure.
+ *
+ * Facts of a device are cut at its merge border when its person begins to be counted; until then they are only gathered.
  */
 export const completeStep = (
   fold: Fold,
   resolved: ResolvedIdentities,
   known: KnownFacts,
+  counting: ReadonlyArray<Counting>,
   mergeWindowMillis: number | null,
   zone: TimeZone,
 ): StepChanges => {
   const rows = new Map(resolved.rows)
   const olderOf = new Map<string, number>()
   for (const row of rows.values()) if (row.older) olderOf.set(row.distinctId, row.key)
-  /** The older part of a device has the negative of the device's key, so it needs none given. */
   const olderKey = (row: Identity): number => {
-    const key = -row.key
+    const key = olderPartOf(row.key)
     if (!olderOf.has(row.distinctId)) {
       olderOf.set(row.distinctId, key)
       rows.set(key, { key, distinctId: row.distinctId, older: true, person: key, link: null })
@@ -151,13 +171,13 @@ export const completeStep = (
   const parts = Array.from(resolved.rows.values()).flatMap((row) => {
     if (row.older) return []
     const border = isAnonymous(row.distinctId) ? mergeBorder(row.link, mergeWindowMillis) : Number.NEGATIVE_INFINITY
-    const gathered = fold.gathered.get(row.distinctId)
-    // A border can only have moved where a link was gathered, so what gathered nothing keeps its facts as they are.
-    return gathered === undefined ? [] : [{ row, border, gathered }]
+    return [{ row, border, gathered: fold.gathered.get(row.distinctId) }]
   })
+  const personBefore = (key: number): number | undefined => resolved.before.get(key)?.person
 
   const measures = fold.measures.map((measure, m) => {
     const before = known[m]!
+    const { from, to } = counting[m]!
     const after = new Map<number, Fact>()
     const changes: Array<FactChange> = []
     const factAfter = (key: number): Fact => after.get(key) ?? before.get(key) ?? EMPTY_FACT
@@ -174,14 +194,16 @@ export const completeStep = (
       after.set(key, fact)
     }
     for (const { row, border, gathered } of parts) {
-      const gained = gathered.facts[m]?.build() ?? EMPTY_FACT
-      if (border === Number.NEGATIVE_INFINITY) {
+      const gained = gathered?.facts[m]?.build() ?? EMPTY_FACT
+      if (border === Number.NEGATIVE_INFINITY || !counts(to, row.person)) {
         join(row.key, gained)
         continue
       }
       const [gainedOlder, gainedMain] = splitFact(gained, border, zone)
+      const person = personBefore(row.key)
+      const begins = person !== undefined && !counts(from, person)
       // A link, once known, only ever moves to an earlier time, so what is inside the merge window stays inside.
-      if (resolved.relinked.has(row.key)) {
+      if (begins || resolved.relinked.has(row.key)) {
         const main = before.get(row.key) ?? EMPTY_FACT
         const older = before.get(olderOf.get(row.distinctId) ?? Number.NaN) ?? EMPTY_FACT
         const [leaving, staying] = splitFact(main, border, zone)
@@ -195,14 +217,15 @@ export const completeStep = (
       join(row.key, gainedMain)
       if (gainedOlder.size > 0) join(olderKey(row), gainedOlder)
     }
-    return { measure, before, after, factAfter, changes, tally: fold.tallies[m]! }
+    return { measure, before, after, factAfter, changes, from, to, tally: fold.tallies[m]! }
   })
 
   const membersBefore = groupByPerson(resolved.before.values())
   const membersAfter = groupByPerson(rows.values())
-  const personBefore = (key: number): number | undefined => resolved.before.get(key)?.person
-  const changes = measures.map(({ measure, before, after, factAfter, changes: facts, tally }) => {
+  const changes = measures.map(({ measure, before, after, factAfter, changes: facts, from, to, tally }) => {
+    if (to === NOBODY) return { facts, cells: tally.deltas() }
     const touched = new Set<number>()
+    if (from !== to) for (const { person } of rows.values()) touched.add(person)
     for (const key of [...after.keys(), ...resolved.moved]) {
       touched.add(rows.get(key)!.person)
       const person = personBefore(key)
@@ -217,8 +240,10 @@ export const completeStep = (
     const moved = new CellSums()
     for (const person of touched) {
       const sums = merged.has(person) ? moved : gained
-      const was = joinAll(membersBefore.get(person), (key) => before.get(key) ?? EMPTY_FACT)
-      const is = joinAll(membersAfter.get(person), factAfter)
+      const was = counts(from, person)
+        ? joinAll(membersBefore.get(person), (key) => before.get(key) ?? EMPTY_FACT)
+        : EMPTY_FACT
+      const is = counts(to, person) ? joinAll(membersAfter.get(person), factAfter) : EMPTY_FACT
       measure.contributeChange(was, is, sums.subtract, sums.add)
     }
     return { facts, cells: [...tally.deltas(), ...mergeDeltas(gained, moved)] }

@@ -4,6 +4,7 @@ import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import type { MetricDefinition } from "../../domain/metric/definition.ts"
 import type { StepChanges } from "../../domain/projection/completeStep.ts"
 import type { DedupeEntry } from "../../domain/projection/DedupeIndex.ts"
+import { EVERYBODY, NOBODY } from "../../domain/projection/counting.ts"
 import { CheckpointConflict, type ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import {
   type Claim,
@@ -13,6 +14,7 @@ import {
   type MeasureVersion,
   ReadModel,
   type Step,
+  type Uncounted,
 } from "../../domain/projection/ReadModel.ts"
 import { INTAKE } from "../../domain/projection/ReadModelQueries.ts"
 import type { Settings } from "../../domain/settings.ts"
@@ -152,7 +154,37 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         )
       })
 
+      /**
+       * Up to whom measures count. Steps of measures that are being counted hold the table, so that `countOn` meets none of
+       * them half done; what counts everybody does so for good, and need not be held.
+       */
+      const marks = Effect.fnUntraced(function* (measures: ReadonlyArray<number>) {
+        const read = sql<{ readonly measure: number; readonly counted_to: number }>`
+          SELECT measure, counted_to FROM counting WHERE measure = ANY(${measures}::int[])`
+        const held =
+          (yield* read).length === 0 ? [] : yield* Effect.andThen(sql`LOCK TABLE counting IN ROW SHARE MODE`, read)
+        const found = new Map(held.map((row) => [row.measure, row.counted_to]))
+        return measures.map((measure) => found.get(measure) ?? EVERYBODY)
+      })
+
       type Settle = (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>
+
+      /** Writes what a step changes; cells of measures are revised at an instant, or were not published before. */
+      const writeChanges = Effect.fnUntraced(function* (
+        changes: StepChanges,
+        measures: ReadonlyArray<number>,
+        isKnown: (key: number) => boolean,
+        revisedAt: (measure: number) => number | null,
+      ) {
+        yield* identityTables.write(changes.identities, isKnown)
+        yield* identityTables.writeStatements(changes.statements)
+        for (const [m, { facts }] of changes.measures.entries()) yield* factTables.write(measures[m]!, facts)
+        // Last, since partitions meet in the cells: the shorter these are locked, the better.
+        for (const [m, { cells }] of changes.measures.entries()) {
+          const measure = measures[m]!
+          yield* cellTables.write(measure, cells, revisedAt(measure))
+        }
+      })
 
       /** `onSqlError` hears the failures of what `settle` looks up, which it gets in the words of the port. */
       const commitOnce = (
@@ -165,24 +197,24 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             yield* checkClaim(step)
             const knownKeys = new Set<number>()
             const changes = yield* settle({
-              identities: (distinctIds) =>
-                identityTables.lookLocked(distinctIds).pipe(
+              marks: (measures) => marks(measures).pipe(Effect.tapError(onSqlError), explained("read who is counted")),
+              identities: (distinctIds, withOlderParts) =>
+                identityTables.lookLocked(distinctIds, withOlderParts).pipe(
                   Effect.tap(({ rows }) => Effect.sync(() => rows.forEach(({ key }) => knownKeys.add(key)))),
                   Effect.tapError(onSqlError),
                   explained("read who is who"),
                 ),
-              facts: (measures, needed) =>
-                factTables.facts(measures, needed).pipe(Effect.tapError(onSqlError), explained("read facts")),
+              facts: (needs) => factTables.facts(needs).pipe(Effect.tapError(onSqlError), explained("read facts")),
             })
-            yield* identityTables.write(changes.identities, (key) => knownKeys.has(key))
-            yield* identityTables.writeStatements(changes.statements)
-            for (const [m, { facts }] of changes.measures.entries()) yield* factTables.write(step.measures[m]!, facts)
-            // Last, since partitions meet in the cells: the shorter these are locked, the better.
-            for (const [m, { cells }] of changes.measures.entries()) {
-              const measure = step.measures[m]!
-              yield* cellTables.write(measure, cells, step.revises(measure) ? step.next.logTime : null)
-            }
+            yield* writeChanges(
+              changes,
+              step.measures,
+              (key) => knownKeys.has(key),
+              (measure) => (step.revises(measure) ? step.next.logTime : null),
+            )
             if (step.group === LIVE_GROUP) yield* cellTables.write(INTAKE, step.intake, null)
+            // Before what is keyed by places in the log: of two that make the same step the later one is refused here.
+            yield* moveCheckpoint(step)
             yield* writeDedupe(step)
             yield* inSlices(
               step.failures,
@@ -193,7 +225,6 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
                 ${slice.map(({ cause }) => toStorable(cause))}::text[])
               ON CONFLICT DO NOTHING`,
             )
-            yield* moveCheckpoint(step)
           }),
         )
 
@@ -211,6 +242,47 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           })
           return Effect.retry(attempt, { while: () => conflicts, times: CONFLICT_RETRIES_MAX })
         })
+
+      const countOn = (group: string, limit: number, settle: (uncounted: Uncounted) => StepChanges) =>
+        sql.withTransaction(
+          Effect.gen(function* () {
+            // First, so that it waits for whoever empties the tables, or they for it, before either holds anything else.
+            const held = yield* settings
+            const uncounted = sql<{
+              readonly id: number
+              readonly definition: MetricDefinition
+              readonly mark: number
+            }>`
+              SELECT m.id, m.definition, c.counted_to AS mark FROM counting c JOIN measures m ON m.id = c.measure
+              WHERE m.projector_group = ${group} AND m.state IN ('building', 'live') ORDER BY m.id`
+            if (held === null || (yield* uncounted).length === 0) return true
+            yield* sql`LOCK TABLE counting IN EXCLUSIVE MODE`
+            const found = yield* uncounted
+            if (found.length === 0) return true
+            const from = Math.min(...found.map(({ mark }) => mark))
+            const measures = found.filter(({ mark }) => mark === from)
+            const ids = measures.map(({ id }) => id)
+            const next = yield* identityTables.nextPersons(from, limit)
+            if (next === null) {
+              yield* sql`DELETE FROM counting WHERE measure = ANY(${ids}::int[])`
+              return measures.length === found.length
+            }
+            const { last, rows } = next
+            const keys = rows.map(({ key }) => key)
+            const facts = yield* factTables.facts(ids.map((measure) => ({ measure, keys })))
+            const counting = { from, to: last }
+            const changes = settle({ settings: held, measures, counting, identities: rows, facts })
+            const known = new Set(keys)
+            yield* writeChanges(
+              changes,
+              ids,
+              (key) => known.has(key),
+              () => null,
+            )
+            yield* sql`UPDATE counting SET counted_to = ${last} WHERE measure = ANY(${ids}::int[])`
+            return false
+          }),
+        )
 
       const newLiveEpochs = sql`UPDATE checkpoints SET epoch = nextval('epochs') WHERE projector_group = ${LIVE_GROUP}`
 
@@ -230,10 +302,12 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             // Whoever works for the default group claims anew, to follow what is being built or to have it at once. First
             // of all, since it waits for steps that are being committed, and the first of them decides what `begun` is.
             yield* newLiveEpochs
-            const [found] = yield* sql<{ readonly begun: boolean; readonly next: number }>`
+            const [found] = yield* sql<{ readonly begun: boolean; readonly whole: boolean; readonly next: number }>`
               SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
+                coalesce((SELECT whole FROM settings), false) AS whole,
                 (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
             const state = found!.begun ? "building" : "live"
+            const gathers = found!.begun || !found!.whole
             const group = found!.begun ? `build-${found!.next}` : LIVE_GROUP
             for (const definition of news) {
               yield* sql`INSERT INTO measures ${sql.insert({
@@ -243,6 +317,9 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
                 projector_group: group,
                 definition: JSON.stringify(definition),
               })}`
+            }
+            if (gathers) {
+              yield* sql`INSERT INTO counting SELECT id, ${NOBODY} FROM measures WHERE id >= ${found!.next}`
             }
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
               WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
@@ -266,6 +343,10 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               AND (build.incarnation, build.sequence, build.batch_id)
                 IS DISTINCT FROM (live.incarnation, live.sequence, live.batch_id)`
             if (behind.length > 0) return false
+            const uncounted = yield* sql`
+              SELECT c.measure FROM counting c JOIN measures m ON m.id = c.measure
+              WHERE m.projector_group = ${group} AND m.state = 'building'`
+            if (uncounted.length > 0) return false
             yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
             WHERE new.projector_group = ${group} AND new.state = 'building'
               AND old.metric = new.metric AND old.state = 'live'`
@@ -288,7 +369,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             // Of two at once the later one looks when the earlier one is through.
             yield* sql`LOCK TABLE settings IN ACCESS EXCLUSIVE MODE`
             if ((yield* made) !== expected) return null
-            yield* sql`TRUNCATE settings, measures, checkpoints, distinct_ids, aliases, facts, cells, dedupe, duplicates, quarantine RESTART IDENTITY`
+            yield* sql`TRUNCATE settings, measures, checkpoints, distinct_ids, aliases, facts, counting, cells, dedupe, duplicates, quarantine RESTART IDENTITY`
             yield* sql`ALTER SEQUENCE distinct_id_keys RESTART`
             yield* sql`INSERT INTO settings (settings) VALUES (${JSON.stringify(next)}::json)`
             return yield* made
@@ -321,6 +402,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         duplicates: (partition, after) => duplicates(partition, after).pipe(explained("read the duplicates")),
         commit: (step, settle) =>
           commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
+        countOn: (group, limit, settle) => countOn(group, limit, settle).pipe(explained("count persons")),
         register: (definitions) => register(definitions).pipe(explained("register metrics")),
         promote: (group) => promote(group).pipe(explained("promote metrics")),
         wipe: (next, made) => wipe(next, made).pipe(explained("empty the read model")),

@@ -1,14 +1,14 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { type Fact, joinFacts } from "../../domain/measure/Fact.ts"
-import type { FactChange, FactsNeeded, KnownFacts } from "../../domain/projection/completeStep.ts"
-import type { KnownTables } from "../../domain/projection/ReadModel.ts"
+import type { FactChange, KnownFacts } from "../../domain/projection/completeStep.ts"
+import type { FactsOf } from "../../domain/projection/ReadModel.ts"
 import { BulkCopy } from "./BulkCopy.ts"
 import { copyText } from "./copyText.ts"
 import { FACT_COLUMNS, type PackedFragment, packFragments, unpackFragment } from "./factRows.ts"
 import { inSlices } from "./inSlices.ts"
 
-/** Fragments of one identity and month from which on a step that reads them puts them together. */
+/** Fragments of one identity from which on a step that reads them puts them together, if that halves them at least. */
 const FRAGMENTS_MAX = 8
 
 /** Reads and writes facts, for one step in one transaction. */
@@ -16,82 +16,62 @@ export const makeFactTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const bulk = yield* BulkCopy
 
-  const facts = Effect.fnUntraced(function* (
-    measures: Parameters<KnownTables["facts"]>[0],
-    { whole, gaining, months }: FactsNeeded,
-  ) {
-    const known = new Map(measures.map(({ id }) => [id, new Map<number, Fact>()]))
-    const counts = new Map<string, number>()
+  const facts = Effect.fnUntraced(function* (needs: ReadonlyArray<FactsOf>) {
+    const known = new Map(needs.map(({ measure }) => [measure, new Map<number, Fact>()]))
+    /** Measure → identity → how many fragments; absent for one. */
+    const counts = new Map(needs.map(({ measure }) => [measure, new Map<number, number>()]))
     const take = (fragment: PackedFragment): void => {
-      const [measure, key, month] = fragment
+      const [measure, key] = fragment
       const facts = known.get(measure)!
       const held = facts.get(key)
       const fact = unpackFragment(fragment)
       facts.set(key, held === undefined ? fact : joinFacts(held, fact))
-      if (held !== undefined) {
-        const place = `${measure}|${key}|${month}`
-        counts.set(place, (counts.get(place) ?? 1) + 1)
-      }
+      if (held === undefined) return
+      const count = counts.get(measure)!
+      count.set(key, (count.get(key) ?? 1) + 1)
     }
-    const read = (ids: ReadonlyArray<number>, keys: ReadonlyArray<number>, within?: ReadonlyArray<number>) =>
-      ids.length === 0
-        ? Effect.void
-        : inSlices(
-            [...keys].sort((a, b) => a - b),
-            (slice) =>
-              Effect.map(
-                // One value for all rows: drivers spend more on a row than on its bytes.
-                sql<{ readonly fragments: ReadonlyArray<PackedFragment> }>`
-                SELECT coalesce(json_agg(json_build_array(measure, key, month, mask, items, masks, encode(points, 'hex'))), '[]')
-                  AS fragments FROM facts WHERE measure = ANY(${ids}::int[]) AND key = ANY(${slice}::int[])
-                  ${within === undefined ? sql`` : sql`AND month = ANY(${within}::int[])`}`,
-                ([row]) => row!.fragments.forEach(take),
-              ),
-          )
-    const idsOf = (reach: "month" | "history") =>
-      measures.flatMap((measure) => (measure.reach === reach ? [measure.id] : []))
-    yield* read(
-      measures.map(({ id }) => id),
-      whole,
-    )
-    yield* read(idsOf("history"), gaining)
-    yield* read(idsOf("month"), gaining, months)
-    const crowded = [...counts].filter(([, count]) => count >= FRAGMENTS_MAX).map(([place]) => place)
-    if (crowded.length > 0)
-      yield* compact(
-        crowded.map((place) => place.split("|").map(Number)),
-        known,
+    // Measures that need the same are asked for together.
+    for (const [keys, group] of Map.groupBy(needs, (need) => need.keys)) {
+      const ids = group.map(({ measure }) => measure)
+      yield* inSlices(
+        keys.toSorted((a, b) => a - b),
+        (slice) =>
+          Effect.map(
+            // One value for all rows: drivers spend more on a row than on its bytes.
+            sql<{ readonly fragments: ReadonlyArray<PackedFragment> }>`
+              SELECT coalesce(json_agg(json_build_array(measure, key, month, mask, items, masks, encode(points, 'hex'))), '[]')
+                AS fragments FROM facts WHERE measure = ANY(${ids}::int[]) AND key = ANY(${slice}::int[])`,
+            ([row]) => row!.fragments.forEach(take),
+          ),
       )
-    return measures.map(({ id }) => known.get(id)!) satisfies KnownFacts
+    }
+    for (const [measure, facts] of known) {
+      const crowded = Array.from(counts.get(measure)!).flatMap(([key, count]) => {
+        const fact = facts.get(key)!
+        return count >= FRAGMENTS_MAX && count >= 2 * monthsOf(fact) ? [[key, fact] as const] : []
+      })
+      if (crowded.length > 0) yield* compact(measure, crowded)
+    }
+    return needs.map(({ measure }) => known.get(measure)!) satisfies KnownFacts
   })
 
-  /** Puts the fragments of identities and months together; says nothing new. */
-  const compact = Effect.fnUntraced(function* (
-    places: ReadonlyArray<ReadonlyArray<number>>,
-    known: ReadonlyMap<number, ReadonlyMap<number, Fact>>,
-  ) {
-    yield* inSlices(
-      places,
-      (slice) => sql`
-        DELETE FROM facts f USING unnest(
-          ${slice.map(([measure]) => measure!)}::int[], ${slice.map(([, key]) => key!)}::int[],
-          ${slice.map(([, , month]) => month!)}::int[]) AS gone(measure, key, month)
-        WHERE f.measure = gone.measure AND f.key = gone.key AND f.month = gone.month`,
+  /** Puts the fragments of identities together; says nothing new. */
+  const compact = Effect.fnUntraced(function* (measure: number, facts: ReadonlyArray<readonly [number, Fact]>) {
+    yield* remove(
+      measure,
+      facts.map(([key]) => key),
     )
-    const rows = places.flatMap(([measure, key, month]) =>
-      packFragments(
-        measure!,
-        key!,
-        [...known.get(measure!)!.get(key!)!.values()].filter((row) => row.month === month),
-      ),
-    )
+    const rows = facts.flatMap(([key, fact]) => packFragments(measure, key, fact.values()))
     yield* bulk.copy("facts", FACT_COLUMNS, copyText(rows))
   })
 
+  const remove = (measure: number, keys: ReadonlyArray<number>) =>
+    inSlices(keys, (slice) => sql`DELETE FROM facts WHERE measure = ${measure} AND key = ANY(${slice}::int[])`)
+
   const write = Effect.fnUntraced(function* (measure: number, changes: ReadonlyArray<FactChange>) {
-    yield* inSlices(
-      changes.filter(({ replaces }) => replaces),
-      (slice) => sql`DELETE FROM facts WHERE measure = ${measure} AND key = ANY(${slice.map(({ key }) => key)}::int[])`,
+    yield* remove(
+      measure,
+      changes.flatMap(({ key, replaces }) => (replaces ? [key] : [])),
     )
     const rows = changes.toSorted((a, b) => a.key - b.key).flatMap(({ key, rows }) => packFragments(measure, key, rows))
     if (rows.length > 0) yield* bulk.copy("facts", FACT_COLUMNS, copyText(rows))
@@ -99,3 +79,5 @@ export const makeFactTables = Effect.gen(function* () {
 
   return { facts, write }
 })
+
+const monthsOf = (fact: Fact): number => new Set(Array.from(fact.values(), ({ month }) => month)).size

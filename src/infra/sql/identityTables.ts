@@ -3,7 +3,7 @@ import { SqlClient } from "effect/sql"
 import { SerializationError, SqlError } from "effect/sql/SqlError"
 import { type DistinctId, isAnonymous } from "../../domain/identity/distinctId.ts"
 import { type AliasStatement, pairKey } from "../../domain/identity/links.ts"
-import type { Identity } from "../../domain/identity/persons.ts"
+import { type Identity, olderPartOf } from "../../domain/identity/persons.ts"
 import type { KnownIdentities } from "../../domain/projection/completeStep.ts"
 import { BulkCopy } from "./BulkCopy.ts"
 import { copyText } from "./copyText.ts"
@@ -38,11 +38,43 @@ export const makeIdentityTables = Effect.gen(function* () {
     SELECT key, distinct_id, older, person, link_time, link_user FROM distinct_ids WHERE person IN (
       SELECT person FROM distinct_ids WHERE distinct_id = ANY(${names}::text[]))`
 
-  const read = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+  /** Rows of who is who that a query gives. */
+  const readRows = Effect.fnUntraced(function* (query: ReturnType<typeof membersOf>) {
     const [found] = yield* sql<{ readonly rows: ReadonlyArray<IdentityRow> }>`
       SELECT coalesce(json_agg(json_build_array(key, distinct_id, older, person, link_time, link_user)), '[]') AS rows
-      FROM (${membersOf(names)}) AS members`
-    return found!.rows
+      FROM (${query}) AS found`
+    return found!.rows.map(readIdentity)
+  })
+
+  const read = (names: ReadonlyArray<string>) => readRows(membersOf(names))
+
+  /** The older parts of devices that are not among the rows themselves. */
+  const olderPartsOf = Effect.fnUntraced(function* (rows: ReadonlyArray<Identity>) {
+    const held = new Set(rows.map(({ key }) => key))
+    const keys = rows.flatMap(({ key, distinctId, older }) =>
+      older || !isAnonymous(distinctId) || held.has(olderPartOf(key)) ? [] : [olderPartOf(key)],
+    )
+    return yield* readRows(sql`SELECT * FROM distinct_ids WHERE key = ANY(${keys}::int[])`)
+  })
+
+  /**
+   * Rows of the next persons after one, in the order of the absolute values of their keys: about as many as `limit` says, of
+   * whole persons, with the older parts of all devices among them; and the last of them, `null` when there is none.
+   */
+  const nextPersons = Effect.fnUntraced(function* (after: number, limit: number) {
+    const [row] = yield* sql<{ readonly last: number | null }>`
+      SELECT max(person) AS last FROM (
+        SELECT person FROM (
+          (SELECT person FROM distinct_ids WHERE person > ${after} ORDER BY person LIMIT ${limit})
+          UNION ALL
+          (SELECT -person FROM distinct_ids WHERE person < ${-after} ORDER BY person DESC LIMIT ${limit})
+        ) AS both_parts ORDER BY person LIMIT ${limit}) AS next`
+    const last = row!.last
+    if (last === null) return null
+    const rows = yield* readRows(sql`
+      SELECT * FROM distinct_ids WHERE person > ${after} AND person <= ${last}
+      UNION ALL SELECT * FROM distinct_ids WHERE person < ${-after} AND person >= ${-last}`)
+    return { last, rows: [...rows, ...(yield* olderPartsOf(rows))] }
   })
 
   /** Rows of all members, locked until the transaction ends; a conflict in time if others have joined meanwhile. */
@@ -52,7 +84,7 @@ export const makeIdentityTables = Effect.gen(function* () {
     // What the statement gives may be of before it waited; this one sees what is.
     const rows = yield* read(names)
     const locked = new Set(lock!.keys)
-    return rows.every(([key]) => locked.has(key)) ? rows : yield* personsChanged
+    return rows.every(({ key }) => locked.has(key)) ? rows : yield* personsChanged
   })
 
   const statementsAmong = Effect.fnUntraced(function* (rows: ReadonlyArray<Identity>) {
@@ -73,11 +105,8 @@ export const makeIdentityTables = Effect.gen(function* () {
   })
 
   const everybody = Effect.gen(function* () {
-    const [found] = yield* sql<{ readonly rows: ReadonlyArray<IdentityRow> }>`
-      SELECT coalesce(json_agg(json_build_array(key, distinct_id, older, person, link_time, link_user)), '[]') AS rows
-      FROM distinct_ids`
     return {
-      rows: found!.rows.map(readIdentity),
+      rows: yield* readRows(sql`SELECT * FROM distinct_ids`),
       statements: (yield* sql<AliasRow>`SELECT * FROM aliases`).map(readAlias),
     }
   })
@@ -85,14 +114,15 @@ export const makeIdentityTables = Effect.gen(function* () {
   /** Who is who as it stands. */
   const look = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId> | "all") {
     if (distinctIds === "all") return yield* everybody
-    const rows = (yield* read(distinctIds.map(toStorable))).map(readIdentity)
+    const rows = yield* read(distinctIds.map(toStorable))
     return { rows, statements: yield* statementsAmong(rows) }
   })
 
   /** Who is who for a step, which nobody else changes until its transaction ends, with keys for those not known yet. */
-  const lookLocked = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>) {
+  const lookLocked = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>, withOlderParts: boolean) {
     const names = distinctIds.map(toStorable)
-    const rows = (yield* shared ? readLocked(names) : read(names)).map(readIdentity)
+    const members = yield* shared ? readLocked(names) : read(names)
+    const rows = withOlderParts ? [...members, ...(yield* olderPartsOf(members))] : members
     const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))
     const missing = distinctIds.reduce((count, distinctId) => count + (held.has(distinctId) ? 0 : 1), 0)
     return {
@@ -148,5 +178,5 @@ export const makeIdentityTables = Effect.gen(function* () {
         ON CONFLICT (first_user, second_user) DO UPDATE SET time = excluded.time, joined = excluded.joined`,
     )
 
-  return { look, lookLocked, write, writeStatements }
+  return { look, lookLocked, nextPersons, write, writeStatements }
 })

@@ -10,7 +10,7 @@ const dropTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   yield* sql`DROP VIEW IF EXISTS sessions_daily, funnel_steps, feature_adoption, daily_event_counts, daily_active_users, live_cells`
   yield* sql`DROP SEQUENCE IF EXISTS epochs, distinct_id_keys`
-  yield* sql`DROP TABLE IF EXISTS settings, measures, checkpoints, distinct_ids, aliases, facts, cells, dedupe, duplicates, quarantine, pauses, stops, attempts`
+  yield* sql`DROP TABLE IF EXISTS settings, measures, checkpoints, distinct_ids, aliases, facts, cells, dedupe, duplicates, quarantine, pauses, stops, attempts, counting`
 })
 
 /** Tables and views of the read model; documented for their readers in docs/reference/tables.md. */
@@ -75,6 +75,11 @@ const createTables = Effect.gen(function* () {
     points bytea
   )`
   yield* sql`CREATE INDEX facts_of ON facts (measure, key, month)`
+  // While a measure is first folded its facts are gathered, and nobody is counted; with no row here, everybody is.
+  yield* sql`CREATE TABLE counting (
+    measure integer PRIMARY KEY,
+    counted_to integer NOT NULL
+  )`
   yield* sql`CREATE TABLE cells (
     measure integer NOT NULL,
     day date NOT NULL,
@@ -164,10 +169,10 @@ const createTables = Effect.gen(function* () {
 })
 
 /** Earlier layouts, and cells of earlier measures, are gone: nobody needs to make it only to drop it. */
-const MIGRATIONS = { "0003_create_tables": Effect.andThen(dropTables, createTables) }
+const MIGRATIONS = { "0004_create_tables": Effect.andThen(dropTables, createTables) }
 
 /** The newest schema version that this code knows. */
-export const SCHEMA_VERSION = 3
+export const SCHEMA_VERSION = 4
 
 const TABLE = "migrations"
 

@@ -1,0 +1,13 @@
+import { Effect } from "effect"
+import { ReadModel } from "../../domain/projection/ReadModel.ts"
+import { BadQuery } from "./errors.ts"
+
+/** Refuses to answer from tables that are being made anew. Nothing projected at all is an answer. */
+export const requireWhole = Effect.gen(function* () {
+  const readModel = yield* ReadModel
+  if ((yield* readModel.settings) === null || (yield* readModel.isWhole)) return
+  return yield* new BadQuery({
+    problem: "The read model is not whole: it was being made anew and did not get to the end.",
+    remedy: `"tidemark project --once" finishes it.`,
+  })
+})
