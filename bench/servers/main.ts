@@ -57,7 +57,7 @@ export const measureServers = async (count: number, options: { readonly peers: b
     await worker.stop()
 
     say("queries")
-    await run(Effect.andThen(markWhole, analyze))
+    await run(analyze)
     const answers = await run(sums)
     const queries = await run(measureQueries)
 
@@ -131,8 +131,6 @@ export const measureServers = async (count: number, options: { readonly peers: b
     await stage.close()
   }
 }
-
-const markWhole = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`UPDATE settings SET whole = true`)
 
 /** As autovacuum does within a minute of such a change; without it the first plans are guesses. */
 const analyze = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`ANALYZE`)

@@ -1,11 +1,12 @@
 import { Effect, Stream } from "effect"
+import { countAllPersons } from "../../src/app/projection/countPersons.ts"
 import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
 import { liveGroup } from "../../src/app/projection/groups.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
-import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { LIVE_GROUP, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 import { FUNNEL_STEPS } from "./data.ts"
@@ -79,7 +80,10 @@ export const replay = Effect.fnUntraced(function* (metrics: ReadonlyArray<Metric
     yield* projection.commit()
   })
   const took = yield* seconds(
-    Effect.forEach(yield* allPartitions, projectPartition, { concurrency: PARTITIONS_AT_ONCE, discard: true }),
+    Effect.andThen(
+      Effect.forEach(yield* allPartitions, projectPartition, { concurrency: PARTITIONS_AT_ONCE, discard: true }),
+      countAllPersons(LIVE_GROUP),
+    ),
   )
   yield* readModel.markWhole((yield* readModel.made)!)
   return took

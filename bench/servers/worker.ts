@@ -55,14 +55,14 @@ const ends = Effect.gen(function* () {
   )
 })
 
-/** Waits until the default group has projected all that is in the log now. */
+/** Waits until the default group has projected all that is in the log now, and answers have it. */
 export const caughtUp = Effect.gen(function* () {
   const operations = yield* Operations
   const targets = yield* ends
   for (;;) {
-    const { ownerships } = yield* operations.look
+    const { ownerships, whole } = yield* operations.look
     const at = new Map(ownerships.flatMap((it) => (it.group === LIVE_GROUP ? [[it.partition, it.sequence]] : [])))
-    if (targets.every(([partition, end]) => (at.get(partition) ?? 0) >= end)) return
+    if (whole && targets.every(([partition, end]) => (at.get(partition) ?? 0) >= end)) return
     yield* Effect.sleep(LOOK_MILLIS)
   }
 })

@@ -2,7 +2,7 @@ import { deepStrictEqual } from "node:assert"
 import { Effect, Layer, ManagedRuntime, Result } from "effect"
 import { SqlClient } from "effect/sql"
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
-import { countPersons } from "../../src/app/projection/countPersons.ts"
+import { countAllPersons } from "../../src/app/projection/countPersons.ts"
 import type { DistinctId } from "../../src/domain/identity/distinctId.ts"
 import type { AliasStatement } from "../../src/domain/identity/links.ts"
 import type { Identity } from "../../src/domain/identity/persons.ts"
@@ -315,7 +315,7 @@ export const readModelContract = (
       lookUp(wholeFacts(measures, keys))
     /** Counts all persons of a group whose facts were only gathered. */
     const countAll = (group: string) =>
-      run(Effect.provideService(countPersons(group, Effect.void), ReadModel, readModel))
+      run(Effect.provideService(countAllPersons(group), ReadModel, readModel))
     const failureOf = <A, E>(effect: Effect.Effect<A, E, Services>) => run(Effect.flip(effect))
     const amountsOf = async (measure = 1) =>
       new Map(

@@ -2,7 +2,7 @@ import { Effect, Layer, ManagedRuntime, Redacted, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import { LogWriter } from "../../src/app/LogWriter.ts"
-import { countPersons, settleUncounted } from "../../src/app/projection/countPersons.ts"
+import { countAllPersons, settleUncounted } from "../../src/app/projection/countPersons.ts"
 import { liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition, type PartitionProjection } from "../../src/app/projection/PartitionProjection.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
@@ -182,7 +182,7 @@ const look = Effect.fnUntraced(function* (events: ReadonlyArray<Event>, group: G
   const sql = yield* SqlClient.SqlClient
   const queries = yield* ReadModelQueries
   const readModel = yield* ReadModel
-  yield* countPersons(LIVE_GROUP, Effect.void)
+  yield* countAllPersons(LIVE_GROUP)
   yield* readModel.markWhole((yield* readModel.made)!)
   const { differences } = yield* verify()
   expect(differences).toEqual([])

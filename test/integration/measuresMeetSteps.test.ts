@@ -3,7 +3,7 @@ import type { SqlClient } from "effect/sql"
 import pg from "pg"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { LogWriter } from "../../src/app/LogWriter.ts"
-import { countPersons } from "../../src/app/projection/countPersons.ts"
+import { countAllPersons } from "../../src/app/projection/countPersons.ts"
 import { liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
@@ -80,7 +80,7 @@ test("metrics that come during the very first step: it is refused, and counts no
       expect(versions.find(({ definition }) => definition.name === "clicks")!.state).toBe("live")
       expect(yield* Effect.flip(early.commit())).toMatchObject({ _tag: "CheckpointConflict" })
       yield* (yield* takeAll(yield* groupNow)).commit()
-      yield* countPersons(LIVE_GROUP, Effect.void)
+      yield* countAllPersons(LIVE_GROUP)
       yield* readModel.markWhole((yield* readModel.made)!)
       expect(yield* verify()).toMatchObject({ events: 1, differences: [] })
     }).pipe(Effect.provide(Layer.provideMerge(LogWriter.layer, layerArrayLog(1)))),

@@ -16,7 +16,7 @@ import { readBatches } from "../readBatches.ts"
 import type { WorkersStandStill } from "./WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
 import { beginAnew, type BeginOptions } from "./beginAnew.ts"
-import { countPersons } from "./countPersons.ts"
+import { countAllPersons } from "./countPersons.ts"
 import { noteControl } from "./noteControl.ts"
 import { claimPartition } from "./PartitionProjection.ts"
 import { prepare } from "./prepare.ts"
@@ -123,13 +123,13 @@ export class Projector extends Context.Service<
           totals.conflicts += conflicts
           progress(events)
         })
-        yield* countPersons(LIVE_GROUP, Effect.void)
+        yield* countAllPersons(LIVE_GROUP)
         const builds = buildGroups(versions, zone)
         for (const group of builds) {
           // Other workers may go on meanwhile: then the build follows them a little further.
           do {
             yield* projectGroup(group, settings, livePosition, progress)
-            yield* countPersons(group.name, Effect.void)
+            yield* countAllPersons(group.name)
           } while (!(yield* readModel.promote(group.name)))
         }
         yield* noteControl(plan)

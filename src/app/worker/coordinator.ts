@@ -15,6 +15,9 @@ export const COORDINATOR = "coordinator"
 /** The log is asked to prove itself, and the tables are compared with the control facts, at least this often, ms. */
 const PROVE_MILLIS = 10_000
 
+/** Persons are counted for so long in one turn, ms. */
+const COUNT_MILLIS = 5_000
+
 /** A group that comes within this time to where the default group stood keeps up with it, ms. */
 const KEEPS_UP_MILLIS = 3_000
 
@@ -61,8 +64,17 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const at = positionsOf(ownerships, LIVE_GROUP)
     const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
     if (behind) return
-    yield* countPersons(LIVE_GROUP, report.turned)
-    yield* readModel.markWhole(made)
+    if (yield* count(LIVE_GROUP)) yield* readModel.markWhole(made)
+  })
+
+  /** Counts persons for a while; the rest at the next turn. */
+  const count = Effect.fnUntraced(function* (group: string) {
+    const until = (yield* Clock.currentTimeMillis) + COUNT_MILLIS
+    const goOn = Effect.andThen(
+      report.turned,
+      Effect.map(Clock.currentTimeMillis, (now) => now < until),
+    )
+    return yield* countPersons(group, goOn)
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const
@@ -86,11 +98,11 @@ export const coordinator = Effect.fn("coordinator")(function* () {
       Array.from(positions).every(([partition, sequence]) => (built.get(partition) ?? 0) >= sequence)
     const before = chases.get(group) ?? { live, since: now, still: false }
     // Before the default group stands still, since this may take long.
-    if (before.still || reached(before.live)) yield* countPersons(group, report.turned)
-    if (reached(live) && (yield* readModel.promote(group))) {
+    const counted = (before.still || reached(before.live)) && (yield* count(group))
+    if (counted && reached(live) && (yield* readModel.promote(group))) {
       yield* Effect.logInfo(`The metrics of ${group} are live.`)
       chases.delete(group)
-    } else if (!before.still && reached(before.live) && now > before.since) {
+    } else if (!before.still && counted && now > before.since) {
       yield* operations.pause({ ...still, sentence: `The metrics of ${group} are about to go live.` })
       chases.set(group, { live, since: now, still: true })
     } else if (now - before.since > (before.still ? STILL_MILLIS : KEEPS_UP_MILLIS)) {
