@@ -13,16 +13,8 @@ import { EMPTY_FACT, type Fact, factKey, type FactRow, joinFacts } from "../../s
 import { EMPTY_POINTS, eventKey, type Points } from "../../src/domain/measure/points.ts"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
-import {
-  completeStep,
-  type FactChange,
-  factsNeeded,
-  type KnownFacts,
-  type KnownIdentities,
-  resolveIdentities,
-  type StepChanges,
-} from "../../src/domain/projection/completeStep.ts"
-import { ALL_COUNTED, EVERYBODY } from "../../src/domain/projection/counting.ts"
+import type { FactChange, KnownFacts, StepChanges } from "../../src/domain/projection/StepChanges.ts"
+import type { KnownIdentities } from "../../src/domain/projection/whoIsWho.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
@@ -34,6 +26,7 @@ import {
   type Step,
 } from "../../src/domain/projection/ReadModel.ts"
 import { INTAKE, ReadModelQueries } from "../../src/domain/projection/ReadModelQueries.ts"
+import { settle } from "../../src/domain/projection/settle.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts"
 import { formatDay } from "../../src/domain/time/calendar.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
@@ -184,7 +177,7 @@ const factOf = (rows: ReadonlyArray<FactRow>): Fact => new Map(rows.map((row) =>
 /** Fails a commit that was only made to look something up, so that nothing of it is kept. */
 const ONLY_LOOKED = new ReadModelUnavailable({ attempted: "write", reason: "it was only looked", retryable: false })
 
-/** Fragments of one identity and month that may lie beside each other, however many steps have added to them. */
+/** Fragments of one identity that may lie beside each other for each month, however many steps have added to them. */
 const FRAGMENTS_BOUND = 8
 
 const TABLES = [
@@ -194,6 +187,7 @@ const TABLES = [
   "distinct_ids",
   "aliases",
   "facts",
+  "counting",
   "cells",
   "dedupe",
   "duplicates",
@@ -314,8 +308,7 @@ export const readModelContract = (
     const allFactsOf = (measures: ReadonlyArray<number>, keys: ReadonlyArray<number>): Promise<KnownFacts> =>
       lookUp(wholeFacts(measures, keys))
     /** Counts all persons of a group whose facts were only gathered. */
-    const countAll = (group: string) =>
-      run(Effect.provideService(countAllPersons(group), ReadModel, readModel))
+    const countAll = (group: string) => run(Effect.provideService(countAllPersons(group), ReadModel, readModel))
     const failureOf = <A, E>(effect: Effect.Effect<A, E, Services>) => run(Effect.flip(effect))
     const amountsOf = async (measure = 1) =>
       new Map(
@@ -1078,7 +1071,14 @@ export const readModelContract = (
         const definitions = [BUILTIN_METRICS.activeUsers, BUILTIN_METRICS.activeUsersByEvent, BUILTIN_METRICS.sessions]
         const versions = await run(readModel.register(definitions))
         const measures = versions.map(({ definition }) => compileMeasure(definition, zone))
+        const members = versions.map(({ id }) => ({ id, follows: false }))
         const { mergeWindowMillis } = DEFAULT_SETTINGS
+        /** Tables that let others have a turn after each look. */
+        const yieldingAfter = (known: KnownTables): KnownTables => ({
+          ...known,
+          identities: (...asked) => Effect.tap(known.identities(...asked), () => Effect.yieldNow),
+          facts: (needs) => Effect.tap(known.facts(needs), () => Effect.yieldNow),
+        })
 
         const projecting = Effect.fnUntraced(
           function* ({ partition, sequence, batch }: LoggedBatch) {
@@ -1090,16 +1090,7 @@ export const readModelContract = (
               intake: fold.intake.deltas(),
             })
             yield* readModel.commit({ ...step, epoch: yield* epochOf(LIVE_GROUP, partition) }, (known) =>
-              Effect.gen(function* () {
-                const resolved = resolveIdentities(fold, yield* known.identities([...fold.gathered.keys()], false))
-                yield* Effect.yieldNow
-                const all = versions.map(() => ({ follows: false, mark: EVERYBODY }))
-                const needed = factsNeeded(fold, resolved, all)
-                const facts = yield* known.facts(versions.map(({ id }, m) => ({ measure: id, keys: needed[m]! })))
-                yield* Effect.yieldNow
-                const counting = versions.map(() => ALL_COUNTED)
-                return completeStep(fold, resolved, facts, counting, mergeWindowMillis, zone)
-              }),
+              settle(fold, yieldingAfter(known), members, { mergeWindowMillis, zone }),
             )
           },
           Effect.retry({ times: 100, while: (error) => error._tag === "ReadModelUnavailable" && error.retryable }),
@@ -1107,6 +1098,8 @@ export const readModelContract = (
 
         const expected = new MemoryReadModel(measures, DEFAULT_SETTINGS)
         for (const batch of [...first, ...rest.flat()]) expected.step([batch])
+        // Of nobody yet, so that from now on steps count everybody.
+        await countAll(LIVE_GROUP)
         await run(Effect.forEach(first, projecting))
         await run(Effect.forEach(rest, (batches) => Effect.forEach(batches, projecting), { concurrency: "unbounded" }))
 

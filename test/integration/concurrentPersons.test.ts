@@ -2,7 +2,8 @@ import { Effect, Layer, ManagedRuntime, Redacted, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import { LogWriter } from "../../src/app/LogWriter.ts"
-import { countAllPersons, settleUncounted } from "../../src/app/projection/countPersons.ts"
+import { countAllPersons } from "../../src/app/projection/countPersons.ts"
+import { settleUncounted } from "../../src/domain/projection/settle.ts"
 import { liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition, type PartitionProjection } from "../../src/app/projection/PartitionProjection.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
@@ -172,7 +173,7 @@ const steal = Effect.fnUntraced(function* (partition: number, group: Group, tall
 const countSome = Effect.fnUntraced(function* (random: Random, tally: Tally) {
   const readModel = yield* ReadModel
   for (let times = random.between(1, 4); times > 0; times--) {
-    if (yield* readModel.countOn(LIVE_GROUP, random.between(1, 3), settleUncounted)) return
+    if (yield* readModel.countNext(LIVE_GROUP, random.between(1, 3), settleUncounted)) return
     tally.counts++
   }
 })

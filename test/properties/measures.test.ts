@@ -17,7 +17,7 @@ import {
   splitPoints,
 } from "../../src/domain/measure/points.ts"
 import type { FunnelFormula, MetricDefinition } from "../../src/domain/metric/definition.ts"
-import { NOBODY } from "../../src/domain/projection/counting.ts"
+import { NOBODY } from "../../src/domain/projection/counted.ts"
 import { oracle, oracleActiveUsers, oracleFunnel } from "../../src/domain/oracle/oracle.ts"
 import { daysSinceBefore } from "../../src/domain/measure/activeUsers.ts"
 import type { Returned } from "../../src/domain/projection/ReadModelQueries.ts"
@@ -371,10 +371,10 @@ describe.each(MEASURES)("%s", (name, arbDefinition) => {
           const model = new MemoryReadModel([measureOf(definition, settings)], settings, NOBODY)
           for (const [n, step] of steps.entries()) {
             const limit = limits[n % limits.length]!
-            if (limit > 0) model.countOn(limit)
+            if (limit > 0) model.countNext(limit)
             model.step(step)
           }
-          while (!model.countOn(1 + limits[0]!));
+          while (!model.countNext(1 + limits[0]!));
           const expected = oracle(input, settings, [definition])
           expectSame(model.cells(), cellTexts(expected.cells.get(definition.name)!))
         },

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { isAnonymous } from "../../src/domain/identity/distinctId.ts"
-import type { KnownFacts, StepChanges } from "../../src/domain/projection/completeStep.ts"
-import { EVERYBODY, NOBODY } from "../../src/domain/projection/counting.ts"
+import type { KnownFacts, StepChanges } from "../../src/domain/projection/StepChanges.ts"
+import { type CountedTo, EVERYBODY } from "../../src/domain/projection/counted.ts"
 import { CheckpointConflict, ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
 import {
   type KnownTables,
@@ -126,13 +126,14 @@ export class SimulatedReadModel {
       const begun = tables.checkpoints.some(({ checkpoint }) => checkpoint !== null)
       const state = begun ? "building" : "live"
       const group = begun ? `build-${tables.nextMeasureId}` : LIVE_GROUP
-      const gathers = begun || !tables.whole
-      for (const definition of news) tables.addMeasure(definition, state, group, gathers ? NOBODY : EVERYBODY)
+      for (const definition of news) tables.addMeasure(definition, state, group)
       for (const old of tables.measures) {
         const { name, version } = old.definition
         const newer = ({ definition }: { readonly definition: MeasureVersion["definition"] }) =>
           definition.name === name && definition.version > version
-        if (old.state === state && tables.measures.some(newer)) old.state = "detached"
+        if (old.state !== state || !tables.measures.some(newer)) continue
+        old.state = "detached"
+        tables.counting.delete(old.id)
       }
       return measures()
     }
@@ -165,7 +166,7 @@ export class SimulatedReadModel {
 
     return ReadModel.of({
       settings: call("settings", "read the settings of the read model", () => tables.settings),
-      isWhole: call("isWhole", "read the state of the read model", () => tables.whole),
+      isWhole: call("isWhole", "read the state of the read model", () => tables.answers),
       made: call("made", "read when the read model was made", () => tables.made),
       markWhole: (made) =>
         call("markWhole", "mark the read model as whole", () => void (tables.whole ||= tables.made === made), {
@@ -199,7 +200,7 @@ export class SimulatedReadModel {
           () => new Map([...(tables.duplicates.get(partition) ?? [])].filter(([sequence]) => sequence > after)),
         ),
       commit: (step, settle) => this.#commit(process, step, settle),
-      countOn: (group, limit, settle) => this.#countOn(process, group, limit, settle),
+      countNext: (group, limit, settle) => this.#countNext(process, group, limit, settle),
       register: (definitions) => call("register", "register metrics", () => register(definitions), { writes: true }),
       promote: (group) => call(`promote ${group}`, "promote metrics", () => promote(group), { writes: true }),
       wipe: (settings, made) =>
@@ -219,7 +220,7 @@ export class SimulatedReadModel {
   }
 
   /** Counts some persons in one transaction, which ends with its process. */
-  #countOn(
+  #countNext(
     process: Process,
     group: string,
     limit: number,
@@ -278,7 +279,13 @@ export class SimulatedReadModel {
       const asked = this.#faults.strike(process, name, ["refused"])
       if (asked === "refused") return yield* failed("the database is away")
       if (!this.#holds(step)) return yield* conflictOf(step)
-      const changes = yield* settle(this.#known(process, transaction))
+      // As long as anybody is not counted, a step and the counting wait for each other.
+      const isFree = () => this.#counts === null || this.#flaws.has("counts beside steps")
+      yield* this.#world.gate(process, "reads who is counted", isFree)
+      if (transaction.ended) return yield* failed("terminating connection due to administrator command")
+      const countedTo = step.measures.map((measure) => this.tables.counting.get(measure) ?? EVERYBODY)
+      transaction.holdsCounting = countedTo.some((to) => to !== EVERYBODY)
+      const changes = yield* settle(this.#known(process, transaction, countedTo))
       yield* this.#world.gate(process, `${name} writes`)
       const fault = this.#faults.strike(process, `${name} writes`, [
         "refused",
@@ -353,7 +360,7 @@ export class SimulatedReadModel {
   }
 
   /** What a step may look up: first who is who, whose rows it locks, then facts. */
-  #known(process: Process, transaction: Transaction): KnownTables {
+  #known(process: Process, transaction: Transaction, countedTo: ReadonlyArray<CountedTo>): KnownTables {
     const { tables } = this
     const world = this.#world
     const lost = (attempted: string, reason = "the connection broke") =>
@@ -371,6 +378,7 @@ export class SimulatedReadModel {
     })
 
     return {
+      countedTo,
       identities: Effect.fnUntraced({ self: this }, function* (distinctIds, withOlderParts) {
         yield* world.gate(process, "looks who is who")
         const fault = this.#faults.strike(process, "looks who is who", ["refused"])
@@ -391,16 +399,6 @@ export class SimulatedReadModel {
           const all = withOlderParts ? tables.withOlderParts(rows) : rows
           return { rows: all, statements, newKeys: tables.nextKeys(missing) }
         }
-      }),
-      marks: Effect.fnUntraced({ self: this }, function* (measures) {
-        // As long as anybody is not counted, a step and the counting wait for each other.
-        const isFree = () => this.#counts === null || this.#flaws.has("counts beside steps")
-        yield* world.gate(process, "reads who is counted", isFree)
-        const fault = this.#faults.strike(process, "reads who is counted", ["refused"])
-        if (fault === "refused" || transaction.ended) return yield* lost("read who is counted")
-        const marks = measures.map((measure) => tables.counting.get(measure) ?? EVERYBODY)
-        transaction.holdsCounting = marks.some((mark) => mark !== EVERYBODY)
-        return marks
       }),
       facts: Effect.fnUntraced({ self: this }, function* (needs) {
         yield* world.gate(process, "reads facts")

@@ -1,13 +1,13 @@
-import { settleUncounted } from "../../src/app/projection/countPersons.ts"
+import { settleUncounted } from "../../src/domain/projection/settle.ts"
 import type { DistinctId } from "../../src/domain/identity/distinctId.ts"
-import { type AliasStatement, pairKey as statementKey } from "../../src/domain/identity/links.ts"
+import { type AliasStatement, statementKey } from "../../src/domain/identity/links.ts"
 import { type Identity, olderPartOf } from "../../src/domain/identity/persons.ts"
 import { addDecimals, type Decimal, parseDecimal } from "../../src/domain/measure/decimal.ts"
 import { EMPTY_FACT, type Fact, type FactRow, factKey, joinFacts } from "../../src/domain/measure/Fact.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { CellDelta } from "../../src/domain/projection/CellSums.ts"
-import type { FactChange, StepChanges } from "../../src/domain/projection/completeStep.ts"
-import { counts, EVERYBODY, type Mark } from "../../src/domain/projection/counting.ts"
+import type { FactChange, StepChanges } from "../../src/domain/projection/StepChanges.ts"
+import { type CountedTo, isCounted, NOBODY } from "../../src/domain/projection/counted.ts"
 import type { DedupeEntry } from "../../src/domain/projection/DedupeIndex.ts"
 import type { FoldFailure } from "../../src/domain/projection/Fold.ts"
 import type { Checkpoint, LogEnd, Uncounted } from "../../src/domain/projection/ReadModel.ts"
@@ -49,7 +49,7 @@ export class Tables {
   /** Measure id → identity key → fact. */
   facts = new Map<number, Map<number, Fact>>()
   /** Measure id → up to whom it counts; without an entry, everybody. */
-  counting = new Map<number, Mark>()
+  counting = new Map<number, CountedTo>()
   /** Measure id (0: the intake) → cells by coordinates. */
   cells = new Map<number, Map<string, CellRow>>()
   /** Partition → entries by sequence. */
@@ -74,14 +74,19 @@ export class Tables {
     return Math.max(0, ...this.measures.map(({ id }) => id)) + 1
   }
 
+  /** Whether answers may be given: see `ReadModel.isWhole`. */
+  get answers(): boolean {
+    return this.whole && !this.measures.some(({ id, state }) => state === "live" && this.counting.has(id))
+  }
+
   holds({ name, version }: MetricDefinition): boolean {
     return this.measures.some(({ definition }) => definition.name === name && definition.version === version)
   }
 
-  addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string, mark: Mark): void {
+  addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string): void {
     const id = ++this.#measureId
     this.measures.push({ id, definition, state, group })
-    if (mark !== EVERYBODY) this.counting.set(id, mark)
+    this.counting.set(id, NOBODY)
   }
 
   /** The next persons that a group has not counted; where there are none, everybody is counted from now on. */
@@ -101,11 +106,13 @@ export class Tables {
         for (const { id } of measures) this.counting.delete(id)
         continue
       }
-      const members = [...this.identities.values()].filter(({ person }) => counts(to, person) && !counts(from, person))
+      const members = [...this.identities.values()].filter(
+        ({ person }) => isCounted(to, person) && !isCounted(from, person),
+      )
       const identities = this.withOlderParts(members)
       const keys = identities.map(({ key }) => key)
       const facts = measures.map(({ id }) => this.factsOf(id, keys))
-      return { settings: this.settings, measures, counting: { from, to }, identities, facts }
+      return { settings: this.settings, measures, counted: { from, to }, identities, facts }
     }
   }
 
@@ -119,12 +126,12 @@ export class Tables {
   }
 
   /** Writes what counting some persons changes. */
-  applyCount({ measures, counting }: Uncounted, changes: StepChanges): void {
+  applyCount({ measures, counted }: Uncounted, changes: StepChanges): void {
     this.writeChanges(
       measures.map(({ id }) => id),
       changes,
     )
-    for (const { id } of measures) this.counting.set(id, counting.to)
+    for (const { id } of measures) this.counting.set(id, counted.to)
   }
 
   /** Writes what a step or a count changes, for measures in order. */

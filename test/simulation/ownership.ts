@@ -2,17 +2,11 @@ import { Effect } from "effect"
 import { describe, expect, test } from "vitest"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
-import type { StepChanges } from "../../src/domain/projection/completeStep.ts"
+import type { StepChanges } from "../../src/domain/projection/StepChanges.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
-import { EVERYBODY } from "../../src/domain/projection/counting.ts"
-import {
-  type Checkpoint,
-  type KnownTables,
-  LIVE_GROUP,
-  type ReadModel,
-  type Step,
-} from "../../src/domain/projection/ReadModel.ts"
+import { EVERYBODY } from "../../src/domain/projection/counted.ts"
+import { type Checkpoint, LIVE_GROUP, type ReadModel, type Step } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
 import { emptied } from "../support/emptied.ts"
 
@@ -149,7 +143,7 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
           const again = yield* claim(readModel)
           // There, but nobody is counted yet.
           expect(yield* readModel.promote("build-2")).toBe(false)
-          expect(yield* readModel.countOn("build-2", 1, () => NOTHING)).toBe(true)
+          expect(yield* readModel.countNext("build-2", 1, () => NOTHING)).toBe(true)
           expect(yield* readModel.promote("build-2")).toBe(true)
           yield* refused(readModel.commit(stepTo(2, again.epoch), nothing))
           yield* refused(readModel.commit(stepTo(2, build.epoch, { group: "build-2", dedupe: [] }), nothing))
@@ -178,12 +172,14 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
       Effect.gen(function* () {
         yield* readModel.markWhole((yield* readModel.made)!)
         yield* readModel.register([metric(1)])
+        // What is new counts nobody, so there are no answers, also while there is nobody.
+        expect(yield* readModel.isWhole).toBe(false)
+        expect(yield* readModel.countNext(LIVE_GROUP, 1, () => NOTHING)).toBe(true)
         const { epoch } = yield* claim(readModel)
-        const marksOf = (known: KnownTables) => known.marks([1, 2])
         const seen: Array<unknown> = []
-        yield* readModel.commit(stepTo(1, epoch), (known) =>
+        yield* readModel.commit(stepTo(1, epoch, { measures: [1] }), (known) =>
           Effect.gen(function* () {
-            seen.push(yield* marksOf(known))
+            seen.push(known.countedTo)
             const { newKeys } = yield* known.identities(["u:ann", "u:bob", "a:d1"], false)
             const [ann, bob, device] = newKeys as [number, number, number]
             const row = { older: false, link: null }
@@ -198,28 +194,24 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
             }
           }),
         )
-        // Tables that are whole count at once.
-        expect(seen).toEqual([[EVERYBODY, EVERYBODY]])
-        expect(yield* readModel.countOn(LIVE_GROUP, 1, () => NOTHING)).toBe(true)
+        expect(seen).toEqual([[EVERYBODY]])
+        expect(yield* readModel.isWhole).toBe(true)
         yield* readModel.register([metric(2)])
         const counted: Array<readonly [number, number, ReadonlyArray<number>]> = []
-        const count = readModel.countOn("build-2", 1, ({ measures, counting, identities }) => {
+        const count = readModel.countNext("build-2", 1, ({ measures, counted: range, identities }) => {
           expect(measures.map(({ id, definition }) => [id, definition.version])).toEqual([[2, 2]])
-          counted.push([counting.from, counting.to, identities.map(({ key }) => key).toSorted((a, b) => a - b)])
+          counted.push([range.from, range.to, identities.map(({ key }) => key).toSorted((a, b) => a - b)])
           return NOTHING
         })
         expect(yield* count).toBe(false)
         const again = yield* claim(readModel)
-        yield* readModel.commit(stepTo(2, again.epoch), (known) => {
-          const looked = Effect.all([marksOf(known), known.identities(["u:bob"], true)])
-          return Effect.map(looked, ([marks, { rows }]) => {
-            seen.push(
-              marks,
-              rows.map(({ key }) => key).toSorted((a, b) => a - b),
-            )
+        yield* readModel.commit(stepTo(2, again.epoch, { measures: [1, 2] }), (known) =>
+          Effect.map(known.identities(["u:bob"], true), ({ rows }) => {
+            seen.push(known.countedTo)
+            seen.push(rows.map(({ key }) => key).toSorted((a, b) => a - b))
             return NOTHING
-          })
-        })
+          }),
+        )
         expect(seen.slice(1)).toEqual([
           [EVERYBODY, 1],
           [-3, 2, 3],

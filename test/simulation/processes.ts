@@ -1,7 +1,7 @@
 import { Cause, Effect, Exit, Layer, Stream } from "effect"
 import { recordDefinitions, recordSettings } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
-import { settleUncounted } from "../../src/app/projection/countPersons.ts"
+import { settleUncounted } from "../../src/domain/projection/settle.ts"
 import { buildGroups, liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
 import { prepare } from "../../src/app/projection/prepare.ts"
@@ -69,7 +69,7 @@ export const workOnce = Effect.fnUntraced(function* (owner: string, random: Rand
     ),
   )
   yield* projection.commit()
-  if (random.chance(0.5)) yield* readModel.countOn(group.name, random.between(1, 4), settleUncounted)
+  if (random.chance(0.5)) yield* readModel.countNext(group.name, random.between(1, 4), settleUncounted)
   if (group.name !== LIVE_GROUP) yield* readModel.promote(group.name)
 })
 

@@ -60,15 +60,19 @@ const open = (clockOffset = 0, seen = (tables: Tables) => tables) => {
   return Object.assign(run, { within })
 }
 
-/** A process to which something happens right before it first reads one thing of the tables. */
-const openInterrupted = (read: "settings" | "isWhole", happening: Effect.Effect<unknown>) => {
+/** A process to which something happens right before it first reads the settings, or marks the tables as whole. */
+const openInterrupted = (call: "settings" | "markWhole", happening: Effect.Effect<unknown>) => {
   let happened = false
   const first = Effect.suspend(() => {
     if (happened) return Effect.void
     happened = true
     return Effect.asVoid(happening)
   })
-  return open(0, (tables) => ({ ...tables, [read]: Effect.andThen(first, tables[read] as Effect.Effect<unknown>) }))
+  return open(0, (tables) =>
+    call === "settings"
+      ? { ...tables, settings: Effect.andThen(first, tables.settings) }
+      : { ...tables, markWhole: (made) => Effect.andThen(first, tables.markWhole(made)) },
+  )
 }
 
 const clicks = (...ids: ReadonlyArray<string>): ReadonlyArray<Event> =>
@@ -154,7 +158,7 @@ test("who has read older control facts does not bring the tables back to older s
 test("tables that somebody empties right before they are marked as whole are not", async () => {
   const other = open()
   await other(append("1", "2"))
-  const one = openInterrupted("isWhole", other.within(beginAnew()))
+  const one = openInterrupted("markWhole", other.within(beginAnew()))
   await one(project)
   expect(readModel.tables.whole).toBe(false)
   await one(project)

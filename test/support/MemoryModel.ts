@@ -2,7 +2,7 @@ import { Effect, Layer, Result, Stream } from "effect"
 import { findDuplicates } from "../../src/app/findDuplicates.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { type DistinctId, userDistinctId } from "../../src/domain/identity/distinctId.ts"
-import { type AliasStatement, pairKey } from "../../src/domain/identity/links.ts"
+import { type AliasStatement, statementKey } from "../../src/domain/identity/links.ts"
 import type { Identity } from "../../src/domain/identity/persons.ts"
 import { type Batch, decodeBatch, encodeBatch } from "../../src/domain/log/batch.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
@@ -13,11 +13,10 @@ import type { Measure } from "../../src/domain/measure/Measure.ts"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { CellDelta } from "../../src/domain/projection/CellSums.ts"
-import { completeStep, resolveIdentities } from "../../src/domain/projection/completeStep.ts"
-import { ALL_COUNTED } from "../../src/domain/projection/counting.ts"
+import { EVERYBODY } from "../../src/domain/projection/counted.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { type KnownTables, LIVE_GROUP, type MeasureVersion, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import {
   type Cell,
   type DayRange,
@@ -25,6 +24,7 @@ import {
   ReadModelQueries,
   type Returned,
 } from "../../src/domain/projection/ReadModelQueries.ts"
+import { settle } from "../../src/domain/projection/settle.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 
@@ -73,16 +73,20 @@ export class MemoryModel {
     fold.add(0, sequence, batch, places)
     if (fold.failures.length > 0) throw new Error(`a measure failed: ${JSON.stringify(fold.failures)}`)
     const next = Math.max(0, ...this.#rows.keys()) + 1
-    const known = {
-      rows: [...this.#rows.values()],
-      statements: [...this.#statements.values()],
-      newKeys: Array.from({ length: fold.gathered.size }, (_, n) => next + n),
+    const known: KnownTables = {
+      countedTo: this.measures.map(() => EVERYBODY),
+      identities: () =>
+        Effect.succeed({
+          rows: [...this.#rows.values()],
+          statements: [...this.#statements.values()],
+          newKeys: Array.from({ length: fold.gathered.size }, (_, n) => next + n),
+        }),
+      facts: () => Effect.succeed(this.#facts),
     }
-    const resolved = resolveIdentities(fold, known)
-    const counting = this.measures.map(() => ALL_COUNTED)
-    const changes = completeStep(fold, resolved, this.#facts, counting, this.settings.mergeWindowMillis, this.zone)
+    const members = this.measures.map(({ id }) => ({ id, follows: false }))
+    const changes = Effect.runSync(settle(fold, known, members, { ...this.settings, zone: this.zone }))
     for (const row of changes.identities) this.#rows.set(row.key, row)
-    for (const statement of changes.statements) this.#statements.set(pairKey(statement), statement)
+    for (const statement of changes.statements) this.#statements.set(statementKey(statement), statement)
     changes.measures.forEach(({ facts, cells }, m) => {
       for (const { key, rows, replaces } of facts) {
         const held = replaces ? EMPTY_FACT : (this.#facts[m]!.get(key) ?? EMPTY_FACT)
@@ -158,7 +162,7 @@ export class MemoryModel {
       duplicates: () => NOT_HERE,
       commit: () => NOT_HERE,
       register: () => NOT_HERE,
-      countOn: () => NOT_HERE,
+      countNext: () => NOT_HERE,
       promote: () => NOT_HERE,
       wipe: () => NOT_HERE,
     })

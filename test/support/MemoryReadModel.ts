@@ -1,7 +1,7 @@
-import { Result } from "effect"
+import { Effect, Result } from "effect"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { attributedTo, type DistinctId, isAnonymous, userDistinctId } from "../../src/domain/identity/distinctId.ts"
-import { type AliasStatement, pairKey } from "../../src/domain/identity/links.ts"
+import { type AliasStatement, statementKey } from "../../src/domain/identity/links.ts"
 import type { Identity } from "../../src/domain/identity/persons.ts"
 import { type Batch, decodeBatch, encodeBatch } from "../../src/domain/log/batch.ts"
 import { partitionOf } from "../../src/domain/log/partition.ts"
@@ -12,20 +12,16 @@ import {
   formatDecimal,
   parseDecimal,
 } from "../../src/domain/measure/decimal.ts"
-import { factKey, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
+import { type Fact, factKey, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
 import type { Measure } from "../../src/domain/measure/Measure.ts"
 import type { OracleInput } from "../../src/domain/oracle/oracle.ts"
-import {
-  completeStep,
-  factsNeeded,
-  type KnownIdentities,
-  type ResolvedIdentities,
-  resolveIdentities,
-  unchangedIdentities,
-} from "../../src/domain/projection/completeStep.ts"
-import { type Counting, counts, EVERYBODY, type Mark, NOBODY } from "../../src/domain/projection/counting.ts"
+import type { KnownIdentities } from "../../src/domain/projection/whoIsWho.ts"
+import { type CountedTo, EVERYBODY, isCounted } from "../../src/domain/projection/counted.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
+import type { KnownTables } from "../../src/domain/projection/ReadModel.ts"
+import { settle, settleUncounted } from "../../src/domain/projection/settle.ts"
+import type { StepChanges } from "../../src/domain/projection/StepChanges.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import { formatDay } from "../../src/domain/time/calendar.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
@@ -63,8 +59,8 @@ const byKey = (a: readonly [string, unknown], b: readonly [string, unknown]): nu
  */
 export class MemoryReadModel {
   readonly #measures: ReadonlyArray<Measure>
-  readonly #settings: Settings
-  readonly #zone: TimeZone
+  readonly settings: Settings
+  readonly zone: TimeZone
   readonly #identities = new Map<number, Identity>()
   readonly #statements = new Map<string, AliasStatement>()
   /** Per measure: identity key → month and value → row. */
@@ -72,37 +68,36 @@ export class MemoryReadModel {
   readonly #cells: ReadonlyArray<Map<string, Decimal>>
   readonly #intake = new Map<string, Decimal>()
   readonly #partitions = new Map<number, { index: DedupeIndex; logTime: number; batches: Map<number, Batch> }>()
-  #mark: Mark
+  #countedTo: CountedTo
   duplicates = 0
   projected = 0
   personless = 0
 
-  /** `mark`: whether it counts everybody from the beginning, or nobody until `countOn`. */
-  constructor(measures: ReadonlyArray<Measure>, settings: Settings, mark: Mark = EVERYBODY) {
-    this.#mark = mark
+  /** `countedTo`: whether it counts everybody from the beginning, or nobody until `countNext`. */
+  constructor(measures: ReadonlyArray<Measure>, settings: Settings, countedTo: CountedTo = EVERYBODY) {
+    this.#countedTo = countedTo
     this.#measures = measures
-    this.#settings = settings
-    this.#zone = zoneOf(settings)
+    this.settings = settings
+    this.zone = zoneOf(settings)
     this.#facts = measures.map(() => new Map<number, Map<string, FactRow>>())
     this.#cells = measures.map(() => new Map<string, Decimal>())
   }
 
   /** One step of the projector: takes batches, of one partition or of several, and applies all that they change. */
   step(batches: ReadonlyArray<LoggedBatch>): void {
-    const fold = new Fold(this.#measures, this.#zone)
+    const fold = new Fold(this.#measures, this.zone)
     for (const { partition, sequence, batch } of batches) {
       fold.add(partition, sequence, batch, this.#findDuplicates(partition, sequence, batch))
     }
     if (fold.failures.length > 0) throw new Error(`a measure failed: ${JSON.stringify(fold.failures)}`)
-    const mark = this.#mark
-    const someCounted = mark !== NOBODY && mark !== EVERYBODY
-    const resolved = resolveIdentities(fold, this.#identitiesOf([...fold.gathered.keys()], someCounted))
-    const needed = factsNeeded(
-      fold,
-      resolved,
-      this.#measures.map(() => ({ follows: false, mark })),
-    )
-    this.#complete(fold, resolved, needed, { from: mark, to: mark })
+    const { zone, settings } = this
+    const known: KnownTables = {
+      countedTo: this.#measures.map(() => this.#countedTo),
+      identities: (distinctIds, withOlderParts) => Effect.sync(() => this.#identitiesOf(distinctIds, withOlderParts)),
+      facts: (needs) => Effect.sync(() => needs.map(({ measure, keys }) => this.#factsOf(measure, keys))),
+    }
+    const members = this.#measures.map((_, id) => ({ id, follows: false }))
+    this.#apply(Effect.runSync(settle(fold, known, members, { ...settings, zone })))
     applyDeltas(this.#intake, fold.intake.deltas())
     this.duplicates += fold.counts.duplicates
     this.projected += fold.counts.projected
@@ -110,48 +105,43 @@ export class MemoryReadModel {
   }
 
   /** Counts the next persons, about as many identities as the limit says; `true` when everybody is counted. */
-  countOn(limit: number): boolean {
-    const from = this.#mark
+  countNext(limit: number): boolean {
+    const from = this.#countedTo
     const uncounted = [...this.#identities.values()]
-      .filter(({ person }) => !counts(from, person))
+      .filter(({ person }) => !isCounted(from, person))
       .sort((a, b) => Math.abs(a.person) - Math.abs(b.person))
     if (uncounted.length === 0) {
-      this.#mark = EVERYBODY
+      this.#countedTo = EVERYBODY
       return true
     }
     const to = Math.abs(uncounted[Math.min(limit, uncounted.length) - 1]!.person)
-    const rows = this.#withOlderParts(uncounted.filter(({ person }) => counts(to, person)))
-    const keys = rows.map(({ key }) => key)
-    const none = new Fold(this.#measures, this.#zone)
-    this.#complete(
-      none,
-      unchangedIdentities(rows),
-      this.#measures.map(() => keys),
-      { from, to },
-    )
-    this.#mark = to
+    const identities = this.#withOlderParts(uncounted.filter(({ person }) => isCounted(to, person)))
+    const keys = identities.map(({ key }) => key)
+    const changes = settleUncounted({
+      settings: this.settings,
+      measures: this.#measures.map(({ definition }, id) => ({ id, definition })),
+      counted: { from, to },
+      identities,
+      facts: this.#facts.map((_, measure) => this.#factsOf(measure, keys)),
+    })
+    this.#apply(changes)
+    this.#countedTo = to
     return false
   }
 
-  #complete(
-    fold: Fold,
-    resolved: ResolvedIdentities,
-    needed: ReadonlyArray<ReadonlyArray<number>>,
-    counting: Counting,
-  ): void {
-    const known = this.#facts.map(
-      (facts, m) =>
-        new Map(
-          needed[m]!.flatMap((key) => {
-            const fact = facts.get(key)
-            return fact === undefined ? [] : [[key, new Map(fact)] as const]
-          }),
-        ),
+  #factsOf(measure: number, keys: ReadonlyArray<number>): ReadonlyMap<number, Fact> {
+    const facts = this.#facts[measure]!
+    return new Map(
+      keys.flatMap((key) => {
+        const fact = facts.get(key)
+        return fact === undefined ? [] : [[key, new Map(fact)] as const]
+      }),
     )
-    const each = this.#measures.map(() => counting)
-    const changes = completeStep(fold, resolved, known, each, this.#settings.mergeWindowMillis, this.#zone)
+  }
+
+  #apply(changes: StepChanges): void {
     for (const row of changes.identities) this.#identities.set(row.key, row)
-    for (const statement of changes.statements) this.#statements.set(pairKey(statement), statement)
+    for (const statement of changes.statements) this.#statements.set(statementKey(statement), statement)
     changes.measures.forEach(({ facts, cells }, m) => {
       for (const { key, rows, replaces } of facts) {
         const held = replaces ? undefined : this.#facts[m]!.get(key)
@@ -236,7 +226,7 @@ export class MemoryReadModel {
   #findDuplicates(partition: number, sequence: number, batch: Batch): ReadonlySet<number> {
     let state = this.#partitions.get(partition)
     if (state === undefined) {
-      state = { index: new DedupeIndex(this.#settings.dedupeHorizonMillis), logTime: 0, batches: new Map() }
+      state = { index: new DedupeIndex(this.settings.dedupeHorizonMillis), logTime: 0, batches: new Map() }
       this.#partitions.set(partition, state)
     }
     const { index, batches } = state

@@ -1,4 +1,4 @@
-import type { StepChanges } from "../../src/domain/projection/completeStep.ts"
+import type { StepChanges } from "../../src/domain/projection/StepChanges.ts"
 import { type Checkpoint, LIVE_GROUP, type Step } from "../../src/domain/projection/ReadModel.ts"
 
 const checkpoint = (sequence: number): Checkpoint => ({

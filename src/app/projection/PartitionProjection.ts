@@ -2,17 +2,18 @@ import { Effect, Metric } from "effect"
 import { ChainVerifier } from "../../domain/log/ChainVerifier.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
+import { EVERYBODY } from "../../domain/projection/counted.ts"
 import { type DedupeEntry, DedupeIndex } from "../../domain/projection/DedupeIndex.ts"
 import { CheckpointConflict } from "../../domain/projection/errors.ts"
 import { Fold, type FoldCounts } from "../../domain/projection/Fold.ts"
-import { type Checkpoint, LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type Checkpoint, type KnownTables, LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { settle } from "../../domain/projection/settle.ts"
 import { sameSettings, type Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { findDuplicates, makeBatchReader } from "../findDuplicates.ts"
 import type { OpenedBatch } from "../readBatches.ts"
 import { newChain } from "../readBatches.ts"
 import { type Group, membersOf } from "./groups.ts"
-import { NOTHING_KNOWN, settle } from "./settle.ts"
 import { stepEvents } from "./stepMetrics.ts"
 
 /** What a partition's projection has taken in since it began, or what one batch added. */
@@ -40,6 +41,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   const readModel = yield* ReadModel
   const zone = TimeZone.of(settings.timeZone)!
   const measures = group.measures.map(({ measure }) => measure)
+  const rules = { mergeWindowMillis: settings.mergeWindowMillis, zone }
   const { epoch, checkpoint: claimed } = yield* readModel.claim(group.name, partition, owner)
   let checkpoint = claimed
 
@@ -52,9 +54,9 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   // The default group decides what is a duplicate; the others count what it counted.
   const decides = group.name === LIVE_GROUP
   const counted = decides ? null : yield* readModel.duplicates(partition, claimed?.position.sequence ?? 0)
-  const published = new Set(
-    decides && claimed !== null ? group.measures.filter(({ follows }) => !follows).map(({ id }) => id) : [],
-  )
+  const answers = new Set(decides ? group.measures.filter(({ follows }) => !follows).map(({ id }) => id) : [])
+  /** Whether somebody may have seen the cells: once so, it stays so, since a wipe ends the claim. */
+  let published = false
   const dedupe = new DedupeIndex(settings.dedupeHorizonMillis)
   // Loaded with the first new batch: most calls of a program that asks often find none.
   let dedupeLoaded = !decides || claimed === null
@@ -93,19 +95,28 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
     return { events: batch.count, duplicates: duplicates.size, conflicts, failed } satisfies Taken
   })
 
+  /** Tables that know nothing, and count everybody: what a step comes to by itself. */
+  const nothingKnown: KnownTables = {
+    countedTo: measures.map(() => EVERYBODY),
+    identities: (distinctIds) =>
+      Effect.succeed({ rows: [], statements: [], newKeys: Array.from(distinctIds, (_, n) => n + 1) }),
+    facts: (needs) => Effect.succeed(needs.map(() => new Map())),
+  }
+
   /** Does with some events of a batch what a step would do, and throws the result away. */
   const rehearse = Effect.fnUntraced(function* ({ position, batch }: OpenedBatch, first: number, last: number) {
     const others = new Set<number>(isolated.get(position.sequence))
     for (let place = 0; place < batch.count; place++) if (place < first || place >= last) others.add(place)
     const fold = new Fold(measures, zone)
     fold.add(partition, position.sequence, batch, NO_PLACES, others)
-    yield* settle(fold, NOTHING_KNOWN, group, settings.mergeWindowMillis, zone)
+    yield* settle(fold, nothingKnown, group.measures, rules)
   })
 
   /** Commits what was taken in since the last commit, if anything. */
   const commit = Effect.fn("PartitionProjection.commit")(function* () {
     const { fold, position } = draft
     if (position === null) return
+    published ||= decides && (yield* readModel.isWhole)
     const before = checkpoint
     const counts = addCounts(before?.counts ?? NO_COUNTS, fold.counts)
     const next: Checkpoint = { position, chain: chain.state, logTime, counts }
@@ -122,9 +133,9 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
         dedupeFrom: dedupe.horizonAt(logTime),
         duplicates: draft.duplicates,
         failures: fold.failures,
-        revises: (measure) => published.has(measure),
+        revises: (measure) => published && answers.has(measure),
       },
-      (known) => settle(fold, known, group, settings.mergeWindowMillis, zone),
+      (known) => settle(fold, known, group.measures, rules),
     )
     yield* Metric.update(stepEvents, draft.events)
     dedupe.forgetBefore(dedupe.horizonAt(logTime))

@@ -1,12 +1,10 @@
 import { Effect } from "effect"
-import { compileMeasure } from "../../domain/measure/compile.ts"
-import { completeStep, type KnownFacts, unchangedIdentities } from "../../domain/projection/completeStep.ts"
-import { Fold } from "../../domain/projection/Fold.ts"
+import type { KnownFacts } from "../../domain/projection/StepChanges.ts"
+import { settleUncounted } from "../../domain/projection/settle.ts"
 import { ReadModel, type Uncounted } from "../../domain/projection/ReadModel.ts"
-import { TimeZone } from "../../domain/time/TimeZone.ts"
 
 /** Identities in the first transaction; how much their facts hold says how many are in the next. */
-const IDENTITIES_FIRST = 500
+const IDENTITIES_FIRST = 50
 const IDENTITIES_MAX = 10_000
 
 /** Days and moments in memory at once, about: so steps of measures that are being counted wait for a second or two. */
@@ -25,7 +23,7 @@ export const countPersons = Effect.fn("countPersons")(function* (group: string, 
     weight = weightOf(uncounted.facts)
     return settleUncounted(uncounted)
   }
-  while (!(yield* readModel.countOn(group, limit, settle))) {
+  while (!(yield* readModel.countNext(group, limit, settle))) {
     const wanted = Math.floor((limit * WEIGHT_MAX) / Math.max(1, weight))
     limit = Math.max(1, Math.min(wanted, 4 * limit, IDENTITIES_MAX))
     if (!(yield* goOn)) return false
@@ -42,16 +40,4 @@ const weightOf = (facts: KnownFacts): number => {
     for (const fact of byKey.values()) for (const { points } of fact.values()) weight += 1 + points.times.length
   }
   return weight
-}
-
-/** The second half of a step that takes no events and counts more persons than before. */
-export const settleUncounted = ({ settings, measures, counting, identities, facts }: Uncounted) => {
-  const zone = TimeZone.of(settings.timeZone)!
-  const fold = new Fold(
-    measures.map(({ definition }) => compileMeasure(definition, zone)),
-    zone,
-  )
-  const resolved = unchangedIdentities(identities)
-  const each = measures.map(() => counting)
-  return completeStep(fold, resolved, facts, each, settings.mergeWindowMillis, zone)
 }

@@ -1,8 +1,9 @@
 import { Effect } from "effect"
-import { EMPTY_FACT, type Fact, factKey, joinFacts } from "../../domain/measure/Fact.ts"
+import { EMPTY_FACT, type Fact, joinFacts } from "../../domain/measure/Fact.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
-import { completeStep, type KnownIdentities, resolveIdentities } from "../../domain/projection/completeStep.ts"
-import { ALL_COUNTED } from "../../domain/projection/counting.ts"
+import { type KnownIdentities, resolveIdentities } from "../../domain/projection/whoIsWho.ts"
+import { changeFacts } from "../../domain/projection/changeFacts.ts"
+import { ALL_COUNTED } from "../../domain/projection/counted.ts"
 import { Fold } from "../../domain/projection/Fold.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
@@ -35,12 +36,13 @@ export const adHocFacts = Effect.fnUntraced(function* (
   yield* scanLog(extents, (partition, sequence, batch, leftOut) => fold.add(partition, sequence, batch, leftOut))
   // Who is who of what is projected is in the tables, so no new keys are needed.
   const resolved = resolveIdentities(fold, { ...known, newKeys: [] })
-  const changes = completeStep(fold, resolved, [new Map()], [ALL_COUNTED], mergeWindowMillis, zone)
-  const personOf = new Map([...resolved.rows.values(), ...changes.identities].map((row) => [row.key, row.person]))
+  const { rows, measures } = changeFacts(fold.gathered, resolved, [new Map()], [ALL_COUNTED], {
+    mergeWindowMillis,
+    zone,
+  })
   const byPerson = new Map<number, Fact>()
-  for (const { key, rows } of changes.measures[0]!.facts) {
-    const person = personOf.get(key)!
-    const fact: Fact = new Map(rows.map((row) => [factKey(row.value, row.month), row]))
+  for (const [key, fact] of measures[0]!.after) {
+    const { person } = rows.get(key)!
     byPerson.set(person, joinFacts(byPerson.get(person) ?? EMPTY_FACT, fact))
   }
   return byPerson

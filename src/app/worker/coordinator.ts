@@ -63,7 +63,8 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     }
     const at = positionsOf(ownerships, LIVE_GROUP)
     const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
-    if (behind) return
+    // What is about to go live goes first: the default group stands still for it.
+    if (behind || [...chases.values()].some((chase) => chase.still)) return
     if (yield* count(LIVE_GROUP)) yield* readModel.markWhole(made)
   })
 
@@ -97,8 +98,10 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const reached = (positions: ReadonlyMap<number, number>) =>
       Array.from(positions).every(([partition, sequence]) => (built.get(partition) ?? 0) >= sequence)
     const before = chases.get(group) ?? { live, since: now, still: false }
-    // Before the default group stands still, since this may take long.
-    const counted = (before.still || reached(before.live)) && (yield* count(group))
+    // Counted before the default group stands still, since that may take long, and not while it does so for another.
+    const standsForAnother = Array.from(chases).some(([other, chase]) => other !== group && chase.still)
+    const due = before.still || (reached(before.live) && !standsForAnother)
+    const counted = due && (yield* count(group))
     if (counted && reached(live) && (yield* readModel.promote(group))) {
       yield* Effect.logInfo(`The metrics of ${group} are live.`)
       chases.delete(group)

@@ -32,7 +32,7 @@ export interface AliasStatement {
 }
 
 /** The key of an unordered pair of user ids. */
-export const pairKey = (statement: Pick<AliasStatement, "first" | "second">): string =>
+export const statementKey = (statement: Pick<AliasStatement, "first" | "second">): string =>
   JSON.stringify([statement.first, statement.second])
 
 /**

@@ -7,7 +7,7 @@ import {
   joinStatements,
   type Link,
   linkOf,
-  pairKey,
+  statementKey,
 } from "../identity/links.ts"
 import type { Batch } from "../log/batch.ts"
 import { FactBuilder } from "../measure/Fact.ts"
@@ -44,7 +44,7 @@ export interface Gathered {
 
 /**
  * Folds batches into facts, links, statements and tallies: the pure first half of a projector's step. It knows no
- * database: what the batches say is gathered per distinct id and joined with what was known in `completeStep`.
+ * database: what the batches say is gathered per distinct id and joined with what was known in `settle`.
  */
 export class Fold {
   readonly measures: ReadonlyArray<Measure>
@@ -151,7 +151,7 @@ export class Fold {
     if (statement === null) return
     this.#gather(userDistinctId(statement.first))
     this.#gather(userDistinctId(statement.second))
-    const key = pairKey(statement)
+    const key = statementKey(statement)
     const known = this.statements.get(key)
     this.statements.set(key, known === undefined ? statement : joinStatements(known, statement))
   }

@@ -5,8 +5,9 @@ import type { Position } from "../log/position.ts"
 import type { Identity } from "../identity/persons.ts"
 import type { MetricDefinition } from "../metric/definition.ts"
 import type { Settings } from "../settings.ts"
-import type { KnownFacts, KnownIdentities, StepChanges } from "./completeStep.ts"
-import type { Counting, Mark } from "./counting.ts"
+import type { KnownFacts, StepChanges } from "./StepChanges.ts"
+import type { KnownIdentities } from "./whoIsWho.ts"
+import type { CountedRange, CountedTo } from "./counted.ts"
 import type { DedupeEntry } from "./DedupeIndex.ts"
 import type { CheckpointConflict, ReadModelUnavailable } from "./errors.ts"
 import type { FoldCounts, FoldFailure } from "./Fold.ts"
@@ -80,8 +81,8 @@ export interface Step {
  * that two partitions can touch the same person at once.
  */
 export interface KnownTables {
-  /** Up to which person the cells of measure versions count, in the order given. To be asked first of all. */
-  readonly marks: (measures: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<Mark>, ReadModelUnavailable>
+  /** Up to which person the cells of the step's measures count, in their order. */
+  readonly countedTo: ReadonlyArray<CountedTo>
   /**
    * Rows of the distinct ids, of all members of their persons, and the alias statements among them. `withOlderParts`: and
    * the older parts of all devices among them, which are persons of their own.
@@ -105,7 +106,7 @@ export interface Uncounted {
   readonly settings: Settings
   /** In the order of `facts` and of the changes to be made. */
   readonly measures: ReadonlyArray<Pick<MeasureVersion, "id" | "definition">>
-  readonly counting: Counting
+  readonly counted: CountedRange
   /** Rows of all members of these persons, and the older parts of all devices among them. */
   readonly identities: ReadonlyArray<Identity>
   readonly facts: KnownFacts
@@ -123,7 +124,10 @@ export class ReadModel extends Context.Service<
   {
     /** Settings that the tables were made under; `null` before the first projection. */
     readonly settings: Effect.Effect<Settings | null, ReadModelUnavailable>
-    /** Whether the tables have held all of the log since they were last emptied; until then they answer nothing. */
+    /**
+     * Whether the tables have held all of the log since they were last emptied, and live measures count everybody; until then
+     * they answer nothing.
+     */
     readonly isWhole: Effect.Effect<boolean, ReadModelUnavailable>
     /** Differs whenever the tables were emptied in between; `null` before they were first made ready. */
     readonly made: Effect.Effect<string | null, ReadModelUnavailable>
@@ -157,7 +161,7 @@ export class ReadModel extends Context.Service<
      * transaction; steps of measures that are being counted wait for it. `true` when everybody is counted: then, and if the
      * group is no more, nothing is changed.
      */
-    readonly countOn: (
+    readonly countNext: (
       group: string,
       limit: number,
       settle: (uncounted: Uncounted) => StepChanges,
@@ -166,7 +170,7 @@ export class ReadModel extends Context.Service<
      * Registers metric versions to be built together, by a group of their own; those already known are left alone, and older
      * ones still building end. While nothing is projected yet they are live at once. Owners of the default group must
      * claim anew, since it has other measures now, or moves those being built when persons turn out to be others. They count
-     * nobody until `countOn`, unless they are live at once in tables that are whole.
+     * nobody until `countNext`.
      */
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,

@@ -16,6 +16,7 @@ import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { explained } from "./explained.ts"
 import type { SqlBigint } from "./rows.ts"
 import { toStorable } from "./storableText.ts"
+import { WHOLE } from "./whole.ts"
 
 /** The tables of effect/cluster begin with this. */
 export const CLUSTER_PREFIX = "workers"
@@ -35,7 +36,7 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
       sql<{ readonly found: Omit<Outlook, "pauses"> & { readonly pauses: ReadonlyArray<Pause> } }>`
         SELECT json_build_object(
           'made', (SELECT made_at::text FROM settings),
-          'whole', coalesce((SELECT whole FROM settings), false),
+          'whole', ${sql.literal(WHOLE)},
           'groups', (SELECT coalesce(json_agg(DISTINCT projector_group), '[]') FROM measures
             WHERE state IN ('building', 'live')),
           'ownerships', (SELECT coalesce(json_agg(json_build_object('group', projector_group, 'partition', partition,

@@ -43,10 +43,10 @@ const ADVICE: Readonly<Record<string, (said: string) => string>> = {
 }
 
 /**
- * What keeps a distinct id from being known twice. Two steps that both meet an id which is new run into it: the later one
+ * What keeps a distinct id, or the older part of a device, from being known twice. Two steps that both meet an id which is new run into it: the later one
  * was rolled back, and finds the row when it is made again, so that this is a conflict in time like any other.
  */
-const ONCE_KNOWN = "distinct_ids_distinct_id_older_key"
+const ONCE_KNOWN: ReadonlyArray<string> = ["distinct_ids_distinct_id_older_key", "distinct_ids_pkey"]
 
 const reasonOf = (cause: unknown, server: string | undefined): SqlErrorReason => {
   const code = codeOf(cause)
@@ -57,7 +57,7 @@ const reasonOf = (cause: unknown, server: string | undefined): SqlErrorReason =>
 
   if (code === "23505") {
     const constraint = cause instanceof Error && "constraint" in cause ? String(cause.constraint) : "unknown"
-    if (constraint === ONCE_KNOWN) {
+    if (ONCE_KNOWN.includes(constraint)) {
       return new SerializationError({ cause, message: "another step met the same new distinct id at the same moment" })
     }
     return new UniqueViolation({ cause, message: text, constraint })

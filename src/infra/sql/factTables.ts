@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { type Fact, joinFacts } from "../../domain/measure/Fact.ts"
-import type { FactChange, KnownFacts } from "../../domain/projection/completeStep.ts"
+import type { FactChange, KnownFacts } from "../../domain/projection/StepChanges.ts"
 import type { FactsOf } from "../../domain/projection/ReadModel.ts"
 import { BulkCopy } from "./BulkCopy.ts"
 import { copyText } from "./copyText.ts"

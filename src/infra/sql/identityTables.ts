@@ -2,9 +2,9 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { SerializationError, SqlError } from "effect/sql/SqlError"
 import { type DistinctId, isAnonymous } from "../../domain/identity/distinctId.ts"
-import { type AliasStatement, pairKey } from "../../domain/identity/links.ts"
+import { type AliasStatement, statementKey } from "../../domain/identity/links.ts"
 import { type Identity, olderPartOf } from "../../domain/identity/persons.ts"
-import type { KnownIdentities } from "../../domain/projection/completeStep.ts"
+import type { KnownIdentities } from "../../domain/projection/whoIsWho.ts"
 import { BulkCopy } from "./BulkCopy.ts"
 import { copyText } from "./copyText.ts"
 import { inSlices } from "./inSlices.ts"
@@ -97,7 +97,7 @@ export const makeIdentityTables = Effect.gen(function* () {
           SELECT * FROM aliases WHERE first_user = ANY(${names}::text[]) OR second_user = ANY(${names}::text[])`
         for (const row of found) {
           const statement = readAlias(row)
-          statements.set(pairKey(statement), statement)
+          statements.set(statementKey(statement), statement)
         }
       }),
     )

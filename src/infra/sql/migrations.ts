@@ -176,6 +176,20 @@ export const SCHEMA_VERSION = 4
 
 const TABLE = "migrations"
 
+/** For a SELECT: whether the tables are still those of this version; a newer one may have made others meanwhile. */
+export const SAME_SCHEMA = `(SELECT max(migration_id) FROM ${TABLE}) = ${SCHEMA_VERSION}`
+
+/** Refuses to write tables that a newer version has made while this one was at work. */
+export const checkSchema = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const [row] = yield* sql<{ readonly same: boolean }>`SELECT ${sql.literal(SAME_SCHEMA)} AS same`
+  if (row!.same) return
+  return yield* new ReadModelUnavailable({
+    attempted: "write to the read model",
+    reason: "another version of Tidemark has changed its schema meanwhile; start this process anew, of that version",
+    retryable: false,
+  })
+})
+
 /** Brings the schema up to date; refuses one that a newer version made. Safe at every start, also of many processes. */
 export const migrate = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
