@@ -29,6 +29,9 @@ export type ServersError = OpenLogError | PostgresUnavailable | ReadModelUnavail
  */
 export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<Store, ServersError> =>
   layerProjectorBesideWorkers.pipe(
+    // The log comes last of all: streams are made only where the rest is in order.
+    Layer.provideMerge(LogWriter.layer),
+    Layer.provideMerge(layerJetStreamLog(nats)),
     Layer.provideMerge(layerSqlReadModelQueries),
     Layer.provideMerge(layerSqlOperations),
     Layer.provideMerge(layerSqlReadModel),
@@ -36,6 +39,4 @@ export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<St
     Layer.provideMerge(layerSqlWorkerReports),
     Layer.provideMerge(layerSchemaOf(nats.project ?? PROJECT_DEFAULT)),
     Layer.provideMerge(layerPostgres(postgres)),
-    Layer.provideMerge(LogWriter.layer),
-    Layer.provideMerge(layerJetStreamLog(nats)),
   )

@@ -69,7 +69,7 @@ describe("the program on servers", () => {
       /^later version 1: applied\nRecorded; what is new is built when the workers go on\. The workers don't go on: Paused by /,
     )
     expect(await ok(["resume"], env)).toMatch(/^Goes on\. It was paused because:\n {2}Paused by /)
-    expect(await ok(["resume"], env)).toBe("Nothing was paused in all partitions.\n")
+    expect(await ok(["resume"], env)).toBe("Nothing was paused.\n")
     await okJson(["project", "--once"], env)
   })
 

@@ -15,7 +15,7 @@ const BAR_WIDTH = 24
  * A line on standard error that is redrawn while the scope is open, and wiped at its end; nothing where standard error
  * is no terminal, so that logs stay clean.
  */
-export const makeProgress = (what: string): Effect.Effect<Progress, never, Scope.Scope> =>
+export const makeProgress = (what: string, unit = "events"): Effect.Effect<Progress, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync((): Progress => {
       if (!process.stderr.isTTY) return { report: () => undefined }
@@ -31,7 +31,7 @@ export const makeProgress = (what: string): Effect.Effect<Progress, never, Scope
           const filled = Math.round((share ?? 0) * BAR_WIDTH)
           const bar =
             share === null ? "" : ` ${"█".repeat(filled)}${"░".repeat(BAR_WIDTH - filled)} ${Math.floor(share * 100)} %`
-          process.stderr.write(`\r\u001b[K${what}${bar}  ${formatCount(done)} events, ${formatCount(rate)}/s`)
+          process.stderr.write(`\r\u001b[K${what}${bar}  ${formatCount(done)} ${unit}, ${formatCount(rate)}/s`)
         },
       }
     }),

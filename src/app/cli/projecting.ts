@@ -17,6 +17,7 @@ export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & 
         : undefined
       const progress = yield* makeProgress(verb === "project" ? "Projecting" : "Rebuilding")
       const onProgress = (done: number) => progress.report(done, verb === "rebuild" ? total : undefined)
-      return yield* projector[verb]({ ...how, onProgress })
+      const counting = yield* makeProgress("Counting persons", "distinct ids")
+      return yield* projector[verb]({ ...how, onProgress, onCounted: (done) => counting.report(done) })
     }),
   )

@@ -22,8 +22,8 @@ import { claimPartition } from "./PartitionProjection.ts"
 import { prepare } from "./prepare.ts"
 
 /**
- * Events in one step at most: the more, the fewer times a person's facts are loaded and written on a long replay; what
- * is folded but not committed is held in memory and is folded again after a crash.
+ * Events in one step at most: the more, the fewer times a person's facts are written, and, once they are counted, loaded;
+ * what is folded but not committed is held in memory and is folded again after a crash.
  */
 const STEP_EVENTS_MAX = 250_000
 
@@ -54,6 +54,8 @@ export type ProjectError =
 export interface ProjectOptions {
   /** Called after each batch with the number of events folded since the start. */
   readonly onProgress?: (events: number) => void
+  /** Called while persons are counted, after the events of a first projection, with the number of distinct ids counted. */
+  readonly onCounted?: (distinctIds: number) => void
   /**
    * Whether to wait until metrics that are new are built, where workers do it; default `true`. Who asks for what is live
    * need not. Without workers they are built in any case.
@@ -123,13 +125,13 @@ export class Projector extends Context.Service<
           totals.conflicts += conflicts
           progress(events)
         })
-        yield* countAllPersons(LIVE_GROUP)
+        yield* countAllPersons(LIVE_GROUP, options.onCounted)
         const builds = buildGroups(versions, zone)
         for (const group of builds) {
           // Other workers may go on meanwhile: then the build follows them a little further.
           do {
             yield* projectGroup(group, settings, livePosition, progress)
-            yield* countAllPersons(group.name)
+            yield* countAllPersons(group.name, options.onCounted)
           } while (!(yield* readModel.promote(group.name)))
         }
         yield* noteControl(plan)

@@ -12,27 +12,38 @@ const WEIGHT_MAX = 500_000
 
 /**
  * Counts all persons of a group whose facts were only gathered so far, some in each transaction; does nothing when everybody
- * is counted. After each transaction it asks whether to go on; gives whether everybody is counted. Any number of these may
- * run at once.
+ * is counted. After each transaction it asks whether to go on, saying how many distinct ids it has counted; gives whether
+ * everybody is counted. Any number of these may run at once.
  */
-export const countPersons = Effect.fn("countPersons")(function* (group: string, goOn: Effect.Effect<boolean>) {
+export const countPersons = Effect.fn("countPersons")(function* (
+  group: string,
+  goOn: (distinctIds: number) => Effect.Effect<boolean>,
+) {
   const readModel = yield* ReadModel
   let limit = IDENTITIES_FIRST
   let weight = 0
+  let distinctIds = 0
   const settle = (uncounted: Uncounted) => {
     weight = weightOf(uncounted.facts)
+    distinctIds += uncounted.identities.length
     return settleUncounted(uncounted)
   }
   while (!(yield* readModel.countNext(group, limit, settle))) {
     const wanted = Math.floor((limit * WEIGHT_MAX) / Math.max(1, weight))
     limit = Math.max(1, Math.min(wanted, 4 * limit, IDENTITIES_MAX))
-    if (!(yield* goOn)) return false
+    if (!(yield* goOn(distinctIds))) return false
   }
   return true
 })
 
 /** Counts to the end. */
-export const countAllPersons = (group: string) => countPersons(group, Effect.succeed(true))
+export const countAllPersons = (group: string, onCounted: (distinctIds: number) => void = () => undefined) =>
+  countPersons(group, (distinctIds) =>
+    Effect.as(
+      Effect.sync(() => onCounted(distinctIds)),
+      true,
+    ),
+  )
 
 const weightOf = (facts: KnownFacts): number => {
   let weight = 0

@@ -7,7 +7,7 @@ export const requireWhole = Effect.gen(function* () {
   const readModel = yield* ReadModel
   if ((yield* readModel.settings) === null || (yield* readModel.isWhole)) return
   return yield* new BadQuery({
-    problem: "The read model is not whole: it was being made anew and did not get to the end.",
-    remedy: `"tidemark project --once" finishes it.`,
+    problem: "The read model is not whole: it is being made, or that did not get to the end.",
+    remedy: `Workers finish it ("tidemark status" shows how far they are); without workers "tidemark project --once" does.`,
   })
 })

@@ -74,9 +74,18 @@ export const layerProjectorBesideWorkers = Layer.effect(
         return (yield* awaitWorkers(workers, options)) ?? (yield* alone.project(options))
       }).pipe(Effect.provideContext(services))
 
+    /** Before answers are given up for a rebuild that nobody would make. */
+    const refusePaused = Effect.gen(function* () {
+      const { pauses } = yield* operations.look
+      const pause = pauses.find(({ cause }) => cause !== "promotion")
+      if (pause !== undefined) {
+        return yield* new WorkersStandStill({ why: `${pause.sentence} The read model was left as it is.` })
+      }
+    })
+
     return Projector.of({
       project: (options) => unlessAlone(Effect.void, alone.project(options), options),
-      rebuild: (options) => unlessAlone(rewind(options), alone.rebuild(options), options),
+      rebuild: (options) => unlessAlone(Effect.andThen(refusePaused, rewind(options)), alone.rebuild(options), options),
     })
   }),
 ).pipe(Layer.provide(Projector.layer))

@@ -71,11 +71,8 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   /** Counts persons for a while; the rest at the next turn. */
   const count = Effect.fnUntraced(function* (group: string) {
     const until = (yield* Clock.currentTimeMillis) + COUNT_MILLIS
-    const goOn = Effect.andThen(
-      report.turned,
-      Effect.map(Clock.currentTimeMillis, (now) => now < until),
-    )
-    return yield* countPersons(group, goOn)
+    const inTime = Effect.map(Clock.currentTimeMillis, (now) => now < until)
+    return yield* countPersons(group, () => Effect.andThen(report.turned, inTime))
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const
@@ -91,6 +88,14 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     yield* operations.resume(ALL_PARTITIONS, ["promotion"])
   })
 
+  const metricsOf = (group: string) =>
+    Effect.map(readModel.measures, (versions) =>
+      versions
+        .filter((version) => version.group === group)
+        .map(({ definition: { name, version } }) => `${name} version ${version}`)
+        .join(", "),
+    )
+
   const promote = Effect.fnUntraced(function* (group: string, outlook: Outlook) {
     const now = yield* Clock.currentTimeMillis
     const live = positionsOf(outlook.ownerships, LIVE_GROUP)
@@ -102,11 +107,12 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const standsForAnother = Array.from(chases).some(([other, chase]) => other !== group && chase.still)
     const due = before.still || (reached(before.live) && !standsForAnother)
     const counted = due && (yield* count(group))
+    const names = yield* metricsOf(group)
     if (counted && reached(live) && (yield* readModel.promote(group))) {
-      yield* Effect.logInfo(`The metrics of ${group} are live.`)
+      yield* Effect.logInfo(`Live over all of history: ${names}.`)
       chases.delete(group)
     } else if (!before.still && counted && now > before.since) {
-      yield* operations.pause({ ...still, sentence: `The metrics of ${group} are about to go live.` })
+      yield* operations.pause({ ...still, sentence: `Metrics are about to go live: ${names}.` })
       chases.set(group, { live, since: now, still: true })
     } else if (now - before.since > (before.still ? STILL_MILLIS : KEEPS_UP_MILLIS)) {
       chases.set(group, { live, since: now, still: false })

@@ -24,7 +24,10 @@ export const importCommand = Command.make(
       Flag.withDescription("Format of the files"),
       Flag.withDefault("auto"),
     ),
-    map: optionalText("map", "Which column is what: time=COL,user=COL,anonymous=COL,event=COL,id=COL,session=COL"),
+    map: optionalText(
+      "map",
+      "Which column is what: time=COL,user=COL,anonymous=COL,event=COL,id=COL,session=COL,previous=COL,group=COL,kind=COL",
+    ),
     event: optionalText("event", "Name of the events where the file has no such column"),
     timeZone: Flag.String("time-zone").pipe(
       Flag.withDescription("IANA zone of times that name none"),

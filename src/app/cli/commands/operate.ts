@@ -52,8 +52,11 @@ export const resumeCommand = Command.make(
         if (json) return yield* printJson({ lifted })
         yield* Console.log(
           lifted.length === 0
-            ? `Nothing was paused in ${named(partition)}.`
-            : ["Goes on. It was paused because:", ...lifted.map(({ sentence }) => `  ${sentence}`)].join("\n"),
+            ? Option.match(partition, {
+                onNone: () => "Nothing was paused.",
+                onSome: (n) => `Partition ${n} was not paused.`,
+              })
+            : ["Goes on. It was paused because:", ...new Set(lifted.map(({ sentence }) => `  ${sentence}`))].join("\n"),
         )
       }),
     )

@@ -1,5 +1,6 @@
 import { Console, Effect, Layer } from "effect"
 import { Command, Flag } from "effect/cli"
+import { PROJECT_DEFAULT } from "../../../infra/nats/streamConfig.ts"
 import { layerPostgres } from "../../../infra/postgres/PostgresClient.ts"
 import type { Configuration } from "../../config/Configuration.ts"
 import { layerObserved } from "../../observe/layerObserved.ts"
@@ -25,8 +26,12 @@ const report = (projected: Projected, asJson: boolean) =>
       )
 
 /** A worker of the project on servers, until the process is told to stop. */
-const work = (configured: Configuration, { postgres }: ServersOptions) =>
-  untilStopped.pipe(
+const work = (configured: Configuration, { nats, postgres }: ServersOptions) =>
+  Effect.logInfo(`A worker of project ${nats.project ?? PROJECT_DEFAULT} begins.`).pipe(
+    Effect.andThen(untilStopped),
+    Effect.andThen(
+      Effect.logInfo("The worker was told to stop: it finishes the steps in hand and lets go of its partitions."),
+    ),
     Effect.provide(
       layerObserved(configured).pipe(
         Layer.provideMerge(layerWorker(layerPostgres({ ...postgres, name: "leases", poolSize: LEASE_CONNECTIONS }))),

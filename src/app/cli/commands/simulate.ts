@@ -91,8 +91,11 @@ export const demoCommand = Command.make(
           }),
         )
         const { duplicates } = yield* projectShowing("project")
+        const what = `${formatCount(events)} events of a made-up product with ${formatCount(options.users)} people`
         yield* Console.log(
-          `${formatCount(events)} events of a made-up product with ${formatCount(options.users)} people are in ${directory}, ${formatCount(duplicates)} of them repeats that count once.\n`,
+          duplicates === events
+            ? `${what} were in ${directory} before; they came again, and count once.\n`
+            : `${what} are in ${directory}, ${formatCount(duplicates)} of them repeats that count once.\n`,
         )
         const analytics = yield* Analytics
         yield* showActiveUsers(yield* analytics.activeUsers())
