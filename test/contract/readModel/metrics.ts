@@ -1,0 +1,156 @@
+import { deepStrictEqual } from "node:assert"
+import { describe, expect, test } from "vitest"
+import { BUILTIN_METRICS } from "../../../src/domain/metric/builtin.ts"
+import type { MetricDefinition } from "../../../src/domain/metric/definition.ts"
+import { LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
+import { TEXTS, RANGE, position, checkpoint, stepOf, cellStep, dump } from "./fixtures.ts"
+import type { World } from "./world.ts"
+
+/** Versions of metrics: registered, built, promoted. */
+export const metricsContract = (world: World): void => {
+  const { run, epochs, committing, commit, countAll, failureOf } = world
+
+  describe("metrics", () => {
+    const metric = (version: number, over: Partial<MetricDefinition> = {}): MetricDefinition => ({
+      name: "clicks",
+      version,
+      formula: { kind: "event-count" },
+      ...over,
+    })
+
+    /** The version that was registered last. */
+    const register = async (...definitions: ReadonlyArray<MetricDefinition>) =>
+      (await run(world.readModel.register(definitions))).at(-1)!
+    const statesOf = async () => (await run(world.readModel.measures)).map(({ id, state, group }) => [id, state, group])
+    /** Another owner of the default group, and so another epoch. */
+    const claimAnew = () => epochs.clear()
+
+    test("are registered once, with definitions that come back as they went in, and live at once while nothing is projected", async () => {
+      // A claim alone projects nothing.
+      await run(world.readModel.claim(LIVE_GROUP, 0, "one"))
+      const odd = metric(1, { description: TEXTS.join(), filter: { events: [...TEXTS.slice(2)] } })
+      const first = await run(world.readModel.register([odd, BUILTIN_METRICS.sessions]))
+      expect(first.map(({ state, group }) => [state, group])).toEqual([
+        ["live", LIVE_GROUP],
+        ["live", LIVE_GROUP],
+      ])
+      deepStrictEqual(
+        first.map(({ definition }) => definition),
+        [odd, BUILTIN_METRICS.sessions],
+      )
+      expect(await run(world.readModel.register([metric(1), BUILTIN_METRICS.sessions]))).toEqual(first)
+      expect(await run(world.readModel.measures)).toEqual(first)
+      const [sessions, next] = await run(world.readModel.register([metric(2)]))
+      expect([sessions!.definition.name, next!.definition.version, next!.state]).toEqual(["sessions", 2, "live"])
+    })
+
+    test("are built by a group of their own once something is projected, those that came together by one", async () => {
+      const old = await register(metric(1))
+      await commit(stepOf(1))
+      const [, next, sessions] = await run(world.readModel.register([metric(2), BUILTIN_METRICS.sessions]))
+      expect(next!.group).not.toBe(LIVE_GROUP)
+      expect(sessions!.group).toBe(next!.group)
+      const other = await register(BUILTIN_METRICS.activeUsers)
+      expect([LIVE_GROUP, next!.group]).not.toContain(other.group)
+      expect(await statesOf()).toEqual([
+        [old.id, "live", LIVE_GROUP],
+        [next!.id, "building", next!.group],
+        [sessions!.id, "building", next!.group],
+        [other.id, "building", other.group],
+      ])
+      // The version in between will never be live.
+      const last = await register(metric(3))
+      expect((await statesOf()).map(([id]) => id)).toEqual([old.id, sessions!.id, other.id, last.id])
+    })
+
+    test("go live in place of their earlier versions, and their own checkpoints end", async () => {
+      const [old, sessions] = await run(world.readModel.register([metric(1), BUILTIN_METRICS.sessions]))
+      await commit(stepOf(1))
+      const next = await register(metric(2))
+      await commit(stepOf(1, { group: next.group }))
+      await countAll(next.group)
+      expect(await run(world.readModel.promote(next.group))).toBe(true)
+      const states = await statesOf()
+      expect(states).toEqual([
+        [sessions!.id, "live", LIVE_GROUP],
+        [next.id, "live", LIVE_GROUP],
+      ])
+      expect(states.map(([id]) => id)).not.toContain(old!.id)
+      expect(await run(world.readModel.checkpoint(next.group, 0))).toBeNull()
+      expect((await run(world.readModel.checkpoint(LIVE_GROUP, 0)))?.position).toEqual(position(1))
+      // Once is enough; twice is no harm.
+      await run(world.readModel.promote(next.group))
+      expect(await statesOf()).toEqual(states)
+    })
+
+    test("go live only where the default group stands, in every partition", async () => {
+      await register(metric(1))
+      await commit(stepOf(1))
+      await commit(stepOf(1, { partition: 1 }))
+      const { group } = await register(metric(2))
+      claimAnew()
+      const refused = async () => {
+        const before = await run(dump)
+        expect(await run(world.readModel.promote(group))).toBe(false)
+        expect(await run(dump)).toEqual(before)
+      }
+      await refused()
+      await commit(stepOf(1, { group }))
+      await refused()
+      await run(world.readModel.claim(group, 1, "one"))
+      await refused()
+      await commit(stepOf(1, { group, partition: 1 }))
+      await commit(stepOf(2))
+      await refused()
+      await commit(stepOf(2, { group }))
+      // Persons whose facts were only gathered so far must be counted.
+      await refused()
+      await countAll(group)
+      // A partition of which nothing is projected keeps nobody waiting.
+      await run(world.readModel.claim(LIVE_GROUP, 2, "one"))
+      expect(await run(world.readModel.promote(group))).toBe(true)
+    })
+
+    test("that are to be built or go live make owners of the default group claim anew, in every partition", async () => {
+      await register(metric(1))
+      for (const partition of [0, 1]) await commit(stepOf(1, { partition }))
+      const refused = async () => {
+        for (const partition of [0, 1]) {
+          const error = await failureOf(committing(stepOf(2, { partition })))
+          expect(error).toMatchObject({ _tag: "CheckpointConflict", partition })
+        }
+      }
+      const { group } = await register(metric(2))
+      await refused()
+      claimAnew()
+      for (const partition of [0, 1]) await commit(stepOf(1, { group, partition }))
+      await commit(stepOf(2, { partition: 0 }))
+      await commit(stepOf(2, { group, partition: 0 }))
+      await countAll(group)
+      expect(await run(world.readModel.promote(group))).toBe(true)
+      const error = await failureOf(committing(stepOf(3)))
+      expect(error).toMatchObject({ _tag: "CheckpointConflict", partition: 0 })
+      claimAnew()
+      await commit(stepOf(3))
+    })
+
+    test("go live with cells that were never revised, since nobody saw them before", async () => {
+      const live = await register(metric(1))
+      await commit(cellStep(1, [["", "events", "1"]], { measures: [live.id] }))
+      const next = await register(metric(2))
+      claimAnew()
+      await commit(cellStep(1, [["", "events", "1"]], { group: next.group, measures: [next.id], revises: () => false }))
+      // The default group goes on, and changes what is built as well: persons turned out to be others.
+      const { changes } = cellStep(2, [["", "events", "1"]])
+      const both = { ...changes, measures: [...changes.measures, ...changes.measures] }
+      await commit(stepOf(2, { measures: [live.id, next.id], changes: both, revises: (id) => id === live.id }))
+      await commit(stepOf(2, { group: next.group, measures: [next.id] }))
+      await countAll(next.group)
+      expect(await run(world.readModel.promote(next.group))).toBe(true)
+      const [cell] = await run(world.queries.cells(next.id, RANGE))
+      expect(cell).toMatchObject({ amount: "2", revisedAt: null, revisionCause: null })
+      const [other] = await run(world.queries.cells(live.id, RANGE))
+      expect(other).toMatchObject({ amount: "2", revisedAt: checkpoint(2).logTime })
+    })
+  })
+}
