@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, test, vi } from "vitest"
-import { countPersons, type Interval, periodOf, periodsOf } from "../../src/app/query/intervals.ts"
+import { usersPerPeriod, type Interval, periodOf, periodsOf } from "../../src/app/query/intervals.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { joinLinks, joinStatements, type Link, linkOf } from "../../src/domain/identity/links.ts"
 import { compileMeasure } from "../../src/domain/measure/compile.ts"
@@ -941,7 +941,7 @@ describe("active users", () => {
         const model = project(events, settings, definition, packing)
         const range = rangeOf(model.cells())
         const count = (days: number) =>
-          countPersons(returnedOf(model), { unit: "rolling", days }, range, settings.weekStart)
+          usersPerPeriod(returnedOf(model), { unit: "rolling", days }, range, settings.weekStart)
         const [daily, weekly, monthly] = [count(1), count(7), count(30)] as const
         for (let day = range.from; day <= range.to; day++) {
           const [dau, wau, mau] = [daily.get(day) ?? 0, weekly.get(day) ?? 0, monthly.get(day) ?? 0]
@@ -972,7 +972,7 @@ describe("active users", () => {
         const range = rangeOf(model.cells())
         if (range.to < range.from) return
         const { weekStart } = settings
-        const counts = countPersons(returnedOf(model), interval, range, weekStart)
+        const counts = usersPerPeriod(returnedOf(model), interval, range, weekStart)
         // The oracle is asked for one period only, since it takes all events for each.
         const day = parseDay([...model.cells().keys()][at % model.cells().size]!.slice(0, 10))!
         const period = periodOf(interval, day, weekStart)

@@ -6,7 +6,7 @@ import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
 import {
-  countPersons,
+  usersPerPeriod,
   countUniques,
   formatInterval,
   observedRange,
@@ -74,7 +74,7 @@ export const series = Effect.fnUntraced(function* (
     }
   }
   const returned = yield* queries.returned(measure.id, value, observedRange(interval, range))
-  const users = interval.unit === "day" ? daily : countPersons(returned, interval, range, settings.weekStart)
+  const users = interval.unit === "day" ? daily : usersPerPeriod(returned, interval, range, settings.weekStart)
   return {
     ...(yield* frame(measure.definition, question, cells)),
     interval: formatInterval(interval),

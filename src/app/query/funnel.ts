@@ -7,7 +7,7 @@ import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { FunnelFormula } from "../../domain/metric/definition.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts, readStand } from "./adHoc.ts"
-import { counting } from "./counting.ts"
+import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
 import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
@@ -68,7 +68,7 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
 })
 
 /** How many persons that entered in the range reached each step, and how long it took them. */
-export const funnel = counting(askFunnel)
+export const funnel = inTwoPhases(askFunnel)
 
 const decodeFormula = Schema.decodeUnknownResult(FunnelFormula)
 

@@ -52,7 +52,7 @@ export const observedRange = (interval: Interval, range: DayRange): DayRange =>
  * Distinct persons per period: in each, every person counts once, on the first of its days there, which is the one with no
  * day before it inside the period. `returned` covers the observed range.
  */
-export const countPersons = (
+export const usersPerPeriod = (
   returned: ReadonlyArray<Returned>,
   interval: Interval,
   range: DayRange,

@@ -5,7 +5,7 @@ import { CellSums } from "../../domain/projection/CellSums.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { formatDuration, parseDuration } from "../../domain/time/duration.ts"
-import { counting } from "./counting.ts"
+import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
 import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
@@ -86,7 +86,7 @@ const askSessions = Effect.fnUntraced(function* (input: SessionsInput = {}) {
 })
 
 /** Sessions by the local day on which they began. */
-export const sessions = counting(askSessions)
+export const sessions = inTwoPhases(askSessions)
 
 interface CountedCell {
   readonly day: number

@@ -10,7 +10,7 @@ import { BatchCursor } from "../../domain/projection/BatchCursor.ts"
 import { eventKey } from "../../domain/measure/points.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
-import { counting } from "./counting.ts"
+import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
 import { ask, type Frame, frame } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
@@ -112,7 +112,7 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
 })
 
 /** What one person did, all its ids together: a user id, or else an anonymous id. */
-export const user = counting(askUser)
+export const user = inTwoPhases(askUser)
 
 const rowsOfPerson = Effect.fnUntraced(function* (id: string) {
   const queries = yield* ReadModelQueries
