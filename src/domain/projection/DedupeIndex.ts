@@ -17,8 +17,8 @@ export interface Candidate {
 
 /**
  * The event ids counted within the horizon of one partition: which earlier events may have the same id. It holds
- * fingerprints, 8 bytes an event and 12 more in the table, and answers with places in the log; the caller compares the
- * ids themselves there. Which copy counts is thereby decided by the log alone.
+ * fingerprints, 8 bytes an event and 4 more in a table that is up to 60 % full, and answers with places in the log; the
+ * caller compares the ids themselves there. Which copy counts is thereby decided by the log alone.
  */
 export class DedupeIndex {
   readonly #horizonMillis: number | null
@@ -26,9 +26,8 @@ export class DedupeIndex {
   /** Events before each entry of `#entries`. */
   #firstOrdinals: Array<number> = []
   #events = 0
-  // Open addressing with linear probing; `#ordinals` holds 1 + the event's ordinal, 0 = empty.
-  #lows = new Uint32Array(1024)
-  #highs = new Uint32Array(1024)
+  // Open addressing with linear probing: 1 + the event's ordinal, 0 = empty. Fingerprints are in the entries alone: to find
+  // the entry takes some steps, and there are few to look at.
   #ordinals = new Uint32Array(1024)
   #used = 0
   readonly #scratch: Fingerprint = { low: 0, high: 0 }
@@ -49,13 +48,14 @@ export class DedupeIndex {
     const mask = this.#ordinals.length - 1
     let found: Array<Candidate> | undefined
     for (let slot = low & mask; this.#ordinals[slot] !== 0; slot = (slot + 1) & mask) {
-      if (this.#lows[slot] !== low || this.#highs[slot] !== high) continue
       const ordinal = this.#ordinals[slot]! - 1
       const n = this.#entryOf(ordinal)
-      const entry = this.#entries[n]!
-      if (entry.loggedAt < this.horizonAt(loggedAt)) continue
+      const { sequence, loggedAt: since, fingerprints } = this.#entries[n]!
+      const place = ordinal - this.#firstOrdinals[n]!
+      if (fingerprints[2 * place] !== low || fingerprints[2 * place + 1] !== high) continue
+      if (since < this.horizonAt(loggedAt)) continue
       found ??= []
-      found.push({ sequence: entry.sequence, place: ordinal - this.#firstOrdinals[n]! })
+      found.push({ sequence, place })
     }
     return found ?? NONE
   }
@@ -108,8 +108,6 @@ export class DedupeIndex {
       if (low === 0 && high === 0) continue
       let slot = low & mask
       while (this.#ordinals[slot] !== 0) slot = (slot + 1) & mask
-      this.#lows[slot] = low
-      this.#highs[slot] = high
       this.#ordinals[slot] = firstOrdinal + i + 1
       this.#used++
     }
@@ -126,8 +124,6 @@ export class DedupeIndex {
   }
 
   #allocate(size: number): void {
-    this.#lows = new Uint32Array(size)
-    this.#highs = new Uint32Array(size)
     this.#ordinals = new Uint32Array(size)
     this.#used = 0
   }
