@@ -46,6 +46,9 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   /** What the groups that build go after. */
   const chases = new Map<string, Chase>()
 
+  /** Whether the default group stands still for one of them. */
+  const standsStill = () => [...chases.values()].some((chase) => chase.still)
+
   /** Brings the tables in line with the control facts. */
   const align = Effect.gen(function* () {
     const plan = yield* prepare
@@ -64,7 +67,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const at = positionsOf(ownerships, LIVE_GROUP)
     const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
     // What is about to go live goes first: the default group stands still for it.
-    if (behind || [...chases.values()].some((chase) => chase.still)) return
+    if (behind || standsStill()) return
     if (yield* count(LIVE_GROUP)) yield* readModel.markWhole(made)
   })
 
@@ -83,8 +86,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
    */
   const endStandstill = Effect.fnUntraced(function* ({ groups, pauses }: Outlook) {
     for (const group of chases.keys()) if (!groups.includes(group)) chases.delete(group)
-    const needed = [...chases.values()].some((chase) => chase.still)
-    if (needed || !pauses.some(({ cause }) => cause === "promotion")) return
+    if (standsStill() || !pauses.some(({ cause }) => cause === "promotion")) return
     yield* operations.resume(ALL_PARTITIONS, ["promotion"])
   })
 
@@ -104,8 +106,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
       Array.from(positions).every(([partition, sequence]) => (built.get(partition) ?? 0) >= sequence)
     const before = chases.get(group) ?? { live, since: now, still: false }
     // Counted before the default group stands still, since that may take long, and not while it does so for another.
-    const standsForAnother = Array.from(chases).some(([other, chase]) => other !== group && chase.still)
-    const due = before.still || (reached(before.live) && !standsForAnother)
+    const due = before.still || (reached(before.live) && !standsStill())
     const counted = due && (yield* count(group))
     const names = yield* metricsOf(group)
     if (counted && reached(live) && (yield* readModel.promote(group))) {

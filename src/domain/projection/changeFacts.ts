@@ -38,14 +38,9 @@ export const changeFacts = (
   { mergeWindowMillis, zone }: CutRules,
 ): FactChanges => {
   const rows = new Map(resolved.rows)
-  const olderParts = new Set<number>()
-  for (const { key, older } of rows.values()) if (older) olderParts.add(key)
   const olderKey = ({ key, distinctId }: Identity): number => {
     const older = olderPartOf(key)
-    if (!olderParts.has(older)) {
-      olderParts.add(older)
-      rows.set(older, { key: older, distinctId, older: true, person: older, link: null })
-    }
+    if (!rows.has(older)) rows.set(older, { key: older, distinctId, older: true, person: older, link: null })
     return older
   }
   const parts = Array.from(resolved.rows.values()).flatMap((row) => {
