@@ -8,5 +8,6 @@ import type { Store } from "./store.ts"
 export const layerStore = ({
   servers,
   directory,
-}: Pick<Configuration, "servers" | "directory">): Layer.Layer<Store, OpenError | ServersError> =>
-  servers === null ? layerEmbedded({ directory }) : layerServers(servers)
+  asOfDirectory,
+}: Pick<Configuration, "servers" | "directory" | "asOfDirectory">): Layer.Layer<Store, OpenError | ServersError> =>
+  servers === null ? layerEmbedded({ directory, asOfDirectory }) : layerServers({ ...servers, asOfDirectory })

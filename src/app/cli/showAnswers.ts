@@ -30,11 +30,12 @@ const latest = <A>(
       : [],
 })
 
-const quality = ({ quality: { late, duplicate }, revisedAt, revisionCause }: Frame): ReadonlyArray<string> => [
+const closing = ({ quality: { late, duplicate }, revisedAt, revisionCause, asOf }: Frame): ReadonlyArray<string> => [
   ...(late + duplicate === 0
     ? []
     : [`${formatShare(late)} of the events came late, ${formatShare(duplicate)} were repeats.`]),
   ...(revisedAt === null ? [] : [`Last revised ${revisedAt} (${revisionCause}).`]),
+  ...(asOf.cut === null ? [] : [`As of ${asOf.cut}, logged until ${asOf.instant}.`]),
 ]
 
 const print = (lines: ReadonlyArray<string>): Effect.Effect<void> => Console.log(lines.join("\n"))
@@ -56,7 +57,7 @@ export const showActiveUsers = (answer: ActiveUsersAnswer) => {
       chartWidth(),
     ),
     `${formatCount(answer.total.users)} distinct persons, ${formatCount(answer.total.events)} events.`,
-    ...quality(answer),
+    ...closing(answer),
   ])
 }
 
@@ -79,7 +80,7 @@ export const showAdoption = (answer: AdoptionAnswer) =>
     ),
     "",
     `${formatCount(answer.totalUsers)} persons were active.`,
-    ...quality(answer),
+    ...closing(answer),
   ])
 
 export const showFunnel = (answer: FunnelAnswer) =>
@@ -101,7 +102,7 @@ export const showFunnel = (answer: FunnelAnswer) =>
     "",
     `${formatShare(answer.overallConversionRate)} of those who entered got to the end.`,
     ...answer.warnings.map((warning) => `Note: ${visible(warning)}`),
-    ...quality(answer),
+    ...closing(answer),
   ])
 
 export const showSessions = (answer: SessionsAnswer) => {
@@ -136,7 +137,7 @@ export const showSessions = (answer: SessionsAnswer) => {
     `${formatCount(total.sessions)} sessions, ${formatSeconds(total.averageSeconds ?? 0)} on average, ${formatShare(total.bounceRate)} bounced.`,
     ...(answer.entryPages.length > 0 ? [`Entered at ${top(answer.entryPages)}.`] : []),
     ...(answer.exitPages.length > 0 ? [`Left at ${top(answer.exitPages)}.`] : []),
-    ...quality(answer),
+    ...closing(answer),
   ])
 }
 
@@ -148,7 +149,7 @@ export const showEvents = (answer: EventsAnswer) =>
       ["event", "events", "users"],
       answer.totals.map(({ event, events, users }) => [event, events, users]),
     ),
-    ...quality(answer),
+    ...closing(answer),
   ])
 
 export const showUser = (answer: UserAnswer) =>
@@ -164,6 +165,7 @@ export const showUser = (answer: UserAnswer) =>
         .map(([feature, uses]) => `${visible(feature)} (${formatCount(uses)})`)
         .join(", ") || "none"
     }`,
+    ...closing(answer),
   ])
 
 export const showMetric = (answer: MetricAnswer) => {
@@ -178,6 +180,6 @@ export const showMetric = (answer: MetricAnswer) => {
     ...note,
     "",
     ...answer.totals.slice(0, ROWS_MAX).map(({ value, stat, amount }) => `${visible(value)} ${stat}: ${amount}`.trim()),
-    ...quality(answer),
+    ...closing(answer),
   ])
 }

@@ -1,4 +1,5 @@
 import { Clock, Effect } from "effect"
+import { formatCut } from "../../domain/log/cut.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
@@ -8,6 +9,7 @@ import { formatDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { nearest } from "../nearest.ts"
+import { endOf } from "../provePosition.ts"
 import { BadQuery } from "./errors.ts"
 import { type RangeInput, resolveRange } from "./range.ts"
 import { requireWhole } from "./whole.ts"
@@ -21,7 +23,12 @@ export interface Frame {
   readonly from: string
   readonly to: string
   /** The answer holds for all events up to here; `instant` is the log time reached. */
-  readonly asOf: { readonly positions: ReadonlyArray<Position>; readonly instant: string | null }
+  readonly asOf: {
+    readonly positions: ReadonlyArray<Position>
+    /** The same and the control facts in one text, to ask again as of there; `null` before anything is projected. */
+    readonly cut: string | null
+    readonly instant: string | null
+  }
   /** Shares (0…1) of the events of the range: that arrived on a later day, and that were repeats. */
   readonly quality: { readonly late: number; readonly duplicate: number }
   /** When a published number of this answer last changed, and why; `null` if none did. */
@@ -86,8 +93,10 @@ export const frame = Effect.fnUntraced(function* (
   { settings, range }: Question,
   cells: ReadonlyArray<Cell>,
 ) {
+  const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
   const checkpoints = (yield* queries.checkpoints).filter(({ group }) => group === LIVE_GROUP)
+  const control = yield* readModel.controlEnd
   const intake = { accepted: 0, late: 0, duplicates: 0 }
   for (const { stat, amount } of yield* queries.cells(INTAKE, range)) {
     if (stat === "accepted" || stat === "late" || stat === "duplicates") intake[stat] += Number(amount)
@@ -105,6 +114,10 @@ export const frame = Effect.fnUntraced(function* (
     to: formatDay(range.to),
     asOf: {
       positions: checkpoints.map(({ position }) => position),
+      cut:
+        checkpoints.length === 0
+          ? null
+          : formatCut([...(control === null ? [] : [control]), ...checkpoints.map((checkpoint) => endOf(checkpoint))]),
       instant: checkpoints.length === 0 ? null : formatInstant(Math.min(...checkpoints.map(({ logTime }) => logTime))),
     },
     quality: {
