@@ -18,6 +18,7 @@ test("the package exports exactly these names", async () => {
     "WorkersStandStill",
     "applyMetrics",
     "dropQuarantine",
+    "explainDifference",
     "importEvents",
     "layerEmbedded",
     "layerServers",

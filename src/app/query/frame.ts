@@ -87,16 +87,27 @@ export const liveMeasure = Effect.fnUntraced(function* (name: string, kind?: For
   })
 })
 
+/** Where the read model stands. */
+export const standing = Effect.gen(function* () {
+  const readModel = yield* ReadModel
+  const queries = yield* ReadModelQueries
+  const checkpoints = (yield* queries.checkpoints).filter(({ group }) => group === LIVE_GROUP)
+  const control = yield* readModel.controlEnd
+  const cut = [...(control === null ? [] : [control]), ...checkpoints.map((checkpoint) => endOf(checkpoint))]
+  return {
+    positions: checkpoints.map(({ position }) => position),
+    cut: checkpoints.length === 0 ? null : formatCut(cut),
+    instant: checkpoints.length === 0 ? null : formatInstant(Math.min(...checkpoints.map(({ logTime }) => logTime))),
+  } satisfies Frame["asOf"]
+})
+
 /** The frame of an answer; `cells` are those it was made of, for their revisions. */
 export const frame = Effect.fnUntraced(function* (
   definition: { readonly name: string; readonly version: number },
   { settings, range }: Question,
   cells: ReadonlyArray<Cell>,
 ) {
-  const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
-  const checkpoints = (yield* queries.checkpoints).filter(({ group }) => group === LIVE_GROUP)
-  const control = yield* readModel.controlEnd
   const intake = { accepted: 0, late: 0, duplicates: 0 }
   for (const { stat, amount } of yield* queries.cells(INTAKE, range)) {
     if (stat === "accepted" || stat === "late" || stat === "duplicates") intake[stat] += Number(amount)
@@ -112,14 +123,7 @@ export const frame = Effect.fnUntraced(function* (
     timeZone: settings.timeZone,
     from: formatDay(range.from),
     to: formatDay(range.to),
-    asOf: {
-      positions: checkpoints.map(({ position }) => position),
-      cut:
-        checkpoints.length === 0
-          ? null
-          : formatCut([...(control === null ? [] : [control]), ...checkpoints.map((checkpoint) => endOf(checkpoint))]),
-      instant: checkpoints.length === 0 ? null : formatInstant(Math.min(...checkpoints.map(({ logTime }) => logTime))),
-    },
+    asOf: yield* standing,
     quality: {
       late: share(intake.late, intake.accepted),
       duplicate: share(intake.duplicates, intake.accepted + intake.duplicates),
