@@ -15,6 +15,7 @@ export type {
   TrackerOptions,
 } from "./app/Tracker.ts"
 export type { Click, ErrorSeen, FeatureUsed, PageView, Purchase } from "./app/typedEvents.ts"
+export type { ExplainInput, Explanation } from "./app/explain/explain.ts"
 export type { Applied, BadDefinition } from "./app/metrics.ts"
 export type { ActiveUsersAnswer, ActiveUsersInput } from "./app/query/activeUsers.ts"
 export type { AdoptionAnswer, AdoptionInput, FeatureAdoption } from "./app/query/adoption.ts"

@@ -3,6 +3,7 @@ import { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import type { ReadModelUnavailable } from "../domain/projection/errors.ts"
 import { activeUsers, type ActiveUsersAnswer, type ActiveUsersInput } from "./query/activeUsers.ts"
 import { adoption, type AdoptionAnswer, type AdoptionInput } from "./query/adoption.ts"
+import { explain, type ExplainInput, type Explanation } from "./explain/explain.ts"
 import type { BadQuery } from "./query/errors.ts"
 import { events, type EventsAnswer, type EventsInput } from "./query/events.ts"
 import { funnel, type FunnelAnswer, type FunnelInput } from "./query/funnel.ts"
@@ -39,6 +40,8 @@ export class Analytics extends Context.Service<
     readonly user: (id: string, input?: RangeInput) => Effect.Effect<UserAnswer, QueryError>
     /** The numbers of an applied metric. */
     readonly metric: (name: string, input?: RangeInput) => Effect.Effect<MetricAnswer, QueryError>
+    /** What one number of a metric is made of, and what changed it since its day was over. */
+    readonly explain: (metric: string, input: ExplainInput) => Effect.Effect<Explanation, QueryError>
   }
 >()("tidemark/app/Analytics") {
   static readonly layer = Layer.effect(
@@ -61,6 +64,7 @@ export class Analytics extends Context.Service<
         events: (input) => ask(input?.asOf, atOneMoment(events(input))),
         user: (id, input) => ask(input?.asOf, user(id, input)),
         metric: (name, input) => ask(input?.asOf, atOneMoment(metric(name, input))),
+        explain: (metric, input) => ask(input.asOf, explain(metric, input)),
       })
     }),
   )

@@ -1,6 +1,7 @@
 import { Data, Effect, Exit } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
+import type { ExplainInput, Explanation } from "./explain/explain.ts"
 import { hold } from "./holding.ts"
 import { applyMetrics, type Applied } from "./metrics.ts"
 import { Projector } from "./projection/Projector.ts"
@@ -78,6 +79,8 @@ export interface Tidemark extends AsyncDisposable {
   readonly events: (input?: EventsInput) => Promise<EventsAnswer>
   readonly user: (id: string, input?: RangeInput) => Promise<UserAnswer>
   readonly metric: (name: string, input?: RangeInput) => Promise<MetricAnswer>
+  /** What one number of a metric is made of, and what changed it since its day was over. */
+  readonly explain: (metric: string, input: ExplainInput) => Promise<Explanation>
   /** Applies the metric definitions of a YAML file to all of history. */
   readonly applyMetrics: (file: string) => Promise<ReadonlyArray<Applied>>
   /** Empties the read model and makes it anew from the log. */
@@ -144,6 +147,7 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     events: (input) => ask((analytics) => analytics.events(input)),
     user: (id, input) => ask((analytics) => analytics.user(id, input)),
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
+    explain: (metric, input) => ask((analytics) => analytics.explain(metric, input)),
     applyMetrics: (file) =>
       runStore(Effect.tap(applyMetrics(file), () => Projector.use((projector) => projector.project()))),
     rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),

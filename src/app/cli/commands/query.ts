@@ -2,9 +2,9 @@ import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Analytics } from "../../Analytics.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { asOf, given, json, optionalText, range, withProvenStore } from "../options.ts"
+import { asking } from "../asking.ts"
+import { asOf, given, json, optionalText, range } from "../options.ts"
 import { printJson } from "../print.ts"
-import { showingReplay } from "../projecting.ts"
 import {
   showActiveUsers,
   showAdoption,
@@ -18,9 +18,6 @@ import {
 /** Prints an answer as JSON or as a person reads it. */
 const printAnswer = <A>(asJson: boolean, show: (answer: A) => Effect.Effect<void>) =>
   Effect.flatMap((answer: A) => (asJson ? printJson(answer) : show(answer)))
-
-/** Asks a proven store, and shows how far a replay is that the answer has to wait for. */
-const asking: typeof withProvenStore = (question) => withProvenStore(showingReplay(question))
 
 const eventFlag = optionalText("event", "Only events of this name")
 
