@@ -72,8 +72,7 @@ export const applyMetrics = Effect.fn("applyMetrics")(function* (file: string) {
     if (builtin.has(name)) {
       return yield* new BadDefinition({ file, problem: `${name} is the name of a built-in metric; choose another.` })
     }
-    const versions = control.definitions.get(name) ?? []
-    const latest = versions[versions.length - 1]
+    const latest = control.metrics.get(name)?.versions.at(-1)?.definition
     const same = latest?.version === version && canonical(latest) === canonical(definition)
     if (latest !== undefined && !same && version <= latest.version) {
       const problem = `${name} is in the log as version ${latest.version} and reads otherwise there; give the change version ${latest.version + 1}.`

@@ -51,6 +51,7 @@ export class MemoryModel {
     this.measures = [...Object.values(BUILTIN_METRICS), ...definitions].map((definition, n) => ({
       id: n + 1,
       definition,
+      build: 1,
       state: "live",
       group: LIVE_GROUP,
     }))
@@ -163,7 +164,11 @@ export class MemoryModel {
       commit: () => NOT_HERE,
       register: () => NOT_HERE,
       countNext: () => NOT_HERE,
-      promote: () => NOT_HERE,
+      rebuild: () => NOT_HERE,
+      adopt: () => NOT_HERE,
+      makeLive: () => NOT_HERE,
+      drop: () => NOT_HERE,
+      sweep: () => NOT_HERE,
       wipe: () => NOT_HERE,
     })
   }

@@ -21,10 +21,12 @@ const createTables = Effect.gen(function* () {
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     metric text NOT NULL,
     version integer NOT NULL,
+    build integer NOT NULL,
     state text NOT NULL,
     projector_group text NOT NULL,
     definition json NOT NULL,
-    UNIQUE (metric, version)
+    live_since timestamptz,
+    UNIQUE (metric, version, build)
   )`
   yield* sql`CREATE TABLE checkpoints (
     projector_group text NOT NULL,
@@ -169,10 +171,10 @@ const createTables = Effect.gen(function* () {
 })
 
 /** Earlier layouts, and cells of earlier measures, are gone: nobody needs to make it only to drop it. */
-const MIGRATIONS = { "0004_create_tables": Effect.andThen(dropTables, createTables) }
+const MIGRATIONS = { "0005_create_tables": Effect.andThen(dropTables, createTables) }
 
 /** The newest schema version that this code knows. */
-export const SCHEMA_VERSION = 4
+export const SCHEMA_VERSION = 5
 
 const TABLE = "migrations"
 

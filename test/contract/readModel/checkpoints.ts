@@ -138,7 +138,7 @@ export const checkpointsContract = (world: World): void => {
 
     test.each([
       ["everything was wiped", LIVE_GROUP, () => Effect.asVoid(emptied(world.readModel, TOKYO))],
-      ["its group has gone live", "build-1", () => Effect.asVoid(world.readModel.promote("build-1"))],
+      ["its group was taken over", "build-1", () => Effect.asVoid(world.readModel.adopt("build-1"))],
     ] as const)("ends the steps of an owner from before %s", async (_, group, ending) => {
       const first = await claim("one", group)
       await run(ending())
