@@ -185,6 +185,7 @@ export class MemoryModel {
             .filter(({ item }) => filter.item === undefined || item === filter.item)
             .map((cell): Cell => ({ ...cell, revisedAt: null, revisionCause: null })),
         ),
+      compareCells: () => NOT_HERE,
       storedRange: Effect.sync(() => {
         const days = this.#cellsOf(INTAKE)
           .filter(({ stat }) => stat === "accepted")

@@ -45,6 +45,32 @@ export interface ClaimedPartition {
   readonly checkpoint: Checkpoint | null
 }
 
+/** A cell whose amounts in two builds differ; `null` where there is no such cell. Amounts are exact decimals as text. */
+export interface CellDifference {
+  readonly day: Day
+  readonly item: string
+  readonly stat: string
+  readonly before: string | null
+  readonly after: string | null
+}
+
+/** All cells of one build beside those of another. */
+export interface CellComparison {
+  /** Cells with the same amount in both. */
+  readonly equal: number
+  /** Cells that only the later one has. */
+  readonly added: number
+  /** Cells that only the earlier one has. */
+  readonly removed: number
+  readonly changed: number
+  /** Days on which any cell differs. */
+  readonly days: number
+  /** Per statistic that differs somewhere, both sums over all cells. */
+  readonly sums: ReadonlyArray<{ readonly stat: string; readonly before: string; readonly after: string }>
+  /** The biggest differences first. */
+  readonly biggest: ReadonlyArray<CellDifference>
+}
+
 /** Number under which the intake's cells are kept: how many events came in, late or repeated. They belong to no metric. */
 export const INTAKE = 0
 
@@ -67,6 +93,12 @@ export class ReadModelQueries extends Context.Service<
       range: DayRange,
       filter?: { readonly stats?: ReadonlyArray<string>; readonly item?: string },
     ) => Effect.Effect<ReadonlyArray<Cell>, ReadModelUnavailable>
+    /** Compares all cells of a build with those of another; `limit`: differences listed. */
+    readonly compareCells: (
+      before: number,
+      after: number,
+      limit: number,
+    ) => Effect.Effect<CellComparison, ReadModelUnavailable>
     /** First and last day with activity, or `null` when there are none. */
     readonly storedRange: Effect.Effect<DayRange | null, ReadModelUnavailable>
     /** Distinct persons of an active-users measure in a range, per value of the breakdown; from cells. */

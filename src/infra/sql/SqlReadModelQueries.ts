@@ -3,6 +3,7 @@ import { SqlClient } from "effect/sql"
 import { AGAIN_PATTERN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import {
+  type CellComparison,
   type Cell,
   type ClaimedPartition,
   type DayRange,
@@ -72,6 +73,43 @@ export const layerSqlReadModelQueries: Layer.Layer<
       }))
     })
 
+    const compareCells = (before: number, after: number, limit: number) =>
+      Effect.map(
+        sql<{ readonly found: PackedComparison }>`
+          WITH both_sides AS MATERIALIZED (
+            SELECT day, stat, item, b.amount AS before, a.amount AS after
+            FROM (SELECT * FROM cells WHERE measure = ${before}) b
+            FULL JOIN (SELECT * FROM cells WHERE measure = ${after}) a USING (day, stat, item)),
+          differing AS (SELECT * FROM both_sides WHERE before IS DISTINCT FROM after)
+          SELECT json_build_object(
+            'equal', (SELECT count(*) FROM both_sides WHERE before = after),
+            'added', (SELECT count(*) FROM differing WHERE before IS NULL),
+            'removed', (SELECT count(*) FROM differing WHERE after IS NULL),
+            'changed', (SELECT count(*) FROM differing WHERE before IS NOT NULL AND after IS NOT NULL),
+            'days', (SELECT count(DISTINCT day) FROM differing),
+            'sums', (SELECT coalesce(json_agg(json_build_array(stat, before::text, after::text) ORDER BY stat), '[]') FROM (
+              SELECT stat, coalesce(sum(before), 0) AS before, coalesce(sum(after), 0) AS after FROM both_sides
+              WHERE stat IN (SELECT stat FROM differing) GROUP BY stat) AS per_stat),
+            'biggest', (SELECT coalesce(json_agg(json_build_array(
+                day - DATE '1970-01-01', item, stat, before::text, after::text)), '[]') FROM (
+              SELECT * FROM differing
+              ORDER BY abs(coalesce(after, 0) - coalesce(before, 0)) DESC, day, stat, item LIMIT ${limit}) AS top)) AS found`,
+        ([row]): CellComparison => {
+          const { sums, biggest, ...counts } = row!.found
+          return {
+            ...counts,
+            sums: sums.map(([stat, before, after]) => ({ stat: fromStorable(stat), before, after })),
+            biggest: biggest.map(([day, item, stat, before, after]) => ({
+              day,
+              item: fromStorable(item),
+              stat: fromStorable(stat),
+              before,
+              after,
+            })),
+          }
+        },
+      )
+
     const storedRange = Effect.map(
       sql<{ readonly first: number | null; readonly last: number | null }>`
         SELECT min(day) - DATE '1970-01-01' AS first, max(day) - DATE '1970-01-01' AS last FROM cells
@@ -112,6 +150,8 @@ export const layerSqlReadModelQueries: Layer.Layer<
     return ReadModelQueries.of({
       snapshot: (questions) => snapshot(questions).pipe(explained("read the tables at one moment")),
       cells: (measure, range, filter) => cells(measure, range, filter).pipe(explained("read cells")),
+      compareCells: (before, after, limit) =>
+        compareCells(before, after, limit).pipe(explained("compare the cells of two builds")),
       storedRange: storedRange.pipe(explained("read the stored range")),
       uniquesByValue: (measure, range) => uniquesByValue(measure, range).pipe(explained("count persons")),
       returned: (measure, value, range) => returned(measure, value, range).pipe(explained("count persons")),
@@ -176,6 +216,13 @@ interface ClaimRow {
   readonly owner: string
   readonly claimed: SqlBigint
   readonly committed: SqlBigint | null
+}
+
+interface PackedComparison extends Omit<CellComparison, "sums" | "biggest"> {
+  readonly sums: ReadonlyArray<readonly [stat: string, before: string, after: string]>
+  readonly biggest: ReadonlyArray<
+    readonly [day: number, item: string, stat: string, before: string | null, after: string | null]
+  >
 }
 
 type PackedCell = readonly [
