@@ -23,6 +23,7 @@ import {
   INTAKE,
   ReadModelQueries,
   type Returned,
+  type Standing,
 } from "../../src/domain/projection/ReadModelQueries.ts"
 import { settle } from "../../src/domain/projection/settle.ts"
 import type { Settings } from "../../src/domain/settings.ts"
@@ -186,11 +187,12 @@ export class MemoryModel {
             .map((cell): Cell => ({ ...cell, revisedAt: null, revisionCause: null })),
         ),
       compareCells: () => NOT_HERE,
-      storedRange: Effect.sync(() => {
+      standing: Effect.sync((): Standing => {
         const days = this.#cellsOf(INTAKE)
           .filter(({ stat }) => stat === "accepted")
           .map(({ day }) => day)
-        return days.length === 0 ? null : { from: Math.min(...days), to: Math.max(...days) }
+        const stored = days.length === 0 ? null : { from: Math.min(...days), to: Math.max(...days) }
+        return { settings: this.settings, whole: true, measures: this.measures, stored, checkpoints: [] }
       }),
       uniquesByValue: (measure, range) =>
         Effect.sync(() => {
@@ -220,7 +222,6 @@ export class MemoryModel {
       identities: () =>
         Effect.sync(() => ({ rows: [...this.#rows.values()], statements: [...this.#statements.values()] })),
       personOf: (distinctId) => Effect.sync(() => this.persons().get(this.personOf(distinctId) ?? -1) ?? []),
-      checkpoints: Effect.succeed([]),
       failures: Effect.succeed([]),
       sizes: NOT_HERE,
     })

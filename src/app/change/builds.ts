@@ -15,7 +15,8 @@ export interface FoundBuilds {
 export const findBuilds = Effect.fnUntraced(function* (asked: string) {
   const readModel = yield* ReadModel
   const name = parseBuildName(asked)
-  if (name === undefined) return yield* new NoSuchBuild({ asked, wanted: "build (NAME, NAME@2 or NAME@2.3)", there: [] })
+  if (name === undefined)
+    return yield* new NoSuchBuild({ asked, wanted: "build (NAME, NAME@2 or NAME@2.3)", there: [] })
   const all = (yield* readModel.measures).filter(({ definition }) => definition.name === name.metric)
   return { asked, name, all } satisfies FoundBuilds
 })

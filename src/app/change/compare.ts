@@ -1,11 +1,11 @@
 import { Effect } from "effect"
 import type { Position } from "../../domain/log/position.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { type CellComparison, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS } from "../../domain/settings.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { requireWhole } from "../query/whole.ts"
+import { wholeStanding } from "../query/whole.ts"
 import { findBuilds, liveAmong, pickBuild } from "./builds.ts"
 import { NoSuchBuild } from "./errors.ts"
 import { type PersonBehind, personsBehind } from "./personsBehind.ts"
@@ -38,19 +38,17 @@ export interface Comparison {
 
 /** Compares a build that is not live with the one that is, at one moment, and so at one place in the log. */
 export const compare = Effect.fn("compare")(function* (asked: string, listed = LISTED) {
-  const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
   return yield* queries.snapshot(
     Effect.gen(function* () {
-      yield* requireWhole
+      const { settings, checkpoints } = yield* wholeStanding
       const builds = yield* findBuilds(asked)
       const build = yield* pickBuild(builds, ["ready", "detached"], "build beside the one that is live")
       const live = liveAmong(builds)
       if (live === undefined) return yield* new NoSuchBuild({ asked, wanted: "metric that is live", there: [] })
-      const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
-      const checkpoints = (yield* queries.checkpoints).filter(({ group }) => group === LIVE_GROUP)
       const { biggest, sums, ...cells } = yield* queries.compareCells(live.id, build.id, listed)
-      const persons = biggest.length === 0 ? [] : yield* personsBehind(live, build, biggest, settings)
+      const persons =
+        biggest.length === 0 ? [] : yield* personsBehind(live, build, biggest, settings ?? DEFAULT_SETTINGS)
       return {
         metric: build.definition.name,
         live: buildName(live),

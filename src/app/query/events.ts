@@ -25,8 +25,8 @@ export interface EventsAnswer extends Frame {
 
 /** How often each event happened, and to how many persons. */
 export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
-  const measure = yield* liveMeasure(BUILTIN_METRICS.activeUsersByEvent.name)
   const question = yield* ask(input)
+  const measure = yield* liveMeasure(question, BUILTIN_METRICS.activeUsersByEvent.name)
   const queries = yield* ReadModelQueries
   const cells = yield* queries.cells(measure.id, question.range, {
     stats: ["users", "events"],

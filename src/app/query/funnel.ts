@@ -42,7 +42,7 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
   if (input.name !== undefined) {
-    const measure = yield* liveMeasure(input.name, "funnel")
+    const measure = yield* liveMeasure(question, input.name, "funnel")
     const formula = measure.definition.formula as FunnelFormula
     const cells = yield* queries.cells(measure.id, question.range)
     const about = yield* frame(measure.definition, question, cells)
@@ -115,7 +115,7 @@ const answering =
 /** Names of events in a funnel that the store has never seen: nearly always a slip. */
 const unknownEvents = Effect.fnUntraced(function* (formula: FunnelFormula, question: Question) {
   const queries = yield* ReadModelQueries
-  const byEvent = yield* liveMeasure(BUILTIN_METRICS.activeUsersByEvent.name)
+  const byEvent = yield* liveMeasure(question, BUILTIN_METRICS.activeUsersByEvent.name)
   const range = question.stored ?? question.range
   const seen = new Set((yield* queries.uniquesByValue(byEvent.id, range)).keys())
   const named = formula.steps.map((step) => step.event).filter((event) => event !== "*")

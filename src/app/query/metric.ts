@@ -23,8 +23,8 @@ const PERSON_STATS: ReadonlySet<string> = new Set(["users", "persons"])
 
 /** The numbers of any applied metric as they stand in the read model. */
 export const metric = Effect.fnUntraced(function* (name: string, input: RangeInput = {}) {
-  const measure = yield* liveMeasure(name)
   const question = yield* ask(input)
+  const measure = yield* liveMeasure(question, name)
   const queries = yield* ReadModelQueries
   const countsPersons = measure.definition.formula.kind === "active-users"
   // What uniques are counted from is no answer of its own.

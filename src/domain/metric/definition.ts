@@ -154,6 +154,8 @@ export const MetricDefinition = Schema.Struct({
   frequency: Schema.optionalKey(Schema.Literals(["daily", "weekly", "monthly", "quarterly"])),
   target: Schema.optionalKey(Schema.Finite),
   tier: Schema.optionalKey(Schema.Literals(["north-star", "key-result", "input"])),
+  /** What the author expects of the numbers against those of the version before. */
+  expect: Schema.optionalKey(Schema.Literals(["same", "different"])),
   filter: Schema.optionalKey(EventFilter),
   /** Field by whose value the numbers are told apart. */
   breakdown: Schema.optionalKey(Field),

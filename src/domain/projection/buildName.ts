@@ -20,7 +20,10 @@ export const parseBuildName = (text: string): BuildName | undefined => {
 const numberOf = (digits: string | undefined): number | null => (digits === undefined ? null : Number(digits))
 
 /** The name of a build; the first of a version goes by the version alone. */
-export const buildName = ({ definition: { name, version }, build }: Pick<MeasureVersion, "definition" | "build">): string =>
+export const buildName = ({
+  definition: { name, version },
+  build,
+}: Pick<MeasureVersion, "definition" | "build">): string =>
   build === 1 ? `${name}@${version}` : `${name}@${version}.${build}`
 
 /** Whether a build may be meant. */

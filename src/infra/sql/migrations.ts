@@ -92,6 +92,8 @@ const createTables = Effect.gen(function* () {
     last_cause text NOT NULL,
     PRIMARY KEY (measure, day, stat, item)
   )`
+  // For one statistic among many: persons are counted from few of those by which days they were observed before.
+  yield* sql`CREATE INDEX cells_of_stat ON cells (measure, stat, day)`
   yield* sql`CREATE TABLE dedupe (
     partition integer NOT NULL,
     sequence bigint NOT NULL,
