@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto"
-import { Clock, Effect, Result, Schema, Stream } from "effect"
+import { Clock, Effect, Stream } from "effect"
+import { type ControlFact, type ControlFactName, decodeControlFact } from "../domain/control/ControlFact.ts"
 import type { Event } from "../domain/event/Event.ts"
-import { UnknownControlFact } from "../domain/log/errors.ts"
 import { CONTROL_PARTITION } from "../domain/log/EventLog.ts"
-import { MetricDefinition } from "../domain/metric/definition.ts"
+import type { MetricDefinition } from "../domain/metric/definition.ts"
 import type { LogEnd } from "../domain/projection/ReadModel.ts"
-import { DEFAULT_SETTINGS, type Settings, SettingsChange } from "../domain/settings.ts"
+import { DEFAULT_SETTINGS, type Settings, type SettingsChange } from "../domain/settings.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { readBatches } from "./readBatches.ts"
 
@@ -18,12 +18,6 @@ export interface Control {
   readonly end: LogEnd | null
 }
 
-const SETTINGS_CHANGED = "settings_changed"
-const METRIC_APPLIED = "metric_applied"
-
-const decodeChange = Schema.decodeUnknownResult(SettingsChange)
-const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
-
 /**
  * Reads all control facts. One that this version can't read stops it: what it means for the numbers is not known, and
  * numbers without it would be wrong.
@@ -32,38 +26,34 @@ export const readControl = Effect.gen(function* () {
   let settings: Settings = DEFAULT_SETTINGS
   const definitions = new Map<string, Array<MetricDefinition>>()
   let end: LogEnd | null = null
-  const take = (name: string, body: unknown): Result.Result<void, UnknownControlFact> => {
-    if (name === SETTINGS_CHANGED) {
-      return Result.map(explaining(name, decodeChange(body)), (change) => {
-        settings = { ...settings, ...change }
-      })
-    }
-    if (name === METRIC_APPLIED) {
-      return Result.map(explaining(name, decodeDefinition(body)), (decoded) => {
-        const versions = definitions.get(decoded.name) ?? []
+  const take = (fact: ControlFact): void => {
+    switch (fact.name) {
+      case "settings_changed":
+        settings = { ...settings, ...fact.change }
+        return
+      case "metric_applied": {
+        const { definition } = fact
+        const versions = definitions.get(definition.name) ?? []
         // Two that are applied at once may get the same version: it means what it meant first, in every replay.
-        if (decoded.version <= (versions.at(-1)?.version ?? 0)) return
-        definitions.set(decoded.name, [...versions, decoded])
-      })
+        if (definition.version <= (versions.at(-1)?.version ?? 0)) return
+        definitions.set(definition.name, [...versions, definition])
+      }
     }
-    return Result.fail(new UnknownControlFact({ name, problem: "its name is not known" }))
   }
   yield* readBatches(CONTROL_PARTITION).pipe(
     Stream.runForEach(({ position, batch }) => {
       end = { position, sum: batch.sum }
-      return Effect.forEach(batch.events(), ({ name, body }) => Effect.fromResult(take(name, body)), { discard: true })
+      return Effect.forEach(
+        batch.events(),
+        ({ name, body }) => Effect.map(Effect.fromResult(decodeControlFact(name, body)), take),
+        { discard: true },
+      )
     }),
   )
   return { settings, definitions, end: end as LogEnd | null } satisfies Control
 })
 
-const explaining = <A>(
-  name: string,
-  decoded: Result.Result<A, { readonly message: string }>,
-): Result.Result<A, UnknownControlFact> =>
-  Result.mapError(decoded, ({ message }) => new UnknownControlFact({ name, problem: message.replaceAll("\n", " ") }))
-
-const append = Effect.fnUntraced(function* (name: string, bodies: ReadonlyArray<object>) {
+const append = Effect.fnUntraced(function* (name: ControlFactName, bodies: ReadonlyArray<object>) {
   const writer = yield* LogWriter
   const now = yield* Clock.currentTimeMillis
   yield* writer.appendTo(
@@ -72,7 +62,7 @@ const append = Effect.fnUntraced(function* (name: string, bodies: ReadonlyArray<
   )
 })
 
-const controlFact = (name: string, body: object, now: number): Event => ({
+const controlFact = (name: ControlFactName, body: object, now: number): Event => ({
   id: randomUUID(),
   kind: "track",
   name,
@@ -91,7 +81,7 @@ const controlFact = (name: string, body: object, now: number): Event => ({
  * Records the settings that change, and only these, so that two who change different ones at once both get their way. They
  * hold for all of history, so the next projection makes the read model anew.
  */
-export const recordSettings = (change: SettingsChange) => append(SETTINGS_CHANGED, [change])
+export const recordSettings = (change: SettingsChange) => append("settings_changed", [change])
 
 /** Records metric definitions as applied, all or none. */
-export const recordDefinitions = (definitions: ReadonlyArray<MetricDefinition>) => append(METRIC_APPLIED, definitions)
+export const recordDefinitions = (definitions: ReadonlyArray<MetricDefinition>) => append("metric_applied", definitions)

@@ -16,7 +16,7 @@ import { CorruptBatch, UnknownBatchVersion } from "./errors.ts"
  * alone. Bodies stay text until somebody asks.
  *
  * A storage contract: what this file writes must decode for ever. A change of shape is a new version number, a decoder
- * beside this one, and a golden file.
+ * beside those in `DECODERS`, and a golden file (docs/explanation/evolution.md).
  */
 const VERSION = 1
 
@@ -139,23 +139,27 @@ export const encodeBatch = (origin: BatchOrigin, events: ReadonlyArray<Event>): 
 }
 
 /**
- * Opens a record. Checks the version, then every byte against the checksum, so that damage is an error and never a
- * wrong event; bodies are parsed only when asked for.
+ * Opens a record of any version. Checks the version, then every byte against the checksum, so that damage is an error and
+ * never a wrong event; bodies are parsed only when asked for.
  */
 export const decodeBatch = (bytes: Uint8Array): Result.Result<Batch, CorruptBatch | UnknownBatchVersion> => {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const start = /^\{"v":(\d{1,9}),/.exec(buffer.toString("latin1", 0, 16))
   if (start === null) return corrupt("it does not begin with a version number", bytes.byteLength)
-  if (Number(start[1]) !== VERSION) {
-    return Result.fail(new UnknownBatchVersion({ found: Number(start[1]), known: VERSION }))
-  }
+  const version = Number(start[1])
+  const decode = DECODERS.get(version)
+  if (decode === undefined) return Result.fail(new UnknownBatchVersion({ found: version, known: VERSION }))
+  return decode(buffer)
+}
+
+const decodeVersion1 = (buffer: Buffer): Result.Result<Batch, CorruptBatch> => {
   const sum = buffer.toString("latin1", PREFIX.length, PREFIX.length + SUM_LENGTH)
   // The checksum does not cover what stands before it.
   if (buffer.toString("latin1", 0, CHECKED_FROM) !== `${PREFIX}${sum}",`) {
-    return corrupt("it does not begin as a batch does", bytes.byteLength)
+    return corrupt("it does not begin as a batch does", buffer.length)
   }
   if (sum !== checksum(buffer.subarray(CHECKED_FROM))) {
-    return corrupt("its checksum does not match its bytes", bytes.byteLength)
+    return corrupt("its checksum does not match its bytes", buffer.length)
   }
   const headerEnd = buffer.indexOf(10)
   // What matches the checksum was written by encodeBatch, so this is a guard against our own mistakes.
@@ -163,9 +167,14 @@ export const decodeBatch = (bytes: Uint8Array): Result.Result<Batch, CorruptBatc
     const header = JSON.parse(buffer.toString("utf8", 0, headerEnd)) as Header
     return Result.succeed(new Batch(header, sum, buffer.subarray(headerEnd + 1)))
   } catch (cause) {
-    return corrupt(`its header can't be read (${String(cause)})`, bytes.byteLength)
+    return corrupt(`its header can't be read (${String(cause)})`, buffer.length)
   }
 }
+
+/** By version: every version ever written, for ever. The greatest is the one that is written. */
+export const DECODERS: ReadonlyMap<number, (buffer: Buffer) => Result.Result<Batch, CorruptBatch>> = new Map([
+  [VERSION, decodeVersion1],
+])
 
 /** An opened batch: columns by the event's place in it (0…`count`−1). */
 export class Batch {
