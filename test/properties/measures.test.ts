@@ -639,12 +639,12 @@ const usersOf = (events: ReadonlyArray<Event>): Array<string> => [
 ]
 
 const deviceOwners = (events: ReadonlyArray<Event>): ReadonlyMap<string, string> => {
-  const links = new Map<string, Link | null>()
+  const links = new Map<string, Link>()
   for (const event of events) {
-    if (event.anonymousId === null || event.userId === null) continue
-    links.set(event.anonymousId, joinLinks(links.get(event.anonymousId) ?? null, linkOf(event)))
+    const link = linkOf(event)
+    if (link !== null) links.set(event.anonymousId!, joinLinks(links.get(event.anonymousId!) ?? null, link)!)
   }
-  return new Map([...links].map(([device, link]) => [device, link!.userId]))
+  return new Map([...links].map(([device, link]) => [device, link.userId]))
 }
 
 describe("identity", () => {
