@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { Result } from "effect"
 import fc from "fast-check"
 import { describe, expect, test, vi } from "vitest"
-import { EVENT_KINDS, EVENT_WARNINGS, type Event } from "../../src/domain/event/Event.ts"
+import type { Event } from "../../src/domain/event/Event.ts"
 import {
   type Batch,
   BATCH_EVENTS_MAX,
@@ -17,6 +17,7 @@ import {
 import type { JsonObject } from "../../src/domain/event/json.ts"
 import { ChainVerifier } from "../../src/domain/log/ChainVerifier.ts"
 import { arbEvent } from "../support/arbitraries.ts"
+import { GOLDEN } from "../support/shipped.ts"
 
 // Hundreds of runs take seconds, more on a busy machine.
 vi.setConfig({ testTimeout: 120_000 })
@@ -52,6 +53,8 @@ const withColumns = (bytes: Uint8Array, columns: JsonObject): Uint8Array => {
   const sum = createHash("sha256").update(checked).digest("hex").slice(0, 32)
   return Buffer.concat([Buffer.from(`{"v":1,"sum":"${sum}",`), checked])
 }
+
+const goldenBytes = readFileSync(join(GOLDEN, "batch-v1.ndjson"))
 
 const tagOf = (bytes: Uint8Array): string =>
   Result.match(decodeBatch(bytes), { onSuccess: () => "decoded", onFailure: ({ _tag }) => _tag })
@@ -108,7 +111,7 @@ describe("the batch codec", () => {
   })
 
   test("what only a newer version knows passes through, also into other batches", () => {
-    const known = new Set(Object.keys(JSON.parse(golden.bytes.toString().split("\n")[0]!) as JsonObject))
+    const known = new Set(Object.keys(JSON.parse(goldenBytes.toString().split("\n")[0]!) as JsonObject))
     const arbNewer = fc.dictionary(
       fc
         .oneof(fc.constantFrom("region", "__proto__", "length"), fc.string({ minLength: 1 }))
@@ -221,7 +224,7 @@ describe("the batch codec", () => {
   })
 
   test("every single bit of one batch, flipped, is a typed error", () => {
-    const bytes = golden.bytes
+    const bytes = goldenBytes
     for (let at = 0; at < bytes.length; at++) {
       for (let bit = 0; bit < 8; bit++) {
         const damaged = Uint8Array.from(bytes)
@@ -275,42 +278,6 @@ describe("the batch codec", () => {
       }),
       { numRuns: RUNS_CODEC },
     )
-  })
-})
-
-/**
- * Batches as every version wrote them. A file of a version stays as it is for ever; a new version gets its own.
- *
- * `batch-v1.json` was written by hand; `batch-v1.ndjson` was made from it, once, by
- *
- *     const { origin, events } = JSON.parse(readFileSync("test/golden/batch-v1.json", "utf8"))
- *     writeFileSync("test/golden/batch-v1.ndjson", encodeBatch(origin, events).bytes)
- */
-const golden = {
-  bytes: readFileSync(join(import.meta.dirname, "../golden/batch-v1.ndjson")),
-  ...(JSON.parse(readFileSync(join(import.meta.dirname, "../golden/batch-v1.json"), "utf8")) as {
-    readonly origin: BatchOrigin
-    readonly sum: string
-    readonly events: ReadonlyArray<Event>
-  }),
-}
-
-describe("the golden batch of version 1", () => {
-  test("decodes to the events that were written", () => {
-    const batch = decoded(golden.bytes)
-    deepStrictEqual(batch.events(), golden.events)
-    deepStrictEqual(batch.origin, golden.origin)
-    expect(batch.sum).toBe(golden.sum)
-    expect(batch.id).toBe("golden-wr\u00eeter.7.42")
-  })
-
-  test("is what these events encode to", () => {
-    expect(Buffer.from(encodeBatch(golden.origin, golden.events).bytes).toString()).toBe(golden.bytes.toString())
-  })
-
-  test("holds every kind and every warning", () => {
-    expect(new Set(golden.events.map(({ kind }) => kind))).toEqual(new Set(EVENT_KINDS))
-    expect(new Set(golden.events.flatMap(({ warnings }) => warnings))).toEqual(new Set(EVENT_WARNINGS))
   })
 })
 
