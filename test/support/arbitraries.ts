@@ -16,6 +16,7 @@ import type {
   FunnelFormula,
   FunnelStep,
   MetricDefinition,
+  Renames,
 } from "../../src/domain/metric/definition.ts"
 import { OPERATORS } from "../../src/domain/metric/definition.ts"
 import type { Settings } from "../../src/domain/settings.ts"
@@ -576,6 +577,12 @@ const arbFilter: fc.Arbitrary<EventFilter> = record(
   { requiredKeys: [] },
 )
 
+const renamesOf = (olds: ReadonlyArray<string>, news: ReadonlyArray<string>) =>
+  fc
+    .subarray([...olds], { minLength: 1 })
+    .chain((chosen) => fc.tuple(...chosen.map((old) => pick(news).map((name) => [old, name] as const))))
+    .map((pairs) => Object.fromEntries(pairs))
+
 type Unnamed = Omit<MetricDefinition, "name" | "version">
 
 const arbSelection = record({ filter: arbFilter, breakdown: pick(BREAKDOWNS) }, { requiredKeys: [] })
@@ -615,11 +622,31 @@ const arbSessions: fc.Arbitrary<Unnamed> = fc
 
 const arbFunnelMetric: fc.Arbitrary<Unnamed> = arbFunnel.map((formula) => ({ formula }))
 
+/** Old and new names that occur; two old ones may have one new one. */
+export const arbRenames: fc.Arbitrary<Renames> = record(
+  {
+    events: renamesOf(
+      ["sign_up", "feature_used", "identify", "constructor"],
+      ["click", "purchase", "page_view", "new"],
+    ),
+    properties: renamesOf(
+      ["properties.url", "properties.feature_name", "properties.currency"],
+      ["properties.amount", "properties.path", "properties.page_name", "properties.new"],
+    ),
+  },
+  { requiredKeys: [] },
+)
+
 /** A few definitions of every kind, named apart. */
 export const arbMetrics: fc.Arbitrary<Array<MetricDefinition>> = fc
   .tuple(
     ...[arbActiveUsers, arbEventCount, arbPropertySum, arbFunnelMetric, arbSessions].map((metric) =>
-      fc.array(metric, { minLength: 1, maxLength: 3 }),
+      fc.array(
+        fc
+          .tuple(metric, fc.option(arbRenames, { freq: 3, nil: undefined }))
+          .map(([said, renamed]) => (renamed === undefined ? said : { ...said, renamed })),
+        { minLength: 1, maxLength: 3 },
+      ),
     ),
   )
   .map((kinds) => kinds.flat().map((metric, index) => ({ ...metric, name: `metric_${index}`, version: 1 })))
