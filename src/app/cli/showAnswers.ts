@@ -148,6 +148,10 @@ export const showEvents = (answer: EventsAnswer) =>
       ["event", "events", "users"],
       answer.totals.map(({ event, events, users }) => [event, events, users]),
     ),
+    ...answer.unknownKinds.map(
+      ({ kind, events }) =>
+        `${formatCount(events)} of kind ${kind} are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild".`,
+    ),
     ...quality(answer),
   ])
 

@@ -4,7 +4,8 @@ import { pointsOf } from "../../domain/measure/Fact.ts"
 import { funnel as funnelMeasure, FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
 import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
-import { FunnelFormula } from "../../domain/metric/definition.ts"
+import { FunnelFormula, type MetricDefinition } from "../../domain/metric/definition.ts"
+import { latestName } from "../../domain/metric/filter.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts, readStand } from "./adHoc.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
@@ -46,7 +47,13 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
     const formula = measure.definition.formula as FunnelFormula
     const cells = yield* queries.cells(measure.id, question.range)
     const about = yield* frame(measure.definition, question, cells)
-    const answer = answering(input.name, formula, question, about, yield* unknownEvents(formula, question))
+    const answer = answering(
+      input.name,
+      formula,
+      question,
+      about,
+      yield* unknownEvents(measure.definition, formula, question),
+    )
     const facts = yield* queries.personFacts(measure.id)
     return { count: Effect.sync(() => answer(facts)) }
   }
@@ -58,9 +65,9 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
     })
   }
   const formula = decoded.success
-  const definition = { name: "ad_hoc", version: 1, formula }
+  const definition: MetricDefinition = { name: "ad_hoc", version: 1, formula }
   const about = yield* frame(definition, question, [])
-  const answer = answering("ad hoc", formula, question, about, yield* unknownEvents(formula, question))
+  const answer = answering("ad hoc", formula, question, about, yield* unknownEvents(definition, formula, question))
   const measure = funnelMeasure(definition, formula, question.zone)
   const stand = yield* readStand
   const facts = adHocFacts(measure, stand, question.zone, question.settings.mergeWindowMillis)
@@ -113,11 +120,16 @@ const answering =
   }
 
 /** Names of events in a funnel that the store has never seen: nearly always a slip. */
-const unknownEvents = Effect.fnUntraced(function* (formula: FunnelFormula, question: Question) {
+const unknownEvents = Effect.fnUntraced(function* (
+  { renamed }: MetricDefinition,
+  formula: FunnelFormula,
+  question: Question,
+) {
   const queries = yield* ReadModelQueries
   const byEvent = yield* liveMeasure(question, BUILTIN_METRICS.activeUsersByEvent.name)
   const range = question.stored ?? question.range
-  const seen = new Set((yield* queries.uniquesByValue(byEvent.id, range)).keys())
+  const stored = yield* queries.uniquesByValue(byEvent.id, range)
+  const seen = new Set(Array.from(stored.keys(), (name) => boundedItem(latestName(name, renamed))))
   const named = formula.steps.map((step) => step.event).filter((event) => event !== "*")
   return [...new Set(named)]
     .filter((event) => seen.size > 0 && !seen.has(boundedItem(event)))

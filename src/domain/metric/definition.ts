@@ -35,6 +35,10 @@ const Field = Schema.String.check(
   }),
 )
 
+const PROPERTY = /^properties(?:\.[^.\s]+)+$/
+
+const Property = Schema.String.check(Schema.isPattern(PROPERTY, { message: "expected properties.…" }))
+
 /** One condition on one field. `value` is one scalar; `in` and `not_in` take a list, `between` a list of two. */
 export const Condition = Schema.Struct({
   field: Field,
@@ -141,6 +145,27 @@ export const Formula = Schema.Union([
 ])
 export type Formula = typeof Formula.Type
 
+/**
+ * What was called otherwise once, old name → new name: events of the old name count as the new one, and where the new
+ * property is not set the old one is read. One step each: a new name is no old name too.
+ */
+export const Renames = Schema.Struct({
+  events: Schema.optionalKey(Schema.Record(Schema.String, EventName)),
+  properties: Schema.optionalKey(Schema.Record(Schema.String, Property)),
+}).check(
+  Schema.makeFilter(({ events = {}, properties = {} }) => {
+    const field = Object.keys(properties).find((name) => !PROPERTY.test(name))
+    if (field !== undefined) return `"${field}" is no property: expected properties.…`
+    for (const names of [events, properties]) {
+      const old = Object.keys(names).find((name) => Object.hasOwn(names, names[name]!))
+      if (old === undefined) continue
+      return `"${names[old]}", the new name of "${old}", is renamed itself; give every old name the latest one`
+    }
+    return true
+  }),
+)
+export type Renames = typeof Renames.Type
+
 /** A metric. `filter` and `breakdown` do not apply to funnels, whose steps say it themselves. */
 export const MetricDefinition = Schema.Struct({
   name: Schema.String.check(
@@ -159,6 +184,7 @@ export const MetricDefinition = Schema.Struct({
   filter: Schema.optionalKey(EventFilter),
   /** Field by whose value the numbers are told apart. */
   breakdown: Schema.optionalKey(Field),
+  renamed: Schema.optionalKey(Renames),
   formula: Formula,
 }).check(
   Schema.makeFilter(({ formula, filter, breakdown }) => {

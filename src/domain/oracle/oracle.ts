@@ -7,6 +7,7 @@ import { passes } from "./filter.ts"
 import { countingAttempts, funnelCells } from "./funnel.ts"
 import { LocalCalendar } from "./LocalCalendar.ts"
 import { people, type People } from "./people.ts"
+import { seenBy } from "./renames.ts"
 import { sessionCells } from "./sessions.ts"
 
 /**
@@ -54,17 +55,23 @@ export const oracle = (
 
   const cellsOf = (metric: MetricDefinition): ReadonlyMap<CellKey, number | string> => {
     const { formula } = metric
+    const seen = seenBy(metric, events)
+    const persons = everyone.events.map((theirs) => seenBy(metric, theirs))
     switch (formula.kind) {
       case "active-users":
-        return activeUserCells(everyone, metric, calendar)
+        return activeUserCells(
+          { ...everyone, events: persons, personless: seenBy(metric, everyone.personless) },
+          metric,
+          calendar,
+        )
       case "event-count":
-        return eventCountCells(events, metric, calendar)
+        return eventCountCells(seen, metric, calendar)
       case "property-sum":
-        return propertySumCells(events, metric, formula, calendar)
+        return propertySumCells(seen, metric, formula, calendar)
       case "funnel":
-        return funnelCells(everyone.events, formula, calendar)
+        return funnelCells(persons, formula, calendar)
       case "sessions":
-        return sessionCells(everyone.events, metric, formula, calendar)
+        return sessionCells(persons, metric, formula, calendar)
     }
   }
 

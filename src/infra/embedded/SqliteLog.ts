@@ -15,7 +15,7 @@ import { reasonOf } from "./StoreLock.ts"
 export const LOG_FILE = "log.db"
 
 /** Version of the tables below. */
-const FORMAT = 1
+export const FORMAT = 1
 
 /** Bytes of records read at once: enough to keep a fold busy, little enough to hold. */
 const PAGE_BYTES = 4 * 1024 * 1024
