@@ -99,9 +99,7 @@ export class SimulatedReadModel {
       })
 
     const measures = (): ReadonlyArray<MeasureVersion> =>
-      tables.measures.flatMap(({ id, definition, build, state, group }) =>
-        state === "dropped" ? [] : [{ id, definition, build, state, group }],
-      )
+      tables.measures.flatMap(({ state, ...row }) => (state === "dropped" ? [] : [{ ...row, state }]))
 
     const fenceLive = () => {
       for (const row of tables.checkpoints) if (row.group === LIVE_GROUP) row.epoch = tables.nextEpoch()
@@ -160,6 +158,7 @@ export class SimulatedReadModel {
           if (old.definition.name === row.definition.name && old.state === "live") old.state = "detached"
         }
         row.state = "live"
+        tables.begunLive(row.id)
       }
       fenceLive()
     }
@@ -197,6 +196,7 @@ export class SimulatedReadModel {
           ({ definition, state }) => state === "live" && definition.name === row.definition.name,
         )
         row.state = replaces ? "ready" : "live"
+        if (!replaces) tables.begunLive(row.id)
         row.group = LIVE_GROUP
       }
       tables.checkpoints = tables.checkpoints.filter((row) => row.group !== group)

@@ -19,6 +19,7 @@ export interface MeasureRow {
   readonly definition: MetricDefinition
   readonly build: number
   state: "building" | "ready" | "live" | "detached" | "dropped"
+  liveSince: number | null
   group: string
 }
 
@@ -62,6 +63,7 @@ export class Tables {
   #made = 0
   #measureId = 0
   #key = 0
+  #instant = 0
 
   nextEpoch(): number {
     return ++this.#epoch
@@ -92,8 +94,14 @@ export class Tables {
   addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string): void {
     const build = Math.max(0, ...this.buildsOf(definition).map(({ build }) => build)) + 1
     const id = ++this.#measureId
-    this.measures.push({ id, definition, build, state, group })
+    this.measures.push({ id, definition, build, state, liveSince: null, group })
+    if (state === "live") this.begunLive(id)
     this.counting.set(id, NOBODY)
+  }
+
+  /** Notes that a build begins to answer queries, at an instant of no clock. */
+  begunLive(id: number): void {
+    for (const row of this.measures) if (row.id === id) row.liveSince = ++this.#instant
   }
 
   /** Gives up a build; a group that builds nothing any more is no more. */

@@ -53,6 +53,7 @@ export class MemoryModel {
       id: n + 1,
       definition,
       build: 1,
+      liveSince: 0,
       state: "live",
       group: LIVE_GROUP,
     }))

@@ -44,6 +44,8 @@ export interface MeasureVersion {
    * build of a metric at most. `detached`: another took its place, and it can be gone back to.
    */
   readonly state: "building" | "ready" | "live" | "detached"
+  /** When it last began to answer queries, ms; `null` if never. */
+  readonly liveSince: number | null
   /** The projector group that folds events into it. */
   readonly group: string
 }

@@ -18,6 +18,7 @@ import type { BulkCopy } from "./BulkCopy.ts"
 import { joinFragments, type PackedFragment } from "./factRows.ts"
 import { makeIdentityTables } from "./identityTables.ts"
 import { type CheckpointRow, type IdentityRow, readCheckpoint, readIdentity, type SqlBigint } from "./rows.ts"
+import { MEASURE_COLUMNS } from "./measureTables.ts"
 import { fromStorable, toStorable } from "./storableText.ts"
 import { WHOLE } from "./whole.ts"
 
@@ -55,9 +56,8 @@ export const layerSqlReadModelQueries: Layer.Layer<
     const standing = Effect.map(
       sql<StandingRow>`
         SELECT (SELECT settings FROM settings), ${sql.literal(WHOLE)} AS whole,
-          (SELECT json_agg(json_build_object(
-            'id', id, 'build', build, 'state', state, 'group', projector_group, 'definition', definition)
-            ORDER BY id) FROM measures WHERE state <> 'dropped') AS measures,
+          (SELECT json_agg(m ORDER BY id) FROM (
+            SELECT ${sql.literal(MEASURE_COLUMNS)} FROM measures WHERE state <> 'dropped') AS m) AS measures,
           (SELECT json_build_object('from', min(day) - DATE '1970-01-01', 'to', max(day) - DATE '1970-01-01')
             FROM cells WHERE measure = ${INTAKE} AND stat = 'activity' HAVING count(*) > 0) AS stored,
           (SELECT json_agg(c ORDER BY partition) FROM checkpoints c WHERE projector_group = ${LIVE_GROUP}) AS checkpoints`,

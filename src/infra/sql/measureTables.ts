@@ -6,6 +6,10 @@ import { makeCheckpointTables } from "./checkpointTables.ts"
 import { makeCountingTables } from "./countingTables.ts"
 import { checkSchema } from "./migrations.ts"
 
+/** Columns of `measures` as `MeasureVersion` names them. */
+export const MEASURE_COLUMNS = `id, definition, build, state, projector_group AS "group",
+  (extract(epoch FROM live_since) * 1000)::float8 AS "liveSince"`
+
 /** Versions of metrics and their builds: what there is, what is being built, what is live, and what is given up. */
 export const makeMeasureTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -14,8 +18,7 @@ export const makeMeasureTables = Effect.gen(function* () {
 
   const measures = Effect.map(
     sql<MeasureVersion>`
-      SELECT id, build, state, projector_group AS "group", definition FROM measures
-      WHERE state <> 'dropped' ORDER BY id`,
+      SELECT ${sql.literal(MEASURE_COLUMNS)} FROM measures WHERE state <> 'dropped' ORDER BY id`,
     (rows): ReadonlyArray<MeasureVersion> => rows.map((row) => ({ ...row })),
   )
 
@@ -65,6 +68,7 @@ export const makeMeasureTables = Effect.gen(function* () {
         definition: JSON.stringify(definition),
       })}`
     }
+    yield* sql`UPDATE measures SET live_since = clock_timestamp() WHERE id >= ${next} AND state = 'live'`
     yield* counting.begin(next)
   })
 
