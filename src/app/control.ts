@@ -3,26 +3,43 @@ import { Clock, Effect, Result, Schema, Stream } from "effect"
 import type { Event } from "../domain/event/Event.ts"
 import { UnknownControlFact } from "../domain/log/errors.ts"
 import { CONTROL_PARTITION } from "../domain/log/EventLog.ts"
+import type { AppliedMetrics } from "../domain/metric/applied.ts"
 import { MetricDefinition } from "../domain/metric/definition.ts"
 import type { LogEnd } from "../domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS, type Settings, SettingsChange } from "../domain/settings.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { readBatches } from "./readBatches.ts"
 
+/** A change of one metric that the log records. */
+export interface MetricFact {
+  readonly what: "applied" | "retired"
+  readonly version: number
+  /** ms since 1970 */
+  readonly at: number
+}
+
 /** What the control facts of a log add up to: the latest settings, and all versions of all metrics applied. */
-export interface Control {
+export interface Control extends AppliedMetrics {
   readonly settings: Settings
   /** By metric name, versions ascending; of several with one version the first in the log. */
   readonly definitions: ReadonlyMap<string, ReadonlyArray<MetricDefinition>>
+  /** By metric name: what happened to it, in the order of the log. */
+  readonly history: ReadonlyMap<string, ReadonlyArray<MetricFact>>
   /** Where the facts end; `null` when there are none. */
   readonly end: LogEnd | null
 }
 
 const SETTINGS_CHANGED = "settings_changed"
 const METRIC_APPLIED = "metric_applied"
+const METRIC_RETIRED = "metric_retired"
+
+/** Of which metric all versions up to one are to be projected and answered no more. */
+const Retirement = Schema.Struct({ name: Schema.String, version: Schema.Int })
+type Retirement = typeof Retirement.Type
 
 const decodeChange = Schema.decodeUnknownResult(SettingsChange)
 const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
+const decodeRetirement = Schema.decodeUnknownResult(Retirement)
 
 /**
  * Reads all control facts. One that this version can't read stops it: what it means for the numbers is not known, and
@@ -31,8 +48,11 @@ const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
 export const readControl = Effect.gen(function* () {
   let settings: Settings = DEFAULT_SETTINGS
   const definitions = new Map<string, Array<MetricDefinition>>()
+  const retired = new Map<string, number>()
+  const history = new Map<string, Array<MetricFact>>()
   let end: LogEnd | null = null
-  const take = (name: string, body: unknown): Result.Result<void, UnknownControlFact> => {
+  const note = (name: string, fact: MetricFact) => history.set(name, [...(history.get(name) ?? []), fact])
+  const take = (name: string, body: unknown, at: number): Result.Result<void, UnknownControlFact> => {
     if (name === SETTINGS_CHANGED) {
       return Result.map(explaining(name, decodeChange(body)), (change) => {
         settings = { ...settings, ...change }
@@ -44,6 +64,15 @@ export const readControl = Effect.gen(function* () {
         // Two that are applied at once may get the same version: it means what it meant first, in every replay.
         if (decoded.version <= (versions.at(-1)?.version ?? 0)) return
         definitions.set(decoded.name, [...versions, decoded])
+        note(decoded.name, { what: "applied", version: decoded.version, at })
+      })
+    }
+    if (name === METRIC_RETIRED) {
+      return Result.map(explaining(name, decodeRetirement(body)), (retirement) => {
+        // A version that was applied meanwhile is not meant.
+        if (retirement.version <= (retired.get(retirement.name) ?? 0)) return
+        retired.set(retirement.name, retirement.version)
+        note(retirement.name, { what: "retired", version: retirement.version, at })
       })
     }
     return Result.fail(new UnknownControlFact({ name, problem: "its name is not known" }))
@@ -51,10 +80,12 @@ export const readControl = Effect.gen(function* () {
   yield* readBatches(CONTROL_PARTITION).pipe(
     Stream.runForEach(({ position, batch }) => {
       end = { position, sum: batch.sum }
-      return Effect.forEach(batch.events(), ({ name, body }) => Effect.fromResult(take(name, body)), { discard: true })
+      return Effect.forEach(batch.events(), ({ name, body, time }) => Effect.fromResult(take(name, body, time)), {
+        discard: true,
+      })
     }),
   )
-  return { settings, definitions, end: end as LogEnd | null } satisfies Control
+  return { settings, definitions, retired, history, end: end as LogEnd | null } satisfies Control
 })
 
 const explaining = <A>(
@@ -95,3 +126,6 @@ export const recordSettings = (change: SettingsChange) => append(SETTINGS_CHANGE
 
 /** Records metric definitions as applied, all or none. */
 export const recordDefinitions = (definitions: ReadonlyArray<MetricDefinition>) => append(METRIC_APPLIED, definitions)
+
+/** Records that a metric ends with a version, so that a greater one brings it back. */
+export const recordRetirement = (retirement: Retirement) => append(METRIC_RETIRED, [retirement])

@@ -138,6 +138,22 @@ export class SimulatedReadModel {
       return measures()
     }
 
+    const retire: (versions: Parameters<ReadModel["Service"]["retire"]>[0]) => ReadonlyArray<MeasureVersion> = (
+      versions,
+    ) => {
+      const over = tables.measures.filter(
+        ({ state, definition }) =>
+          state !== "detached" &&
+          versions.some(({ name, version }) => definition.name === name && definition.version === version),
+      )
+      if (over.length > 0) fenceLive()
+      for (const row of over) {
+        row.state = "detached"
+        tables.counting.delete(row.id)
+      }
+      return measures()
+    }
+
     const standsWhereLiveStands = (group: string): boolean =>
       tables.checkpoints.every((live) => {
         if (live.group !== LIVE_GROUP || live.checkpoint === null) return true
@@ -202,6 +218,7 @@ export class SimulatedReadModel {
       commit: (step, settle) => this.#commit(process, step, settle),
       countNext: (group, limit, settle) => this.#countNext(process, group, limit, settle),
       register: (definitions) => call("register", "register metrics", () => register(definitions), { writes: true }),
+      retire: (versions) => call("retire", "retire metrics", () => retire(versions), { writes: true }),
       promote: (group) => call(`promote ${group}`, "promote metrics", () => promote(group), { writes: true }),
       wipe: (settings, made) =>
         call(

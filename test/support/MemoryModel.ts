@@ -163,6 +163,7 @@ export class MemoryModel {
       commit: () => NOT_HERE,
       register: () => NOT_HERE,
       countNext: () => NOT_HERE,
+      retire: () => NOT_HERE,
       promote: () => NOT_HERE,
       wipe: () => NOT_HERE,
     })
@@ -216,6 +217,7 @@ export class MemoryModel {
       personOf: (distinctId) => Effect.sync(() => this.persons().get(this.personOf(distinctId) ?? -1) ?? []),
       checkpoints: Effect.succeed([]),
       failures: Effect.succeed([]),
+      sizesOf: () => NOT_HERE,
       sizes: NOT_HERE,
     })
   }

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
-import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
+import { currentMetrics, isOver } from "../../domain/metric/applied.ts"
+import { buildsMeasure } from "../../domain/metric/definition.ts"
 import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { sameSettings, type Settings } from "../../domain/settings.ts"
 import type { LogEnd } from "../../domain/projection/ReadModel.ts"
@@ -20,7 +21,8 @@ export interface Plan {
 
 /**
  * Brings the read model in line with the control facts of the log: proves that the log is whole and that the read model was
- * made from it, empties it when the settings are others, and registers metrics that are new.
+ * made from it, empties it when the settings are others, registers metrics that are new,
+ * and ends those that were retired.
  */
 export const prepare = Effect.gen(function* () {
   for (;;) {
@@ -43,11 +45,14 @@ const prepareOnce = Effect.gen(function* () {
   const changed = held === null || !sameSettings(held, control.settings)
   const made = changed ? yield* readModel.wipe(control.settings, found) : found
   if (made === null) return null
-  const latest = [...control.definitions.values()].map((versions) => versions[versions.length - 1]!)
-  const versions = yield* readModel.measures
-  const news = [...Object.values(BUILTIN_METRICS), ...latest].filter(({ name, version }) =>
-    versions.every(({ definition }) => definition.name !== name || definition.version !== version),
-  )
+  const registered = yield* readModel.measures
+  const over = registered.map(({ definition }) => definition).filter((definition) => isOver(control, definition))
+  const versions = over.length > 0 ? yield* readModel.retire(over) : registered
+  const news = [...currentMetrics(control).values()]
+    .filter(buildsMeasure)
+    .filter(({ name, version }) =>
+      versions.every(({ definition }) => definition.name !== name || definition.version !== version),
+    )
   return {
     settings: control.settings,
     versions: news.length > 0 ? yield* readModel.register(news) : versions,

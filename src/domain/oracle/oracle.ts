@@ -65,6 +65,10 @@ export const oracle = (
         return funnelCells(everyone.events, formula, calendar)
       case "sessions":
         return sessionCells(everyone.events, metric, formula, calendar)
+      case "ratio":
+      case "sum":
+      case "per-user":
+        throw new Error(`the metric ${metric.name} is a ${formula.kind} of other metrics and has no cells`)
     }
   }
 

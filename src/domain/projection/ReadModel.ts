@@ -176,6 +176,13 @@ export class ReadModel extends Context.Service<
       definitions: ReadonlyArray<MetricDefinition>,
     ) => Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
     /**
+     * Ends versions of metrics, live or being built: they are projected and answered no more. Those that are not there are
+     * left alone. Owners of the default group must claim anew if any was, since it has other measures now.
+     */
+    readonly retire: (
+      versions: ReadonlyArray<Pick<MetricDefinition, "name" | "version">>,
+    ) => Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
+    /**
      * Makes what a group has built part of the default group, in place of earlier versions of its metrics, and ends the
      * group. `false`, and nothing is changed, when the default group has gone on from where the build stands, or not
      * everybody is counted. Owners of the default group must claim anew, since it has other measures now.

@@ -225,6 +225,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
         countNext: (group, limit, settle) => countNext(group, limit, settle).pipe(explained("count persons")),
         register: (definitions) => measureTables.register(definitions).pipe(explained("register metrics")),
+        retire: (versions) => measureTables.retire(versions).pipe(explained("retire metrics")),
         promote: (group) => measureTables.promote(group).pipe(explained("promote metrics")),
         wipe: (next, made) => wipe(next, made).pipe(explained("empty the read model")),
       })

@@ -56,9 +56,34 @@ export const makeMeasureTables = Effect.gen(function* () {
         yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
           WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
         yield* counting.forgetDetached
-        // A group that builds nothing any more is no more.
-        yield* sql`DELETE FROM checkpoints WHERE projector_group <> ${LIVE_GROUP} AND projector_group NOT IN (
-          SELECT projector_group FROM measures WHERE state = 'building')`
+        yield* endIdleGroups
+        return yield* measures
+      }),
+    )
+
+  /** A group that builds nothing any more is no more. */
+  const endIdleGroups = sql`DELETE FROM checkpoints WHERE projector_group <> ${LIVE_GROUP} AND projector_group NOT IN (
+    SELECT projector_group FROM measures WHERE state = 'building')`
+
+  const retire = (versions: ReadonlyArray<Pick<MetricDefinition, "name" | "version">>) =>
+    sql.withTransaction(
+      Effect.gen(function* () {
+        yield* checkSchema(sql)
+        yield* lockMeasures
+        // In the order in which `register` takes them.
+        yield* counting.lockForChange
+        const known = yield* measures
+        const over = known.filter(({ definition }) =>
+          versions.some(({ name, version }) => definition.name === name && definition.version === version),
+        )
+        if (over.length === 0) return known
+        yield* newLiveEpochs
+        yield* sql`UPDATE measures SET state = 'detached' WHERE ${sql.in(
+          "id",
+          over.map(({ id }) => id),
+        )}`
+        yield* counting.forgetDetached
+        yield* endIdleGroups
         return yield* measures
       }),
     )
@@ -88,5 +113,5 @@ export const makeMeasureTables = Effect.gen(function* () {
       }),
     )
 
-  return { measures, register, promote }
+  return { measures, register, retire, promote }
 })

@@ -152,5 +152,29 @@ export const metricsContract = (world: World): void => {
       const [other] = await run(world.queries.cells(live.id, RANGE))
       expect(other).toMatchObject({ amount: "2", revisedAt: checkpoint(2).logTime })
     })
+
+    test("that are retired end, live or being built, with the groups that build nothing else", async () => {
+      const old = await register(metric(1))
+      await commit(cellStep(1, [["", "events", "1"]], { measures: [old.id] }))
+      const next = await register(metric(2))
+      const other = await register(BUILTIN_METRICS.sessions)
+      claimAnew()
+      await commit(stepOf(1, { group: next.group }))
+      // Who retires what is not there changes nothing, and fences off nobody.
+      const before = await run(dump)
+      expect((await run(world.readModel.retire([metric(3), { name: "none", version: 1 }]))).length).toBe(3)
+      expect(await run(dump)).toEqual(before)
+      await commit(stepOf(2))
+      const left = await run(world.readModel.retire([metric(1), metric(2)]))
+      expect(left.map(({ id }) => id)).toEqual([other.id])
+      expect(await run(world.readModel.measures)).toEqual(left)
+      expect(await run(world.readModel.checkpoint(next.group, 0))).toBeNull()
+      expect(await failureOf(committing(stepOf(3)))).toMatchObject({ _tag: "CheckpointConflict" })
+      // Its rows stay, and its versions are not begun again.
+      expect(await run(world.queries.sizesOf(old.id))).toEqual({ facts: 0, cells: 1 })
+      expect(await run(world.queries.sizesOf(other.id))).toEqual({ facts: 0, cells: 0 })
+      expect(await run(world.readModel.register([metric(1)]))).toEqual(left)
+      expect((await register(metric(3))).definition).toEqual(metric(3))
+    })
   })
 }
