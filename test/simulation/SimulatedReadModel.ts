@@ -163,6 +163,11 @@ export class SimulatedReadModel {
       fenceLive()
     }
 
+    const relabel = (id: number, definition: MeasureVersion["definition"]) => {
+      const row = tables.measures.find((it) => it.id === id && it.state !== "dropped")
+      if (row !== undefined && row.definition.version !== definition.version) tables.relabel(row, definition)
+    }
+
     const drop = (ids: ReadonlyArray<number>) => {
       const due = tables.measures.filter(({ id, state }) => ids.includes(id) && state !== "dropped")
       if (due.length === 0) return
@@ -246,6 +251,7 @@ export class SimulatedReadModel {
       rebuild: (ids, made) => changing("rebuild", made, () => rebuild(ids)),
       adopt: (group) => call(`adopt ${group}`, "take over what was built", () => adopt(group), { writes: true }),
       makeLive: (ids, made) => changing("make live", made, () => makeLive(ids)),
+      relabel: (id, definition, made) => changing("relabel", made, () => relabel(id, definition)),
       drop: (ids, made) => changing("drop", made, () => drop(ids)),
       sweep: () => call("sweep", "delete what dropped versions left", () => tables.sweep(), { writes: true }),
       wipe: (settings, made) =>

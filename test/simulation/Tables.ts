@@ -16,8 +16,8 @@ import type { Day } from "../../src/domain/time/calendar.ts"
 
 export interface MeasureRow {
   readonly id: number
-  readonly definition: MetricDefinition
-  readonly build: number
+  definition: MetricDefinition
+  build: number
   state: "building" | "ready" | "live" | "detached" | "dropped"
   liveSince: number | null
   group: string
@@ -92,11 +92,21 @@ export class Tables {
   }
 
   addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string): void {
-    const build = Math.max(0, ...this.buildsOf(definition).map(({ build }) => build)) + 1
+    const build = this.#nextBuild(definition)
     const id = ++this.#measureId
     this.measures.push({ id, definition, build, state, liveSince: null, group })
     if (state === "live") this.begunLive(id)
     this.counting.set(id, NOBODY)
+  }
+
+  /** Makes a build that of another version, which counts the same. */
+  relabel(row: MeasureRow, definition: MetricDefinition): void {
+    row.build = this.#nextBuild(definition)
+    row.definition = definition
+  }
+
+  #nextBuild(definition: MetricDefinition): number {
+    return Math.max(0, ...this.buildsOf(definition).map(({ build }) => build)) + 1
   }
 
   /** Notes that a build begins to answer queries, at an instant of no clock. */

@@ -83,7 +83,9 @@ const decisionOn = (metric: string, version: number, random: Random): ControlFac
     "metric_dropped",
     "metric_retired",
   ] as const)
-  return name === "metric_retired" ? { name, body: decision } : { name, body: { ...decision, version, build: null } }
+  return name === "metric_retired"
+    ? { name, body: { ...decision, version } }
+    : { name, body: { ...decision, version, build: null } }
 }
 
 /** Draws what a seed is about. */

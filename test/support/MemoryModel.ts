@@ -169,6 +169,7 @@ export class MemoryModel {
       rebuild: () => NOT_HERE,
       adopt: () => NOT_HERE,
       makeLive: () => NOT_HERE,
+      relabel: () => NOT_HERE,
       drop: () => NOT_HERE,
       sweep: () => NOT_HERE,
       wipe: () => NOT_HERE,
@@ -224,6 +225,7 @@ export class MemoryModel {
         Effect.sync(() => ({ rows: [...this.#rows.values()], statements: [...this.#statements.values()] })),
       personOf: (distinctId) => Effect.sync(() => this.persons().get(this.personOf(distinctId) ?? -1) ?? []),
       failures: Effect.succeed([]),
+      sizesOf: () => NOT_HERE,
       sizes: NOT_HERE,
     })
   }

@@ -13,10 +13,11 @@ export const bringInLine = Effect.fnUntraced(function* (made: string) {
     // Before the facts, so that what is held was asked for by facts among those, and what they don't ask for is over.
     const held = yield* readModel.measures
     if ((yield* readModel.made) !== made) return
-    const { register, makeLive, drop } = reconcile((yield* readControl).metrics, held)
+    const { register, relabel, makeLive, drop } = reconcile((yield* readControl).metrics, held)
     if (register.length > 0) yield* readModel.register(register)
+    for (const { id, definition } of relabel) yield* readModel.relabel(id, definition, made)
     if (makeLive.length > 0) yield* readModel.makeLive(makeLive, made)
     if (drop.length > 0) yield* readModel.drop(drop, made)
-    if (register.length + makeLive.length + drop.length === 0) return
+    if (register.length + relabel.length + makeLive.length + drop.length === 0) return
   }
 })

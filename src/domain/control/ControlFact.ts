@@ -26,7 +26,8 @@ const OfVersion = Schema.Struct({
   ...Decision,
 })
 
-const MetricRetired = Schema.Struct({ metric: Schema.String, ...Decision })
+/** All versions of a metric up to this one have ended. */
+const MetricRetired = Schema.Struct({ metric: Schema.String, version: Schema.Int, ...Decision })
 
 const RebuildRequested = Schema.Struct({ metrics: Schema.Array(Schema.String), ...Decision })
 

@@ -9,14 +9,21 @@ import type { MetricDefinition } from "./definition.ts"
 /** A version of a metric as it was applied. */
 export interface AppliedVersion {
   readonly definition: MetricDefinition
-  /** Who applied it, why (`null` where nobody said), and when (ms). */
-  readonly by: string | null
-  readonly why: string | null
-  readonly at: number
   /** Whether it ever was the one to answer queries. */
   readonly wasLive: boolean
   /** Whether its numbers are kept: it was not given up. */
   readonly kept: boolean
+}
+
+/** A fact about a metric that took effect: which, about which version and build of it, who decided it when (ms), and why. */
+export interface MetricDecision {
+  readonly what: Exclude<ControlFact["name"], "settings_changed" | "rebuild_requested">
+  readonly version: number
+  /** Where it was about one of several builds of a version. */
+  readonly build: number | null
+  readonly at: number
+  readonly by: string | null
+  readonly why: string | null
 }
 
 /** The history of one metric. */
@@ -26,6 +33,8 @@ export interface MetricHistory {
   readonly versions: ReadonlyArray<AppliedVersion>
   /** The version that answers queries as soon as it is built; `null` when the metric is retired. */
   readonly live: number | null
+  /** In the order of the log. */
+  readonly decisions: ReadonlyArray<MetricDecision>
 }
 
 /** All metrics of a log by name. */
@@ -36,53 +45,59 @@ export type MetricHistories = ReadonlyMap<string, MetricHistory>
  * one, it does not say: two may decide at once.
  */
 export const afterFact = (histories: MetricHistories, fact: ControlFact, at: number): MetricHistories => {
-  const change = (name: string, step: (history: MetricHistory) => MetricHistory): MetricHistories =>
-    new Map(histories).set(name, step(histories.get(name) ?? { name, versions: [], live: null }))
+  if (fact.name === "settings_changed" || fact.name === "rebuild_requested") return histories
+  const name = fact.name === "metric_applied" ? fact.body.definition.name : fact.body.metric
+  const before = histories.get(name) ?? { name, versions: [], live: null, decisions: [] }
+  const after = step(before, fact)
+  if (after === null) return histories
+  const { by, why } = fact.body
+  const version = fact.name === "metric_applied" ? fact.body.definition.version : fact.body.version
+  const build = "build" in fact.body ? fact.body.build : null
+  const decisions = [...before.decisions, { what: fact.name, version, build, at, by, why }]
+  return new Map(histories).set(name, { ...before, ...after, decisions })
+}
+
+type MetricFact = Exclude<ControlFact, { readonly name: "settings_changed" | "rebuild_requested" }>
+
+/** What becomes of a metric; `null` when the fact says nothing. */
+const step = (history: MetricHistory, fact: MetricFact): Pick<MetricHistory, "versions" | "live"> | null => {
+  const { versions, live } = history
   switch (fact.name) {
     case "metric_applied":
-      return change(fact.body.definition.name, (history) => applied(history, fact.body, at))
+      return applied(history, fact.body)
     case "metric_promoted":
-    case "metric_rolled_back":
-      return change(fact.body.metric, (history) => promoted(history, fact.body.version))
-    case "metric_dropped":
-      return fact.body.build === null
-        ? change(fact.body.metric, (history) => dropped(history, fact.body.version))
-        : histories
+    case "metric_rolled_back": {
+      const { version } = fact.body
+      const isKept = versions.some((it) => it.kept && it.definition.version === version)
+      if (live === null || !isKept) return null
+      return { live: version, versions: changed(versions, version, { wasLive: true }) }
+    }
+    case "metric_dropped": {
+      const { version, build } = fact.body
+      if (version === live && build === null) return null
+      // Where a version has several builds one of them went, not the version.
+      return { live, versions: build === null ? changed(versions, version, { kept: false }) : versions }
+    }
     case "metric_retired":
-      return change(fact.body.metric, retired)
-    case "settings_changed":
-    case "rebuild_requested":
-      return histories
+      // A version that was applied meanwhile is not meant.
+      if (live === null || fact.body.version < versions.at(-1)!.definition.version) return null
+      return { live: null, versions: versions.map((it) => ({ ...it, kept: false })) }
   }
 }
 
 type Applied = Extract<ControlFact, { readonly name: "metric_applied" }>["body"]
 
-const applied = (history: MetricHistory, { definition, promote, by, why }: Applied, at: number): MetricHistory => {
-  const { versions, live } = history
+const applied = ({ versions, live }: MetricHistory, { definition, promote }: Applied) => {
   // Two that are applied at once may get the same version: it means what it meant first, in every replay.
-  if (definition.version <= (versions.at(-1)?.definition.version ?? 0)) return history
+  if (definition.version <= (versions.at(-1)?.definition.version ?? 0)) return null
   const atOnce = live === null || promote === "when-built"
   // What was never asked, and what gives its place up for good, is not kept.
   const before = versions.map((it) => ({ ...it, kept: it.kept && it.wasLive && !atOnce }))
-  const version = { definition, by, why, at, wasLive: atOnce, kept: true }
-  return { ...history, versions: [...before, version], live: atOnce ? definition.version : live }
+  return {
+    versions: [...before, { definition, wasLive: atOnce, kept: true }],
+    live: atOnce ? definition.version : live,
+  }
 }
-
-const promoted = (history: MetricHistory, version: number): MetricHistory => {
-  const isKept = history.versions.some((it) => it.kept && it.definition.version === version)
-  if (history.live === null || !isKept) return history
-  return { ...history, live: version, versions: changed(history.versions, version, { wasLive: true }) }
-}
-
-const dropped = (history: MetricHistory, version: number): MetricHistory =>
-  version === history.live ? history : { ...history, versions: changed(history.versions, version, { kept: false }) }
-
-const retired = (history: MetricHistory): MetricHistory => ({
-  ...history,
-  live: null,
-  versions: history.versions.map((it) => ({ ...it, kept: false })),
-})
 
 const changed = (
   versions: ReadonlyArray<AppliedVersion>,

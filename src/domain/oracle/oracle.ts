@@ -72,6 +72,10 @@ export const oracle = (
         return funnelCells(persons, formula, calendar)
       case "sessions":
         return sessionCells(persons, metric, formula, calendar)
+      case "ratio":
+      case "sum":
+      case "per-user":
+        throw new Error(`the metric ${metric.name} is a ${formula.kind} of other metrics and has no cells`)
     }
   }
 

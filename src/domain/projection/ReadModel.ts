@@ -203,6 +203,12 @@ export class ReadModel extends Context.Service<
      * claim anew, since other cells are published now. `made`: as for `rebuild`.
      */
     readonly makeLive: (measures: ReadonlyArray<number>, made: string) => Effect.Effect<void, ReadModelUnavailable>
+    /** Says that a build is another version's, which must count the same. `made`: as for `rebuild`. */
+    readonly relabel: (
+      measure: number,
+      definition: MetricDefinition,
+      made: string,
+    ) => Effect.Effect<void, ReadModelUnavailable>
     /** Gives builds up, whatever their state; what they have stored is left for `sweep`. `made`: as for `rebuild`. */
     readonly drop: (measures: ReadonlyArray<number>, made: string) => Effect.Effect<void, ReadModelUnavailable>
     /** Deletes about so many rows that builds given up have left; `true` when there are none. */

@@ -139,6 +139,10 @@ export class ReadModelQueries extends Context.Service<
     /** Every (group, partition) that was ever claimed, also those whose first step is yet to come. */
     readonly claims: Effect.Effect<ReadonlyArray<ClaimedPartition>, ReadModelUnavailable>
     readonly failures: Effect.Effect<ReadonlyArray<FoldFailure>, ReadModelUnavailable>
+    /** Rows of facts and cells that one measure has. */
+    readonly sizesOf: (
+      measure: number,
+    ) => Effect.Effect<{ readonly facts: number; readonly cells: number }, ReadModelUnavailable>
     /** Rows that a person may want to know the number of: distinct ids, persons, facts, cells. */
     readonly sizes: Effect.Effect<
       { readonly distinctIds: number; readonly persons: number; readonly facts: number; readonly cells: number },

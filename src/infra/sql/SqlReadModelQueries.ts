@@ -207,6 +207,13 @@ export const layerSqlReadModelQueries: Layer.Layer<
           SELECT * FROM quarantine ORDER BY partition, sequence, place, metric`,
         (rows) => rows.map((row) => ({ ...row, sequence: Number(row.sequence), cause: fromStorable(row.cause) })),
       ).pipe(explained("read the quarantine")),
+      sizesOf: (measure) =>
+        Effect.map(
+          sql<{ facts: SqlBigint; cells: SqlBigint }>`
+            SELECT (SELECT count(*) FROM facts WHERE measure = ${measure}) AS facts,
+              (SELECT count(*) FROM cells WHERE measure = ${measure}) AS cells`,
+          ([row]) => ({ facts: Number(row!.facts), cells: Number(row!.cells) }),
+        ).pipe(explained("count rows")),
       sizes: Effect.map(
         sql<{ distinct_ids: SqlBigint; persons: SqlBigint; facts: SqlBigint; cells: SqlBigint }>`
           SELECT (SELECT count(DISTINCT distinct_id) FROM distinct_ids) AS distinct_ids,

@@ -164,6 +164,17 @@ export const makeMeasureTables = Effect.gen(function* () {
       }),
     )
 
+  const relabel = (id: number, definition: MetricDefinition, made: string) =>
+    changingMade(
+      made,
+      Effect.gen(function* () {
+        const { name, version } = definition
+        const build = (yield* nextBuilds)(name, version)
+        yield* sql`UPDATE measures SET version = ${version}, build = ${build}, definition = ${JSON.stringify(definition)}::json
+          WHERE id = ${id} AND state <> 'dropped' AND metric = ${name} AND version <> ${version}`
+      }),
+    )
+
   const drop = (ids: ReadonlyArray<number>, made: string) =>
     changingMade(
       made,
@@ -196,5 +207,5 @@ export const makeMeasureTables = Effect.gen(function* () {
       }),
     )
 
-  return { measures, register, rebuild, adopt, makeLive, drop, sweep }
+  return { measures, register, rebuild, adopt, makeLive, relabel, drop, sweep }
 })

@@ -233,5 +233,24 @@ export const metricsContract = (world: World): void => {
       const [other] = await run(world.queries.cells(live.id, RANGE))
       expect(other).toMatchObject({ amount: "2", revisedAt: checkpoint(2).logTime })
     })
+
+    test("are other versions' from now on where these count the same", async () => {
+      const { old, next } = await readyBeside()
+      await run(world.readModel.relabel(old.id, metric(3, { owner: "growth" }), await made()))
+      const [first] = await run(world.readModel.measures)
+      expect(first).toEqual({ ...old, definition: metric(3, { owner: "growth" }) })
+      await run(world.readModel.relabel(next.id, metric(3), await made()))
+      expect((await run(world.readModel.measures))[1]).toMatchObject({ definition: metric(3), build: 2 })
+      const before = await run(dump)
+      await run(world.readModel.relabel(next.id, metric(4), "another"))
+      expect(await run(dump)).toEqual(before)
+    })
+
+    test("have rows that can be counted", async () => {
+      const old = await register(metric(1))
+      await commit(cellStep(1, [["", "events", "1"]], { measures: [old.id] }))
+      expect(await run(world.queries.sizesOf(old.id))).toEqual({ facts: 0, cells: 1 })
+      expect(await run(world.queries.sizesOf(99))).toEqual({ facts: 0, cells: 0 })
+    })
   })
 }
