@@ -49,9 +49,9 @@ describe("the golden files", () => {
 
   test("are all that any commit listed", (context) => {
     const history = shippedInHistory()
-    if (history.length === 0) {
+    if (history === null) {
       console.log("skipped: no git history of test/golden/shipped.json here")
-      context.skip()
+      return context.skip()
     }
     const lost = history.flatMap(({ commit, shipped: earlier }) =>
       lostSince(earlier, shipped).map((sentence) => `${sentence} (commit ${commit})`),
@@ -67,20 +67,19 @@ describe("the golden files", () => {
     expect(faultsOf(shipped, new Map(files).set(first!, "00"), READABLE)).toEqual([
       `${first} is not what it was when it was listed: put it back.`,
     ])
-    expect(faultsOf(shipped, new Map(files).set("batch-v2.json", "00"), READABLE)).toEqual([
-      "batch-v2.json is not listed in shipped.json.",
+    expect(faultsOf(shipped, new Map(files).set("batch-v99.json", "00"), READABLE)).toEqual([
+      "batch-v99.json is not listed in shipped.json.",
     ])
-    expect(faultsOf(shipped, files, { ...READABLE, batch: [2] })).toEqual([
+    expect(faultsOf(shipped, files, { ...READABLE, batch: [...DECODERS.keys(), 99] })).toEqual([
+      "Version 99 of batch has no golden file in shipped.json.",
+    ])
+    expect(faultsOf(shipped, files, { ...READABLE, batch: [] })).toContain(
       "Nothing reads version 1 of batch any more: put its decoder back.",
-      "Version 2 of batch has no golden file in shipped.json.",
-    ])
-    expect(faultsOf(shipped, files, { ...READABLE, metric_applied: [2] })).toEqual([
-      "Nothing reads version 1 of metric_applied any more: put its decoder back.",
-    ])
-    const edited = { ...shipped, stream: { "1": { "stream-v1.json": "00" } } }
-    expect(lostSince(shipped, edited)).toEqual(["stream-v1.json (version 1 of stream) was listed in shipped.json."])
-    const { log: _log, ...shorter } = shipped
-    expect(lostSince(shipped, shorter)).toHaveLength(3)
+    )
+    const { stream: _stream, ...shorter } = shipped
+    const sentence = "stream-v1.json (version 1 of stream) was listed in shipped.json."
+    expect(lostSince(shipped, shorter)).toEqual([sentence])
+    expect(lostSince(shipped, { ...shipped, stream: { "1": { "stream-v1.json": "00" } } })).toEqual([sentence])
     expect(lostSince(shorter, shipped)).toEqual([])
   })
 })

@@ -68,14 +68,20 @@ export const lostSince = (earlier: Shipped, today: Shipped): ReadonlyArray<strin
 const git = (...args: ReadonlyArray<string>): string =>
   execFileSync("git", ["-C", GOLDEN, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
 
-/** The manifest as every commit left it; none where there is no git, no checkout or no commit of it. */
-export const shippedInHistory = (): ReadonlyArray<{ readonly commit: string; readonly shipped: Shipped }> => {
+/** Whether the commit that is checked out has the manifest. Not so in an unpacked package, or where there is no git. */
+const isCommitted = (): boolean => {
   try {
-    return git("log", "--full-history", "--diff-filter=d", "--format=%H", "--", MANIFEST)
-      .split("\n")
-      .filter((commit) => commit !== "")
-      .map((commit) => ({ commit, shipped: JSON.parse(git("show", `${commit}:./${MANIFEST}`)) as Shipped }))
+    return git("ls-tree", "HEAD", "--", MANIFEST) !== ""
   } catch {
-    return []
+    return false
   }
 }
+
+/** The manifest as every commit left it; `null` where there is no history of it. */
+export const shippedInHistory = (): ReadonlyArray<{ readonly commit: string; readonly shipped: Shipped }> | null =>
+  isCommitted()
+    ? git("log", "--full-history", "--diff-filter=AM", "--format=%H", "--", MANIFEST)
+        .trim()
+        .split("\n")
+        .map((commit) => ({ commit, shipped: JSON.parse(git("show", `${commit}:./${MANIFEST}`)) as Shipped }))
+    : null

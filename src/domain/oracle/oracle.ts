@@ -1,4 +1,4 @@
-import type { EventFilter, FunnelFormula, MetricDefinition } from "../metric/definition.ts"
+import type { EventFilter, FunnelFormula, MetricDefinition, Renames } from "../metric/definition.ts"
 import type { Settings } from "../settings.ts"
 import type { CellKey } from "./Cells.ts"
 import { activeUserCells, eventCountCells, propertySumCells } from "./counting.ts"
@@ -92,12 +92,15 @@ export const oracleFunnel = (
   settings: OracleSettings,
   formula: FunnelFormula,
   range: OracleRange | null,
+  renamed?: Renames,
 ): OracleFunnelResult => {
   const calendar = new LocalCalendar(settings.timeZone)
   const users = formula.steps.map(() => 0)
   const fromPreviousMillis = formula.steps.slice(1).map((): Array<number> => [])
   for (const events of peopleOf(input, settings).events) {
-    const attempts = countingAttempts(events, formula, (entry) => (isWithin(calendar, entry, range) ? "range" : null))
+    const attempts = countingAttempts(seenBy({ renamed }, events), formula, (entry) =>
+      isWithin(calendar, entry, range) ? "range" : null,
+    )
     const reached = attempts.get("range") ?? []
     for (const [index, time] of reached.entries()) {
       users[index]!++
@@ -114,10 +117,11 @@ export const oracleActiveUsers = (
   settings: OracleSettings,
   filter: EventFilter | undefined,
   range: OracleRange | null,
+  renamed?: Renames,
 ): number => {
   const calendar = new LocalCalendar(settings.timeZone)
   return peopleOf(input, settings).events.filter((events) =>
-    events.some((event) => passes(event, filter) && isWithin(calendar, event.time, range)),
+    seenBy({ renamed }, events).some((event) => passes(event, filter) && isWithin(calendar, event.time, range)),
   ).length
 }
 

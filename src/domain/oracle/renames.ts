@@ -1,5 +1,5 @@
 import type { Event } from "../event/Event.ts"
-import type { MetricDefinition } from "../metric/definition.ts"
+import type { Renames } from "../metric/definition.ts"
 import { compareCodePoints } from "./codePoints.ts"
 
 /** An event under the names that a metric gives it. */
@@ -9,7 +9,10 @@ export interface SeenEvent extends Event {
 }
 
 /** The events as a metric sees them: what it says was renamed has the new name (docs/reference/metrics.md, Renames). */
-export const seenBy = ({ renamed }: MetricDefinition, events: ReadonlyArray<Event>): ReadonlyArray<SeenEvent> => {
+export const seenBy = (
+  { renamed }: { readonly renamed?: Renames | undefined },
+  events: ReadonlyArray<Event>,
+): ReadonlyArray<SeenEvent> => {
   if (renamed === undefined) return events
   const names = new Map(Object.entries(renamed.events ?? {}))
   const properties = Object.entries(renamed.properties ?? {}).sort(([a], [b]) => compareCodePoints(a, b))
