@@ -80,9 +80,12 @@ export interface CellComparison {
   readonly changed: number
   /** Days on which any cell differs. */
   readonly days: number
-  /** Per statistic that differs somewhere, both sums over all cells. */
+  /**
+   * Per statistic that differs somewhere, both sums over all cells. Those from which distinct persons of a range are counted
+   * are left out here and below: they follow from the others.
+   */
   readonly sums: ReadonlyArray<{ readonly stat: string; readonly before: string; readonly after: string }>
-  /** The biggest differences first. */
+  /** The biggest difference of each statistic first, then the second ones, and so on. */
   readonly biggest: ReadonlyArray<CellDifference>
 }
 

@@ -93,7 +93,8 @@ export const layerSqlReadModelQueries: Layer.Layer<
             SELECT day, stat, item, b.amount AS before, a.amount AS after
             FROM (SELECT * FROM cells WHERE measure = ${before}) b
             FULL JOIN (SELECT * FROM cells WHERE measure = ${after}) a USING (day, stat, item)),
-          differing AS (SELECT * FROM both_sides WHERE before IS DISTINCT FROM after)
+          differing AS (SELECT * FROM both_sides WHERE before IS DISTINCT FROM after),
+          shown AS (SELECT * FROM differing WHERE stat <> ${NEW_USERS} AND stat NOT LIKE ${AGAIN_PATTERN})
           SELECT json_build_object(
             'equal', (SELECT count(*) FROM both_sides WHERE before = after),
             'added', (SELECT count(*) FROM differing WHERE before IS NULL),
@@ -102,11 +103,12 @@ export const layerSqlReadModelQueries: Layer.Layer<
             'days', (SELECT count(DISTINCT day) FROM differing),
             'sums', (SELECT coalesce(json_agg(json_build_array(stat, before::text, after::text) ORDER BY stat), '[]') FROM (
               SELECT stat, coalesce(sum(before), 0) AS before, coalesce(sum(after), 0) AS after FROM both_sides
-              WHERE stat IN (SELECT stat FROM differing) GROUP BY stat) AS per_stat),
+              WHERE stat IN (SELECT stat FROM shown) GROUP BY stat) AS per_stat),
             'biggest', (SELECT coalesce(json_agg(json_build_array(
                 day - DATE '1970-01-01', item, stat, before::text, after::text)), '[]') FROM (
-              SELECT * FROM differing
-              ORDER BY abs(coalesce(after, 0) - coalesce(before, 0)) DESC, day, stat, item LIMIT ${limit}) AS top)) AS found`,
+              SELECT * FROM (SELECT *, abs(coalesce(after, 0) - coalesce(before, 0)) AS size FROM shown) AS sized
+              ORDER BY row_number() OVER (PARTITION BY stat ORDER BY size DESC, day, item), size DESC, stat
+              LIMIT ${limit}) AS top)) AS found`,
         ([row]): CellComparison => {
           const { sums, biggest, ...counts } = row!.found
           return {
