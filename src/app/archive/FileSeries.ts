@@ -23,7 +23,7 @@ export interface FileSeriesOptions<Tally> {
   readonly prefix: string
   /** `batches.zst`: what is in it, and how it is compressed. */
   readonly suffix: `${string}.${Compression}`
-  /** Compressed bytes after which another file begins. */
+  /** Bytes that a file holds at most, before compression, unless one piece has more. */
   readonly fileBytes: number
   readonly emptyTally: () => Tally
 }
@@ -33,10 +33,7 @@ type Compression = "zst" | "gz"
 /** Files that are written one after another. */
 export interface FileSeries<Tally> {
   /** Appends bytes that belong together to the file at hand, and counts them. */
-  readonly write: (
-    bytes: ReadonlyArray<Uint8Array>,
-    count: (tally: Tally) => void,
-  ) => Effect.Effect<void, ArchiveNotWritten>
+  readonly write: (bytes: Uint8Array, count: (tally: Tally) => void) => Effect.Effect<void, ArchiveNotWritten>
   /** Ends the last file. All files, durable, in their order; none where nothing was written. */
   readonly finish: Effect.Effect<ReadonlyArray<WrittenFile & Tally>, ArchiveNotWritten>
 }
@@ -52,6 +49,8 @@ export const openFileSeries = <Tally>({
   Effect.gen(function* () {
     const written: Array<WrittenFile & Tally> = []
     let current: { readonly name: string; readonly file: CompressedFile; readonly tally: Tally } | null = null
+    /** What the file at hand holds. */
+    let held = 0
     // What is left open when the export fails or is stopped.
     yield* Effect.addFinalizer(() => Effect.sync(() => current?.file.destroy()))
 
@@ -67,6 +66,7 @@ export const openFileSeries = <Tally>({
       const { bytes, sha256 } = yield* io(name, () => file.end())
       written.push({ name, bytes, sha256, ...tally })
       current = null
+      held = 0
     })
 
     const open = () => {
@@ -76,9 +76,10 @@ export const openFileSeries = <Tally>({
 
     return {
       write: Effect.fnUntraced(function* (bytes, count) {
-        if (current !== null && current.file.bytes >= fileBytes) yield* end
+        if (held > 0 && held + bytes.length > fileBytes) yield* end
         const { name, file, tally } = (current ??= open())
         yield* io(name, () => file.write(bytes))
+        held += bytes.length
         count(tally)
       }),
       finish: Effect.map(end, () => written),
@@ -87,11 +88,10 @@ export const openFileSeries = <Tally>({
 
 /** A file that is compressed and hashed while it is written, and is synced to the disk at its end. */
 class CompressedFile {
-  /** Compressed bytes so far. */
-  bytes = 0
   readonly #compressor: Gzip | ZstdCompress
   readonly #hash = createHash("sha256")
   readonly #stored: Promise<void>
+  #bytes = 0
 
   constructor(path: string) {
     this.#compressor = path.endsWith(".gz") ? createGzip() : createZstdCompress()
@@ -104,8 +104,7 @@ class CompressedFile {
     this.#stored.catch(() => undefined)
   }
 
-  async write(pieces: ReadonlyArray<Uint8Array>): Promise<void> {
-    const bytes = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)
+  async write(bytes: Uint8Array): Promise<void> {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#compressor.write(bytes, (error) => (error == null ? resolve() : reject(error)))
@@ -120,7 +119,7 @@ class CompressedFile {
   async end(): Promise<{ readonly bytes: number; readonly sha256: string }> {
     this.#compressor.end()
     await this.#stored
-    return { bytes: this.bytes, sha256: this.#hash.digest("hex") }
+    return { bytes: this.#bytes, sha256: this.#hash.digest("hex") }
   }
 
   destroy(): void {
@@ -130,7 +129,7 @@ class CompressedFile {
   async *#measure(blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const block of blocks) {
       this.#hash.update(block)
-      this.bytes += block.length
+      this.#bytes += block.length
       yield block
     }
   }

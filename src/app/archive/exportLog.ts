@@ -1,4 +1,4 @@
-import { Clock, Effect, Stream } from "effect"
+import { Clock, Effect, Stream, Struct } from "effect"
 import { LogDamaged } from "../../domain/log/errors.ts"
 import { CONTROL_PARTITION, EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import { Quarantine } from "../../domain/log/Quarantine.ts"
@@ -8,12 +8,12 @@ import { finishDirectory, prepareDirectory } from "./directory.ts"
 import { LogFrontRemoved } from "./errors.ts"
 import { eventLine } from "./eventLine.ts"
 import { openFileSeries } from "./FileSeries.ts"
-import { frameHeader } from "./frames.ts"
+import { encodeFrame } from "./frames.ts"
 import { ARCHIVE_VERSION, type ArchiveFormat, type LogFile, type Manifest } from "./manifest.ts"
 
 export interface ExportOptions {
   readonly format: ArchiveFormat
-  /** Bytes after which another file begins. Default 64 MiB. */
+  /** Bytes that a file holds at most, before compression. Default 64 MiB. */
   readonly fileBytes?: number
   /** Called now and then with the number of events so far. */
   readonly onProgress?: (events: number) => void
@@ -92,8 +92,8 @@ const exportQuarantine = Effect.fnUntraced(function* (directory: string, fileByt
     const last = page[page.length - 1]
     if (last === undefined) return yield* series.finish
     // Ids are given anew where the lines come to.
-    const lines = page.map(({ id: _, ...line }) => `${JSON.stringify(line)}\n`)
-    yield* series.write([Buffer.from(lines.join(""))], (tally) => (tally.lines += lines.length))
+    const lines = page.map((line) => `${JSON.stringify(Struct.omit(line, ["id"]))}\n`)
+    yield* series.write(Buffer.from(lines.join("")), (tally) => (tally.lines += lines.length))
     after = last.id
   }
 })
@@ -137,15 +137,12 @@ const exportPartition = Effect.fnUntraced(function* (
   return yield* series.finish
 })
 
-const asItIs = ({ position: { sequence }, bytes }: ProvenRecord): ReadonlyArray<Uint8Array> => [
-  frameHeader({ sequence, bytes }),
-  bytes,
-]
+const asItIs = ({ position: { sequence }, bytes }: ProvenRecord): Buffer => encodeFrame({ sequence, bytes })
 
-const asLines = ({ position: { partition, sequence }, batch }: ProvenRecord): ReadonlyArray<Uint8Array> => {
+const asLines = ({ position: { partition, sequence }, batch }: ProvenRecord): Buffer => {
   const { loggedAt } = batch.origin
   const lines = batch.events().map((event, place) => eventLine(event, { partition, sequence, place, loggedAt }))
-  return [Buffer.from(lines.join(""))]
+  return Buffer.from(lines.join(""))
 }
 
 const sum = <A>(all: ReadonlyArray<A>, of: (one: A) => number): number => all.reduce((total, one) => total + of(one), 0)

@@ -7,9 +7,9 @@ export interface Frame {
   readonly bytes: Uint8Array
 }
 
-/** What stands before the bytes of a record. */
-export const frameHeader = ({ sequence, bytes }: Frame): Buffer =>
-  Buffer.from(`{"sequence":${sequence},"bytes":${bytes.length}}\n`)
+/** A frame as it stands in the file. */
+export const encodeFrame = ({ sequence, bytes }: Frame): Buffer =>
+  Buffer.concat([Buffer.from(`{"sequence":${sequence},"bytes":${bytes.length}}\n`), bytes])
 
 const HEADER = /^\{"sequence":(\d{1,16}),"bytes":(\d{1,9})\}$/
 

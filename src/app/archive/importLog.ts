@@ -116,9 +116,10 @@ const fill = Effect.fnUntraced(function* (archive: Archive, begun: Begun, onEven
   let waiting: Array<PackedBatch> = []
   let bytes = 0
   const append = Effect.gen(function* () {
+    if (waiting.length === 0) return
     const positions = yield* log.append(waiting)
-    if (mapped.to.first === 0) mapped.to.first = positions[0]?.sequence ?? 0
-    mapped.to.last = positions.at(-1)?.sequence ?? mapped.to.last
+    if (mapped.to.first === 0) mapped.to.first = positions[0]!.sequence
+    mapped.to.last = positions.at(-1)!.sequence
     onEvents(waiting.reduce((sum, { count }) => sum + count, 0))
     waiting = []
     bytes = 0
