@@ -1,3 +1,4 @@
+import { LOG_FIELD } from "../../domain/event/admit.ts"
 import type { Event } from "../../domain/event/Event.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 
@@ -13,8 +14,7 @@ export interface EventPlace {
 
 /**
  * An event as one line of JSON for other tools, and for `tidemark import`, which makes the same event of it: `timestamp` is the
- * event time, so that no correction of clocks is made a second time. What only the log knows is below `$log`, where no client's
- * field stands.
+ * event time, so that no correction of clocks is made a second time. What only the log knows is below {@link LOG_FIELD}.
  */
 export const eventLine = (event: Event, { partition, sequence, place, loggedAt }: EventPlace): string => {
   const { id, kind, name, userId, anonymousId, sessionId, time, timestamp, sentAt, receivedAt, warnings, body } = event
@@ -28,7 +28,7 @@ export const eventLine = (event: Event, { partition, sequence, place, loggedAt }
     timestamp: formatInstant(time),
     receivedAt: formatOptional(receivedAt),
     ...body,
-    $log: {
+    [LOG_FIELD]: {
       partition,
       sequence,
       place,

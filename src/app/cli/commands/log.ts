@@ -123,8 +123,8 @@ const showImported = (
   Console.log(
     [
       formatTable(["partition", "records", "events", "were", "are"], done.partitions.map(rowOf)),
-      ...(done.alreadyThere > 0 ? [`${formatCount(done.alreadyThere)} records were there already.`] : []),
-      ...(done.quarantined > 0 ? [`${formatCount(done.quarantined)} lines came back into the quarantine.`] : []),
+      ...(done.alreadyThere > 0 ? [`there already  ${formatCount(done.alreadyThere)} records`] : []),
+      ...(done.quarantined > 0 ? [`quarantined    ${formatCount(done.quarantined)}`] : []),
       formatSpeed(done),
     ].join("\n"),
   )
