@@ -37,6 +37,7 @@ import {
   importFrom,
   quarantineOf,
   recordsOf,
+  refusalOf,
   serversLog,
   type TestLog,
   type TestProject,
@@ -106,10 +107,6 @@ const fill = async (log: TestLog): Promise<void> => {
     }),
   )
 }
-
-/** A failure's message, of an effect that has to fail. */
-const refusalOf = (log: TestLog, effect: Parameters<TestLog["run"]>[0]): Promise<string> =>
-  log.run(Effect.map(Effect.flip(effect as Effect.Effect<unknown, Error, never>), ({ message }) => message))
 
 const emptiness = Effect.gen(function* () {
   return { records: (yield* (yield* EventLog).status).length, lines: (yield* quarantineOf).length }

@@ -75,3 +75,9 @@ export const exportTo = (directory: string, options: Partial<ExportOptions> = {}
 
 export const importFrom = (directory: string, options?: ImportLogOptions) =>
   Effect.flatMap(openArchive(directory), (archive) => importLog(archive, options))
+
+/** What the failure of an effect says that has to fail. */
+export const refusalOf = <A, E extends { readonly message: string }>(
+  log: TestLog,
+  effect: Effect.Effect<A, E, LogServices>,
+): Promise<string> => log.run(Effect.map(Effect.flip(effect), ({ message }) => message))
