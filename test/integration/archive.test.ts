@@ -87,6 +87,17 @@ const quarantined = (line: number, raw: string): QuarantinedLine => ({
 
 const LINES = [quarantined(1, "{ broken"), quarantined(2, "a\u0000b\u2028c\nd"), quarantined(9, "ü😀")]
 
+/** Removes the records of a project's events before a sequence. */
+const purge = async (project: string, before: number): Promise<void> => {
+  const nats = await connect({ servers: servers.nats.url })
+  try {
+    const manager = await jetstreamManager(nats)
+    await manager.streams.purge(`tidemark_${project}`, { seq: before })
+  } finally {
+    await nats.close()
+  }
+}
+
 /** Two processes one after the other, with control facts and a quarantine. */
 const fill = async (log: TestLog): Promise<void> => {
   const half = EVENTS.length >> 1
@@ -277,6 +288,16 @@ describe("an archive", () => {
     expect(await refusalOf(controlled, importFrom(archive))).toMatch(/this one has another record at -1\/1/)
   })
 
+  test("that NATS takes for a repeat of what was purged is not said to be restored", async () => {
+    const options = newProject(3)
+    const log = serversLog(options)
+    await log.run(importFrom(archive))
+    await purge(options.project, 1_000_000)
+    expect(await refusalOf(log, importFrom(archive))).toMatch(
+      /^After the import partition 0 of the log has 0 records, and the archive has \d+: .* less than two minutes ago\./,
+    )
+  })
+
   test("is not written over a finished one, nor among other files, and begins anew where it was cut off", async () => {
     const log = KINDS.embedded(1)
     const here = copy()
@@ -347,13 +368,7 @@ describe("an archive", () => {
     const options = newProject(1)
     const log = serversLog(options)
     await fill(log)
-    const nats = await connect({ servers: servers.nats.url })
-    try {
-      const manager = await jetstreamManager(nats)
-      await manager.streams.purge(`tidemark_${options.project}`, { seq: 4 })
-    } finally {
-      await nats.close()
-    }
+    await purge(options.project, 4)
     expect(await refusalOf(log, exportTo(newPath()))).toMatch(
       /^Could not export the log: its records before sequence 4 were removed by retention or a purge.*--format ndjson/,
     )

@@ -104,7 +104,7 @@ export class ImportIncomplete extends Data.TaggedError("ImportIncomplete")<{
   readonly log: number
 }> {
   override get message(): string {
-    return `After the import partition ${this.partition} of the log has ${this.log} records, and the archive has ${this.archive}: others wrote to the log meanwhile, or records were removed from it. Delete this log, and import the archive again while nobody writes.`
+    return `After the import partition ${this.partition} of the log has ${this.log} records, and the archive has ${this.archive}: others wrote to the log meanwhile, records were removed from it, or NATS took them for repeats of what was purged less than two minutes ago. Delete this log, and import the archive again while nobody writes.`
   }
 }
 
