@@ -1,4 +1,5 @@
 import { Context, Effect, Layer } from "effect"
+import type { UnknownControlFact } from "../domain/log/errors.ts"
 import { EventLog } from "../domain/log/EventLog.ts"
 import { ReadModel } from "../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
@@ -8,7 +9,8 @@ import { adoption, type AdoptionAnswer, type AdoptionInput } from "./query/adopt
 import type { BadQuery } from "./query/errors.ts"
 import { events, type EventsAnswer, type EventsInput } from "./query/events.ts"
 import { funnel, type FunnelAnswer, type FunnelInput } from "./query/funnel.ts"
-import { metric, type MetricAnswer } from "./query/metric.ts"
+import { metric } from "./query/metric.ts"
+import type { MetricAnswer } from "./query/metricAnswer.ts"
 import type { RangeInput } from "./query/range.ts"
 import type { ReadError } from "./readBatches.ts"
 import { sessions, type SessionsAnswer, type SessionsInput } from "./query/sessions.ts"
@@ -38,7 +40,10 @@ export class Analytics extends Context.Service<
     /** What one person did. */
     readonly user: (id: string, input?: RangeInput) => Effect.Effect<UserAnswer, ScanningError>
     /** The numbers of an applied metric. */
-    readonly metric: (name: string, input?: RangeInput) => Effect.Effect<MetricAnswer, QueryError>
+    readonly metric: (
+      name: string,
+      input?: RangeInput,
+    ) => Effect.Effect<MetricAnswer, ScanningError | UnknownControlFact>
   }
 >()("tidemark/app/Analytics") {
   static readonly layer = Layer.effect(
@@ -46,7 +51,7 @@ export class Analytics extends Context.Service<
     Effect.gen(function* () {
       const services = yield* Effect.context<EventLog | ReadModel | ReadModelQueries>()
       const { snapshot } = yield* ReadModelQueries
-      // Those that count for long once the tables were asked take their snapshot themselves.
+      // Those that read the log, or count for long once the tables were asked, take their snapshot themselves.
       const here = Effect.provideContext(services)
       return Analytics.of({
         activeUsers: (input) => here(snapshot(activeUsers(input))),
@@ -55,7 +60,7 @@ export class Analytics extends Context.Service<
         sessions: (input) => here(sessions(input)),
         events: (input) => here(snapshot(events(input))),
         user: (id, input) => here(user(id, input)),
-        metric: (name, input) => here(snapshot(metric(name, input))),
+        metric: (name, input) => here(metric(name, input)),
       })
     }),
   )

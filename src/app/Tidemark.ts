@@ -2,13 +2,13 @@ import { Data, Effect, Exit } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
 import { hold } from "./holding.ts"
-import { applyMetrics, type Applied } from "./metrics.ts"
+import { applyMetrics, type Applied } from "./metrics/applyMetrics.ts"
 import { Projector } from "./projection/Projector.ts"
 import type { ActiveUsersAnswer, ActiveUsersInput } from "./query/activeUsers.ts"
 import type { AdoptionAnswer, AdoptionInput } from "./query/adoption.ts"
 import type { EventsAnswer, EventsInput } from "./query/events.ts"
 import type { FunnelAnswer, FunnelInput } from "./query/funnel.ts"
-import type { MetricAnswer } from "./query/metric.ts"
+import type { MetricAnswer } from "./query/metricAnswer.ts"
 import type { RangeInput } from "./query/range.ts"
 import type { SessionsAnswer, SessionsInput } from "./query/sessions.ts"
 import type { UserAnswer } from "./query/user.ts"
@@ -78,8 +78,8 @@ export interface Tidemark extends AsyncDisposable {
   readonly events: (input?: EventsInput) => Promise<EventsAnswer>
   readonly user: (id: string, input?: RangeInput) => Promise<UserAnswer>
   readonly metric: (name: string, input?: RangeInput) => Promise<MetricAnswer>
-  /** Applies the metric definitions of a YAML file to all of history. */
-  readonly applyMetrics: (file: string) => Promise<ReadonlyArray<Applied>>
+  /** Applies the metric definitions of files, YAML or programs, or of those in a directory, to all of history. */
+  readonly applyMetrics: (files: string | ReadonlyArray<string>) => Promise<ReadonlyArray<Applied>>
   /** Empties the read model and makes it anew from the log. */
   readonly rebuild: () => Promise<void>
   /** Flushes and lets go of the store. */
@@ -144,8 +144,8 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     events: (input) => ask((analytics) => analytics.events(input)),
     user: (id, input) => ask((analytics) => analytics.user(id, input)),
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
-    applyMetrics: (file) =>
-      runStore(Effect.tap(applyMetrics(file), () => Projector.use((projector) => projector.project()))),
+    applyMetrics: (files) =>
+      runStore(Effect.tap(applyMetrics(files), () => Projector.use((projector) => projector.project()))),
     rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
     close,
     [Symbol.asyncDispose]: close,

@@ -11,7 +11,7 @@ import { type Cell, ReadModelQueries } from "../domain/projection/ReadModelQueri
 import { DEFAULT_SETTINGS } from "../domain/settings.ts"
 import { formatDay, parseDay } from "../domain/time/calendar.ts"
 import { provePositions } from "./provePosition.ts"
-import { requireWhole } from "./query/whole.ts"
+import { wholeStanding } from "./query/whole.ts"
 import { readBatches } from "./readBatches.ts"
 
 /** A cell for which the read model and the oracle disagree; `null` = no such cell. */
@@ -44,9 +44,8 @@ export const verify = Effect.fn("verify")(function* () {
   yield* provePositions
   const { settings, measures, isolated, ends, cells } = yield* queries.snapshot(
     Effect.gen(function* () {
-      yield* requireWhole
-      const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
-      const measures = (yield* readModel.measures).filter(({ state }) => state === "live")
+      const { settings, measures: all } = yield* wholeStanding
+      const measures = all.filter(({ state }) => state === "live")
       // Events that ended the process are in no measure, or not in those that were being built just then.
       const isolated = Map.groupBy(
         (yield* queries.failures).filter(({ metric, cause }) => metric === EVERY_MEASURE || cause === ISOLATED),
@@ -58,7 +57,7 @@ export const verify = Effect.fn("verify")(function* () {
       }
       const cells = new Map<number, ReadonlyArray<Cell>>()
       for (const { id } of measures) cells.set(id, yield* queries.cells(id, EVERY_DAY))
-      return { settings, measures, isolated, ends, cells }
+      return { settings: settings ?? DEFAULT_SETTINGS, measures, isolated, ends, cells }
     }),
   )
   const leavesOut = (metric: string, place: string) => isolated.get(place)?.some((it) => it.metric === metric) === true

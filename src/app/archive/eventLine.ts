@@ -17,7 +17,8 @@ export interface EventPlace {
  * event time, so that no correction of clocks is made a second time. What only the log knows is below {@link LOG_FIELD}.
  */
 export const eventLine = (event: Event, { partition, sequence, place, loggedAt }: EventPlace): string => {
-  const { id, kind, name, userId, anonymousId, sessionId, time, timestamp, sentAt, receivedAt, warnings, body } = event
+  const { id, kind, name, userId, anonymousId, sessionId, time, timestamp, sentAt, receivedAt, warnings, body, newer } =
+    event
   return `${JSON.stringify({
     id,
     type: kind,
@@ -36,6 +37,7 @@ export const eventLine = (event: Event, { partition, sequence, place, loggedAt }
       timestamp: formatOptional(timestamp),
       sentAt: formatOptional(sentAt),
       warnings,
+      newer,
     },
   })}\n`
 }

@@ -13,6 +13,7 @@ import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { readBatches } from "../readBatches.ts"
+import { bringInLine } from "./bringInLine.ts"
 import type { WorkersStandStill } from "./WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
 import { beginAnew, type BeginOptions } from "./beginAnew.ts"
@@ -27,13 +28,16 @@ import { prepare } from "./prepare.ts"
  */
 const STEP_EVENTS_MAX = 250_000
 
+/** Rows of dropped versions that are deleted in one transaction. */
+export const SWEEP_ROWS = 50_000
+
 /** What a projection did. */
 export interface Projected {
   /** Events folded, duplicates included. */
   readonly events: number
   readonly duplicates: number
   readonly conflicts: number
-  /** Names of metrics that went live. */
+  /** Names of metrics that were built. */
   readonly built: ReadonlyArray<string>
   /** Whether the read model was emptied first, because the project's settings changed. */
   readonly rebuilt: boolean
@@ -132,8 +136,11 @@ export class Projector extends Context.Service<
           do {
             yield* projectGroup(group, settings, livePosition, progress)
             yield* countAllPersons(group.name, options.onCounted)
-          } while (!(yield* readModel.promote(group.name)))
+          } while (!(yield* readModel.adopt(group.name)))
         }
+        // What was built may have been promoted already, or take the place of what is live now.
+        if (builds.length > 0) yield* bringInLine(plan.made)
+        while (!(yield* readModel.sweep(SWEEP_ROWS))) continue
         yield* noteControl(plan)
         if (!(yield* readModel.isWhole)) yield* readModel.markWhole(plan.made)
         const built = builds.flatMap(({ measures }) => measures.map(({ measure }) => measure.definition.name))
