@@ -2,7 +2,7 @@ import { Data, Effect, Exit } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
 import { hold } from "./holding.ts"
-import { applyMetrics, type Applied } from "./metrics/applyMetrics.ts"
+import { type AppliedMetrics, applyMetrics, type ApplyOptions } from "./change/apply.ts"
 import { Projector } from "./projection/Projector.ts"
 import type { ActiveUsersAnswer, ActiveUsersInput } from "./query/activeUsers.ts"
 import type { AdoptionAnswer, AdoptionInput } from "./query/adoption.ts"
@@ -79,7 +79,7 @@ export interface Tidemark extends AsyncDisposable {
   readonly user: (id: string, input?: RangeInput) => Promise<UserAnswer>
   readonly metric: (name: string, input?: RangeInput) => Promise<MetricAnswer>
   /** Applies the metric definitions of files, YAML or programs, or of those in a directory, to all of history. */
-  readonly applyMetrics: (files: string | ReadonlyArray<string>) => Promise<ReadonlyArray<Applied>>
+  readonly applyMetrics: (files: string | ReadonlyArray<string>, options?: ApplyOptions) => Promise<AppliedMetrics>
   /** Empties the read model and makes it anew from the log. */
   readonly rebuild: () => Promise<void>
   /** Flushes and lets go of the store. */
@@ -144,8 +144,7 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     events: (input) => ask((analytics) => analytics.events(input)),
     user: (id, input) => ask((analytics) => analytics.user(id, input)),
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
-    applyMetrics: (files) =>
-      runStore(Effect.tap(applyMetrics(files), () => Projector.use((projector) => projector.project()))),
+    applyMetrics: (files, options) => runStore(applyMetrics(files, options)),
     rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
     close,
     [Symbol.asyncDispose]: close,

@@ -67,7 +67,7 @@ const eventOf = ({ name, body }: ControlFact, now: number): Event => ({
   sentAt: null,
   receivedAt: now,
   warnings: [],
-  body: body as Event["body"],
+  body,
 })
 
 /** Who decides, as control facts name them, and why. */

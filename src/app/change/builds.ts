@@ -37,3 +37,15 @@ export const pickBuild = Effect.fnUntraced(function* (
 
 /** The live build of the metric. */
 export const liveAmong = ({ all }: FoundBuilds): MeasureVersion | undefined => all.find(({ state }) => state === "live")
+
+/** The live builds of metrics, by default of all. */
+export const liveOf = Effect.fnUntraced(function* (metrics: ReadonlyArray<string> | undefined) {
+  const readModel = yield* ReadModel
+  if (metrics === undefined) return (yield* readModel.measures).filter(({ state }) => state === "live")
+  return yield* Effect.forEach(new Set(metrics), (asked) =>
+    Effect.gen(function* () {
+      const live = liveAmong(yield* findBuilds(asked))
+      return live ?? (yield* new NoSuchBuild({ asked, wanted: "metric that is live", there: [] }))
+    }),
+  )
+})

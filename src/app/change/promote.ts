@@ -3,7 +3,7 @@ import { buildName } from "../../domain/projection/buildName.ts"
 import { findBuilds, liveAmong, pickBuild } from "./builds.ts"
 import { compare, type Comparison } from "./compare.ts"
 import { NoSuchBuild, Unexplained } from "./errors.ts"
-import { switchTo } from "./switchTo.ts"
+import { switchOf, switchTo } from "./switchTo.ts"
 
 /** What a promotion, or the way back, came to: names of builds. */
 export interface Promoted {
@@ -29,7 +29,7 @@ export const promote = Effect.fn("promote")(function* (asked: string, { accept =
   const build = yield* pickBuild(builds, ["ready", "detached"], "build to promote")
   const comparison = yield* compare(buildName(build))
   yield* checkExpectation(comparison, accept)
-  yield* switchTo("metric_promoted", [{ build, live: liveAmong(builds)! }], why)
+  yield* switchTo("metric_promoted", [switchOf(build, liveAmong(builds)!)], why)
   return { live: comparison.build, replaced: comparison.live, comparison } satisfies Promoted & {
     readonly comparison: Comparison
   }
@@ -46,6 +46,6 @@ export const rollBack = Effect.fn("rollBack")(function* (asked: string, why?: st
     const there = builds.all.map((it) => `${buildName(it)} (${it.state})`)
     return yield* new NoSuchBuild({ asked, wanted: "metric with an earlier build to go back to", there })
   }
-  yield* switchTo("metric_rolled_back", [{ build, live }], why)
+  yield* switchTo("metric_rolled_back", [switchOf(build, live)], why)
   return { live: buildName(build), replaced: buildName(live) } satisfies Promoted
 })

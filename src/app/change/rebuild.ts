@@ -4,11 +4,11 @@ import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/project
 import { decision, record } from "../control.ts"
 import { Projector, type ProjectOptions } from "../projection/Projector.ts"
 import { wholeStanding } from "../query/whole.ts"
-import { findBuilds, liveAmong } from "./builds.ts"
+import { liveOf } from "./builds.ts"
 import { compare, type Comparison } from "./compare.ts"
-import { NoSuchBuild, TooManyBuilds } from "./errors.ts"
+import { TooManyBuilds } from "./errors.ts"
 import { checkExpectation } from "./promote.ts"
-import { switchTo } from "./switchTo.ts"
+import { switchOf, switchTo } from "./switchTo.ts"
 
 /** Groups that build at once, each of which reads the log by itself. */
 export const BUILDS_MAX = 4
@@ -45,6 +45,11 @@ export const rebuild = Effect.fn("rebuild")(function* ({
   const readModel = yield* ReadModel
   yield* wholeStanding
   const live = yield* liveOf(metrics)
+  if (live.length === 0) {
+    // Nothing was projected yet, so there is nothing to build beside.
+    yield* Projector.use((projector) => projector.project(projecting))
+    return { comparisons: [], promoted: true } satisfies Rebuilt
+  }
   const made = yield* readModel.made
   const groups = new Set((yield* readModel.measures).map(({ group }) => group).filter((group) => group !== LIVE_GROUP))
   const under = yield* nextBuilds(live)
@@ -62,26 +67,17 @@ export const rebuild = Effect.fn("rebuild")(function* ({
   const comparisons = yield* Effect.forEach(builds, (build) => compare(buildName(build)))
   if (!promote) return { comparisons, promoted: false } satisfies Rebuilt
   for (const comparison of comparisons) yield* checkExpectation(comparison, accept)
-  const switches = builds.map((build) => ({
-    build,
-    live: live.find(({ definition }) => definition.name === build.definition.name)!,
-  }))
+  const switches = builds.map((build) =>
+    switchOf(
+      build,
+      live.find(({ definition }) => definition.name === build.definition.name)!,
+    ),
+  )
   yield* switchTo("metric_promoted", switches, why)
   const same = new Set(comparisons.filter(({ differing }) => differing === 0).map(({ live }) => live))
   const replaced = live.filter((it) => same.has(buildName(it))).map(({ id }) => id)
   if (made !== null) yield* readModel.drop(replaced, made)
   return { comparisons, promoted: true } satisfies Rebuilt
-})
-
-const liveOf = Effect.fnUntraced(function* (metrics: ReadonlyArray<string> | undefined) {
-  const readModel = yield* ReadModel
-  if (metrics === undefined) return (yield* readModel.measures).filter(({ state }) => state === "live")
-  return yield* Effect.forEach(new Set(metrics), (asked) =>
-    Effect.gen(function* () {
-      const live = liveAmong(yield* findBuilds(asked))
-      return live ?? (yield* new NoSuchBuild({ asked, wanted: "metric that is live", there: [] }))
-    }),
-  )
 })
 
 /** Builds after the live ones that are under way or ready. */

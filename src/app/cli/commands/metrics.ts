@@ -6,6 +6,7 @@ import { planCommand } from "./metrics/plan.ts"
 import { retireCommand } from "./metrics/retire.ts"
 import { showCommand } from "./metrics/show.ts"
 import { validateCommand } from "./metrics/validate.ts"
+import { compareCommand, dropCommand, promoteCommand, rollbackCommand } from "./metrics/versions.ts"
 
 export const metricsCommand = Command.make("metrics").pipe(
   Command.withDescription("Define metrics"),
@@ -13,6 +14,10 @@ export const metricsCommand = Command.make("metrics").pipe(
     validateCommand,
     planCommand,
     applyCommand,
+    compareCommand,
+    promoteCommand,
+    rollbackCommand,
+    dropCommand,
     listCommand,
     showCommand,
     historyCommand,

@@ -10,7 +10,7 @@ export const files = Argument.String("file").pipe(
 )
 
 /** Every problem of bad definitions in a line of its own. */
-export const inLines = <A, E extends { readonly _tag: string }, R>(
+export const inLines = <A, E extends { readonly _tag: string; readonly message: string }, R>(
   effect: Effect.Effect<A, E | BadDefinition, R>,
 ): Effect.Effect<A, E | CliFailure, R> =>
   Effect.mapError(effect, (error) =>

@@ -1,11 +1,11 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
-import type { BuildCost } from "../../../metrics/buildCost.ts"
 import { problemText } from "../../../metrics/BadDefinition.ts"
 import { planMetrics, type PricedPlan } from "../../../metrics/planMetrics.ts"
 import { ChangesPlanned, CliFailure, EXIT } from "../../failure.ts"
 import { json, withStore } from "../../options.ts"
-import { formatCount, formatSeconds, printJson, visible } from "../../print.ts"
+import { printJson, visible } from "../../print.ts"
+import { costLines } from "./costLines.ts"
 import { fieldLine } from "./fieldLine.ts"
 import { files, inLines } from "./files.ts"
 import { strict } from "./strict.ts"
@@ -44,12 +44,3 @@ const planLines = ({ added, changed, unaffected, unmentioned, builds, cost, warn
     ...(cost === null ? [] : costLines(cost)),
   ]
 }
-
-const costLines = ({ events, eventsPerSecond, minutes, rows }: BuildCost): ReadonlyArray<string> => [
-  `Building reads ${formatCount(events)} events: about ${formatSeconds(Math.max(1, minutes * 60))} at ${formatCount(eventsPerSecond)} events/s, a rate that was not measured here.`,
-  ...rows.map(({ metric, replaces }) =>
-    replaces === null
-      ? `${metric} has no rows yet; how many come is not known.`
-      : `${metric} version ${replaces.version} has ${formatCount(replaces.facts)} facts and ${formatCount(replaces.cells)} cells, which stay; about as many come.`,
-  ),
-]
