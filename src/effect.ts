@@ -1,5 +1,8 @@
 /** Tidemark for programs that use Effect: services and their layers. */
 export { Analytics } from "./app/Analytics.ts"
+export { exportLog, type ExportOptions } from "./app/archive/exportLog.ts"
+export { type ImportedLog, importLog, type ImportLogOptions, type MappedPartition } from "./app/archive/importLog.ts"
+export { type Archive, openArchive } from "./app/archive/openArchive.ts"
 export { type EmbeddedOptions, layerEmbedded, type OpenError } from "./app/embedded.ts"
 export { type Imported, importEvents, type ImportEventsOptions } from "./app/importEvents.ts"
 export { type AppendError, LogWriter } from "./app/LogWriter.ts"

@@ -4,6 +4,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { importCommand } from "./commands/import.ts"
+import { logCommand } from "./commands/log.ts"
 import { metricsCommand } from "./commands/metrics.ts"
 import { pauseCommand, resumeCommand, rewindCommand } from "./commands/operate.ts"
 import { projectCommand } from "./commands/project.ts"
@@ -45,6 +46,7 @@ root.pipe(
     verifyCommand,
     statusCommand,
     quarantineCommand,
+    logCommand,
     settingsCommand,
     doctorCommand,
     simulateCommand,
