@@ -1,6 +1,7 @@
 import { Result } from "effect"
 import type { Event } from "../src/domain/event/Event.ts"
 import { decodeBatch, encodeBatch } from "../src/domain/log/batch.ts"
+import { compress, decompress } from "../src/infra/compressed.ts"
 import { simulatedEvents } from "./events.ts"
 
 const EVENTS = 100_000
@@ -37,7 +38,7 @@ const readObjects = (records: ReadonlyArray<Buffer>): number => {
   return sum
 }
 
-/** The batch codec against one JSON object per event, in the same run on the same events. */
+/** The batch codec and its compression against one JSON object per event, in the same run on the same events. */
 export const measureCodec = () => {
   const events = [...simulatedEvents(EVENTS)].slice(0, EVENTS)
   const objects = events.map((event) => Buffer.from(JSON.stringify(event)))
@@ -45,12 +46,17 @@ export const measureCodec = () => {
   const packs: Array<ReadonlyArray<Event>> = []
   for (let from = 0; from < events.length; from += BATCH) packs.push(events.slice(from, from + BATCH))
   const batches = packs.map((pack) => encodeBatch(origin, pack).bytes)
+  const compressed = batches.map(compress)
   const encode: Array<number> = []
+  const compressing: Array<number> = []
+  const decompressing: Array<number> = []
   const decode: Array<number> = []
   const decodeBodies: Array<number> = []
   const decodeObjects: Array<number> = []
   for (let n = 0; n < REPETITIONS; n++) {
     encode.push(time(() => packs.reduce((sum, pack) => sum + encodeBatch(origin, pack).count, 0)))
+    compressing.push(time(() => batches.reduce((sum, bytes) => sum + compress(bytes).length, 0)))
+    decompressing.push(time(() => compressed.reduce((sum, bytes) => sum + decompress(bytes).length, 0)))
     decode.push(time(() => batches.reduce((sum, bytes) => sum + readBatch(bytes), 0)))
     decodeBodies.push(
       time(() => batches.reduce((sum, bytes) => sum + Result.getOrThrow(decodeBatch(bytes)).events().length, 0)),
@@ -64,11 +70,14 @@ export const measureCodec = () => {
     events: events.length,
     eventsPerBatch: BATCH,
     encodedEventsPerSecond: perSecond(median(encode)),
+    compressedEventsPerSecond: perSecond(median(compressing)),
+    decompressedEventsPerSecond: perSecond(median(decompressing)),
     decodedEventsPerSecond: perSecond(median(decode)),
     decodedWithBodiesEventsPerSecond: perSecond(median(decodeBodies)),
     jsonObjectsEventsPerSecond: perSecond(median(decodeObjects)),
     decodeRatioToJsonObjects: Number((median(decodeObjects) / median(decode)).toFixed(2)),
     bytesPerEvent: size(batches),
+    compressedBytesPerEvent: size(compressed),
     jsonObjectBytesPerEvent: size(objects),
   }
 }

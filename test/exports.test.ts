@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 
 /** What users of the package can import. A change here is a change for them: say so in the changelog. */
 test("the package exports exactly these names", async () => {
-  expect(Object.keys(await import("../src/index.ts"))).toEqual(["openTidemark"])
+  expect(Object.keys(await import("../src/index.ts")).sort()).toEqual(["defineMetric", "openTidemark"])
   expect(Object.keys(await import("../src/effect.ts")).sort()).toEqual([
     "Analytics",
     "EventRejected",
@@ -19,12 +19,15 @@ test("the package exports exactly these names", async () => {
     "applyMetrics",
     "dropQuarantine",
     "explainDifference",
+    "exportLog",
     "importEvents",
+    "importLog",
     "layerEmbedded",
     "layerServers",
     "layerSpooledTracker",
     "layerWorker",
     "layerWorkerAlone",
+    "openArchive",
     "replayQuarantine",
     "status",
     "verify",

@@ -7,7 +7,8 @@ import { explain, type ExplainInput, type Explanation } from "./explain/explain.
 import type { BadQuery } from "./query/errors.ts"
 import { events, type EventsAnswer, type EventsInput } from "./query/events.ts"
 import { funnel, type FunnelAnswer, type FunnelInput } from "./query/funnel.ts"
-import { metric, type MetricAnswer } from "./query/metric.ts"
+import { metric } from "./query/metric.ts"
+import type { MetricAnswer } from "./query/metricAnswer.ts"
 import type { RangeInput } from "./query/range.ts"
 import type { ReadError } from "./readBatches.ts"
 import { askAsOf } from "./asOf/askAsOf.ts"
@@ -58,12 +59,12 @@ export class Analytics extends Context.Service<
       return Analytics.of({
         activeUsers: (input) => ask(input?.asOf, atOneMoment(activeUsers(input))),
         adoption: (input) => ask(input?.asOf, atOneMoment(adoption(input))),
-        // Those that count for long once the tables were asked take their snapshot themselves.
+        // Those that read the log, or count for long once the tables were asked, take their snapshot themselves.
         funnel: (input) => ask(input.asOf, funnel(input)),
         sessions: (input) => ask(input?.asOf, sessions(input)),
         events: (input) => ask(input?.asOf, atOneMoment(events(input))),
         user: (id, input) => ask(input?.asOf, user(id, input)),
-        metric: (name, input) => ask(input?.asOf, atOneMoment(metric(name, input))),
+        metric: (name, input) => ask(input?.asOf, metric(name, input)),
         explain: (metric, input) => ask(input.asOf, explain(metric, input)),
       })
     }),

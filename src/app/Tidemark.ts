@@ -3,13 +3,13 @@ import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
 import type { ExplainInput, Explanation } from "./explain/explain.ts"
 import { hold } from "./holding.ts"
-import { applyMetrics, type Applied } from "./metrics.ts"
+import { type AppliedMetrics, applyMetrics, type ApplyOptions } from "./change/apply.ts"
 import { Projector } from "./projection/Projector.ts"
 import type { ActiveUsersAnswer, ActiveUsersInput } from "./query/activeUsers.ts"
 import type { AdoptionAnswer, AdoptionInput } from "./query/adoption.ts"
 import type { EventsAnswer, EventsInput } from "./query/events.ts"
 import type { FunnelAnswer, FunnelInput } from "./query/funnel.ts"
-import type { MetricAnswer } from "./query/metric.ts"
+import type { MetricAnswer } from "./query/metricAnswer.ts"
 import type { RangeInput } from "./query/range.ts"
 import type { SessionsAnswer, SessionsInput } from "./query/sessions.ts"
 import type { UserAnswer } from "./query/user.ts"
@@ -81,8 +81,8 @@ export interface Tidemark extends AsyncDisposable {
   readonly metric: (name: string, input?: RangeInput) => Promise<MetricAnswer>
   /** What one number of a metric is made of, and what changed it since its day was over. */
   readonly explain: (metric: string, input: ExplainInput) => Promise<Explanation>
-  /** Applies the metric definitions of a YAML file to all of history. */
-  readonly applyMetrics: (file: string) => Promise<ReadonlyArray<Applied>>
+  /** Applies the metric definitions of files, YAML or programs, or of those in a directory, to all of history. */
+  readonly applyMetrics: (files: string | ReadonlyArray<string>, options?: ApplyOptions) => Promise<AppliedMetrics>
   /** Empties the read model and makes it anew from the log. */
   readonly rebuild: () => Promise<void>
   /** Flushes and lets go of the store. */
@@ -148,8 +148,7 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     user: (id, input) => ask((analytics) => analytics.user(id, input)),
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
     explain: (metric, input) => ask((analytics) => analytics.explain(metric, input)),
-    applyMetrics: (file) =>
-      runStore(Effect.tap(applyMetrics(file), () => Projector.use((projector) => projector.project()))),
+    applyMetrics: (files, options) => runStore(applyMetrics(files, options)),
     rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
     close,
     [Symbol.asyncDispose]: close,

@@ -1,28 +1,23 @@
 import { randomUUID } from "node:crypto"
-import { Clock, Effect, Result, Schema, Stream } from "effect"
+import { hostname, userInfo } from "node:os"
+import { Clock, Effect, Stream } from "effect"
+import { type ControlFact, decodeControlFact } from "../domain/control/ControlFact.ts"
 import type { Event } from "../domain/event/Event.ts"
-import { UnknownControlFact } from "../domain/log/errors.ts"
 import { CONTROL_PARTITION } from "../domain/log/EventLog.ts"
-import { MetricDefinition } from "../domain/metric/definition.ts"
+import type { MetricDefinition } from "../domain/metric/definition.ts"
+import { afterFact, type MetricHistories } from "../domain/metric/lifecycle.ts"
 import type { LogEnd } from "../domain/projection/ReadModel.ts"
-import { DEFAULT_SETTINGS, type Settings, SettingsChange } from "../domain/settings.ts"
+import { DEFAULT_SETTINGS, type Settings, type SettingsChange } from "../domain/settings.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { readBatches } from "./readBatches.ts"
 
-/** What the control facts of a log add up to: the latest settings, and all versions of all metrics applied. */
+/** What the control facts of a log add up to: the latest settings, and what became of every metric. */
 export interface Control {
   readonly settings: Settings
-  /** By metric name, versions ascending; of several with one version the first in the log. */
-  readonly definitions: ReadonlyMap<string, ReadonlyArray<MetricDefinition>>
+  readonly metrics: MetricHistories
   /** Where the facts end; `null` when there are none. */
   readonly end: LogEnd | null
 }
-
-const SETTINGS_CHANGED = "settings_changed"
-const METRIC_APPLIED = "metric_applied"
-
-const decodeChange = Schema.decodeUnknownResult(SettingsChange)
-const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
 
 /**
  * Reads all control facts. One that this version can't read stops it: what it means for the numbers is not known, and
@@ -30,49 +25,37 @@ const decodeDefinition = Schema.decodeUnknownResult(MetricDefinition)
  */
 export const readControl = Effect.gen(function* () {
   let settings: Settings = DEFAULT_SETTINGS
-  const definitions = new Map<string, Array<MetricDefinition>>()
+  let metrics: MetricHistories = new Map()
   let end: LogEnd | null = null
-  const take = (name: string, body: unknown): Result.Result<void, UnknownControlFact> => {
-    if (name === SETTINGS_CHANGED) {
-      return Result.map(explaining(name, decodeChange(body)), (change) => {
-        settings = { ...settings, ...change }
-      })
-    }
-    if (name === METRIC_APPLIED) {
-      return Result.map(explaining(name, decodeDefinition(body)), (decoded) => {
-        const versions = definitions.get(decoded.name) ?? []
-        // Two that are applied at once may get the same version: it means what it meant first, in every replay.
-        if (decoded.version <= (versions.at(-1)?.version ?? 0)) return
-        definitions.set(decoded.name, [...versions, decoded])
-      })
-    }
-    return Result.fail(new UnknownControlFact({ name, problem: "its name is not known" }))
+  const take = (fact: ControlFact, at: number): void => {
+    if (fact.name === "settings_changed") settings = { ...settings, ...fact.body }
+    metrics = afterFact(metrics, fact, at)
   }
   yield* readBatches(CONTROL_PARTITION).pipe(
     Stream.runForEach(({ position, batch }) => {
       end = { position, sum: batch.sum }
-      return Effect.forEach(batch.events(), ({ name, body }) => Effect.fromResult(take(name, body)), { discard: true })
+      return Effect.forEach(
+        batch.events(),
+        ({ name, body, time }) =>
+          Effect.map(Effect.fromResult(decodeControlFact(name, body)), (fact) => take(fact, time)),
+        { discard: true },
+      )
     }),
   )
-  return { settings, definitions, end: end as LogEnd | null } satisfies Control
+  return { settings, metrics, end: end as LogEnd | null } satisfies Control
 })
 
-const explaining = <A>(
-  name: string,
-  decoded: Result.Result<A, { readonly message: string }>,
-): Result.Result<A, UnknownControlFact> =>
-  Result.mapError(decoded, ({ message }) => new UnknownControlFact({ name, problem: message.replaceAll("\n", " ") }))
-
-const append = Effect.fnUntraced(function* (name: string, bodies: ReadonlyArray<object>) {
+/** Records control facts, all or none. */
+export const record = Effect.fnUntraced(function* (facts: ReadonlyArray<ControlFact>) {
   const writer = yield* LogWriter
   const now = yield* Clock.currentTimeMillis
   yield* writer.appendTo(
     CONTROL_PARTITION,
-    bodies.map((body) => controlFact(name, body, now)),
+    facts.map((fact) => eventOf(fact, now)),
   )
 })
 
-const controlFact = (name: string, body: object, now: number): Event => ({
+const eventOf = ({ name, body }: ControlFact, now: number): Event => ({
   id: randomUUID(),
   kind: "track",
   name,
@@ -84,14 +67,23 @@ const controlFact = (name: string, body: object, now: number): Event => ({
   sentAt: null,
   receivedAt: now,
   warnings: [],
-  body: body as Event["body"],
+  body,
 })
+
+/** Who decides, as control facts name them, and why. */
+export const decision = (why: string | null = null) => ({ by: `${userInfo().username}@${hostname()}`, why })
 
 /**
  * Records the settings that change, and only these, so that two who change different ones at once both get their way. They
  * hold for all of history, so the next projection makes the read model anew.
  */
-export const recordSettings = (change: SettingsChange) => append(SETTINGS_CHANGED, [change])
+export const recordSettings = (change: SettingsChange) => record([{ name: "settings_changed", body: change }])
 
-/** Records metric definitions as applied, all or none. */
-export const recordDefinitions = (definitions: ReadonlyArray<MetricDefinition>) => append(METRIC_APPLIED, definitions)
+/** Records metric definitions as applied, all or none; each takes the place of the version before as soon as it is built. */
+export const recordDefinitions = (definitions: ReadonlyArray<MetricDefinition>) =>
+  record(
+    definitions.map((definition) => ({
+      name: "metric_applied",
+      body: { definition, promote: "when-built", ...decision() },
+    })),
+  )

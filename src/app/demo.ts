@@ -50,6 +50,6 @@ export const appendDemo = Effect.fn("appendDemo")(function* (
   }
   yield* writer.append(events)
   const control = yield* readControl
-  if (!control.definitions.has(SIGNUP_FUNNEL.name)) yield* recordDefinitions([SIGNUP_FUNNEL])
+  if (!control.metrics.has(SIGNUP_FUNNEL.name)) yield* recordDefinitions([SIGNUP_FUNNEL])
   return appended + events.length
 })

@@ -33,7 +33,7 @@ export type OpenError = StoreInUse | StoreUnavailable | StoreNewer
 export const hasStore = (directory: string): boolean => existsSync(join(directory, LOG_FILE))
 
 /** The log of an embedded store, locked for this process, and the quarantine beside it. */
-const layerLog = ({ directory, partitions = 1 }: EmbeddedOptions) =>
+export const layerEmbeddedLog = ({ directory, partitions = 1 }: EmbeddedOptions) =>
   Layer.effectContext(
     Effect.gen(function* () {
       yield* lockStore(directory)
@@ -64,5 +64,5 @@ export const layerEmbedded = (options: EmbeddedOptions): Layer.Layer<Store, Open
     Layer.provideMerge(WorkerReports.layerNone),
     Layer.provideMerge(LogWriter.layer),
     Layer.provideMerge(Replays.layer(options.asOfDirectory ?? join(options.directory, "as-of"))),
-    Layer.provideMerge(layerLog(options)),
+    Layer.provideMerge(layerEmbeddedLog(options)),
   )

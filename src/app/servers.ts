@@ -1,5 +1,7 @@
 import { join } from "node:path"
 import { Layer } from "effect"
+import type { EventLog } from "../domain/log/EventLog.ts"
+import type { Quarantine } from "../domain/log/Quarantine.ts"
 import type { ReadModelUnavailable } from "../domain/projection/errors.ts"
 import { type JetStreamLogOptions, layerJetStreamLog, type OpenLogError } from "../infra/nats/JetStreamLog.ts"
 import { PROJECT_DEFAULT } from "../infra/nats/streamConfig.ts"
@@ -48,4 +50,12 @@ export const layerServers = ({
     Layer.provideMerge(layerSqlWorkerReports),
     Layer.provideMerge(layerSchemaOf(nats.project ?? PROJECT_DEFAULT)),
     Layer.provideMerge(layerPostgres(postgres)),
+  )
+
+/** The log and the quarantine alone. */
+export const layerServersLog = ({ nats, postgres }: ServersOptions): Layer.Layer<EventLog | Quarantine, ServersError> =>
+  layerJetStreamLog(nats).pipe(
+    Layer.provideMerge(layerSqlQuarantine),
+    Layer.provide(layerSchemaOf(nats.project ?? PROJECT_DEFAULT)),
+    Layer.provide(layerPostgres(postgres)),
   )

@@ -8,7 +8,7 @@ import { LIVE_GROUP, ReadModel } from "../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import { formatDay, parseDay } from "../domain/time/calendar.ts"
 import { provePositions } from "./provePosition.ts"
-import { ask, liveMeasure, standing } from "./query/frame.ts"
+import { ask, asOfStanding, liveMeasure } from "./query/frame.ts"
 import { readBatches } from "./readBatches.ts"
 import { countingNowhere } from "./verify/countingNowhere.ts"
 import { eventNames } from "./verify/eventNames.ts"
@@ -67,14 +67,14 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
       const range = from === undefined && to === undefined ? EVERY_DAY : question.range
       const measures =
         metrics === undefined
-          ? (yield* readModel.measures).filter(({ state }) => state === "live")
-          : yield* Effect.forEach(new Set(metrics), (name) => liveMeasure(name))
+          ? question.measures.filter(({ state }) => state === "live")
+          : yield* Effect.forEach(new Set(metrics), (name) => liveMeasure(question, name))
       // Events that ended the process are in no measure, or not in those that were being built just then.
       const isolated = Map.groupBy(
         (yield* queries.failures).filter(({ metric, cause }) => metric === EVERY_MEASURE || cause === ISOLATED),
         (it) => placeOf(it),
       )
-      const { cut } = yield* standing
+      const { cut } = asOfStanding(question)
       const ends: Array<number> = []
       for (let partition = 0; partition < log.partitions; partition++) {
         ends.push((yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0)

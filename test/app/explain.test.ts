@@ -49,6 +49,11 @@ beforeAll(async () => {
           formula: { kind: "funnel", steps: [{ event: "page_view" }, { event: "click" }, { event: "purchase" }] },
         },
         { name: "heartbeats", version: 1, formula: { kind: "event-count" } },
+        {
+          name: "each",
+          version: 1,
+          formula: { kind: "per-user", of: { metric: "heartbeats", stat: "events" } },
+        },
       ]).pipe((recorded) => loggedAt("2026-03-01T00:00:00Z", recorded))
       yield* loggedAt(
         "2026-03-02T12:00:00Z",
@@ -164,6 +169,11 @@ describe("explain", { timeout: 60_000 }, () => {
 
   test.each([
     ["active_user", { date: "2026-03-02" }, /Did you mean "active_users"/],
+    [
+      "each",
+      { date: "2026-03-02" },
+      /is a per-user of other metrics.*Explain what it is made of: heartbeats, active_users/,
+    ],
     ["active_users", { date: "2026-13-02" }, /is not a day/],
     ["active_users", { date: "2026-06-02" }, /no cell --stat users on 2026-06-02.*It has none at all on that day/],
     ["feature_adoption", { date: "2026-01-06" }, /no cell --stat users on 2026-01-06.*There are: --item "/],

@@ -208,18 +208,23 @@ describe("lines", () => {
 
     test("a definition that is no YAML", async () => {
       const file = here.write("broken.yaml", "metrics:\n  - name: [")
-      await no(/^Nothing of .*broken\.yaml was applied: it is not YAML/, "metrics", "apply", file)
+      await no(
+        /^Nothing of .*broken\.yaml can be applied: .*broken\.yaml:\d+: it is not YAML/,
+        "metrics",
+        "apply",
+        file,
+      )
     })
 
     test("a definition whose YAML aliases multiply without end", async () => {
       const levels = Array.from({ length: 9 }, (_, n) => `l${n + 1}: &l${n + 1} [${Array(9).fill(`*l${n}`).join()}]`)
       const file = here.write("bomb.yaml", ["l0: &l0 x", ...levels].join("\n"))
-      await no(/^Nothing of .*bomb\.yaml was applied: its aliases can't be followed/, "metrics", "apply", file)
+      await no(/^Nothing of .*bomb\.yaml can be applied: .*: its aliases can't be followed/, "metrics", "apply", file)
     })
 
     test("a definition with a field that there is not", async () => {
       const file = here.write("odd.yaml", "name: x\nversion: 1\ncolour: red\nformula: { kind: event-count }\n")
-      await no(/metric x: .*colour/, "metrics", "apply", file)
+      await no(/odd\.yaml:3, metric x: colour is not a field/, "metrics", "apply", file)
     })
   })
 })

@@ -53,9 +53,17 @@ describe("help", () => {
     "query user": { example: true },
     "query metric": { example: true },
     explain: { example: true },
-    metrics: { example: false, subcommands: ["apply", "list"] },
+    metrics: {
+      example: false,
+      subcommands: ["validate", "plan", "apply", "list", "show", "history", "retire"],
+    },
+    "metrics validate": { example: true },
+    "metrics plan": { example: true },
     "metrics apply": { example: true },
     "metrics list": { example: false },
+    "metrics show": { example: true },
+    "metrics history": { example: true },
+    "metrics retire": { example: true },
     project: { example: true },
     rebuild: { example: true },
     pause: { example: true },
@@ -102,11 +110,13 @@ describe("help", () => {
 
   test("no file of commands is missing from the list above", () => {
     const directory = fileURLToPath(new URL("../../src/app/cli/commands", import.meta.url))
-    const made = readdirSync(directory).flatMap((file) =>
-      [...readFileSync(`${directory}/${file}`, "utf8").matchAll(/Command\.make\(\s*"([a-z-]+)"/g)].map(
-        ([, name]) => name,
-      ),
-    )
+    const made = readdirSync(directory, { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".ts"))
+      .flatMap((file) =>
+        [...readFileSync(`${directory}/${file}`, "utf8").matchAll(/Command\.make\(\s*"([a-z-]+)"/g)].map(
+          ([, name]) => name,
+        ),
+      )
     expect(
       Object.keys(COMMANDS)
         .map((command) => command.split(" ").at(-1))

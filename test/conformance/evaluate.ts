@@ -1,5 +1,7 @@
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { activeUsers, series } from "../../src/app/query/activeUsers.ts"
+import { ask } from "../../src/app/query/frame.ts"
+import { parseInterval } from "../../src/app/query/intervals.ts"
 import { funnel } from "../../src/app/query/funnel.ts"
 import { metric } from "../../src/app/query/metric.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
@@ -98,18 +100,21 @@ const evaluateActiveUsers = (given: Case, query: ActiveUsersQuery, arrive: Arriv
   const cut = interval === "day" && days > 1 ? `rolling-${days}` : interval
   const count = (row: { readonly users: number; readonly events: number }) =>
     asked === "total" ? row.events : row.users
-  const ask = (range: CaseRange) => model.ask(activeUsers({ event, interval: cut, ...range }))
+  const answer = (range: CaseRange) => model.ask(activeUsers({ event, interval: cut, ...range }))
   if (points !== undefined) {
-    return { values: points.map((point) => count(ask({ from: point, to: point }).rows[0]!)) }
+    return { values: points.map((point) => count(answer({ from: point, to: point }).rows[0]!)) }
   }
   const range = query.range!
   if (breakdown !== undefined) {
     const measure = model.measure(NAME)
     const values = model.ask(metric(NAME, range)).totals.map(({ value }) => value)
-    const last = (value: string) => model.ask(series(measure, value, { interval: cut, ...range })).rows.at(-1)!
+    const seriesOf = Effect.fnUntraced(function* (value: string) {
+      return yield* series(yield* ask(range), measure, value, yield* parseInterval(cut))
+    })
+    const last = (value: string) => model.ask(seriesOf(value)).rows.at(-1)!
     return { byValue: Object.fromEntries(values.map((value) => [value, count(last(value))])) }
   }
-  const { rows, total } = ask(range)
+  const { rows, total } = answer(range)
   // The last window of a rolling series; else the uniques of the whole range.
   if (aggregate) return { value: count(days > 1 ? rows.at(-1)! : total) }
   return { values: rows.map(count), weeks: rows.map(({ date }) => date) }

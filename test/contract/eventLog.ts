@@ -1,4 +1,5 @@
 import { deepStrictEqual } from "node:assert"
+import { randomBytes } from "node:crypto"
 import { Cause, Effect, Exit, Result, type Scope, Stream } from "effect"
 import { describe, expect, test } from "vitest"
 import type { Event } from "../../src/domain/event/Event.ts"
@@ -114,6 +115,18 @@ export const eventLogContract = (name: string, makeHome: () => Promise<LogHome>)
           expect(yield* log.append([])).toEqual([])
         }),
       3,
+    )
+
+    scenario("gives back what compresses to next to nothing, and what does not compress", ({ log }) =>
+      Effect.gen(function* () {
+        const contents = [Buffer.alloc(900_000, "x"), randomBytes(900_000), randomBytes(10), Buffer.from("{")]
+        const batches = chainOf(contents.length).map((batch, i) => ({ ...batch, bytes: contents[i]! }))
+        const positions = yield* log.append(batches)
+        expectRecords(yield* readAll(log), batches)
+        for (const [i, { sequence }] of positions.entries()) {
+          expectRecords([(yield* log.at(0, sequence))!], [batches[i]!])
+        }
+      }),
     )
 
     scenario("gives back what was appended, byte for byte, in order", ({ log }) =>

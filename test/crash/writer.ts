@@ -8,7 +8,7 @@ import { writeSync } from "node:fs"
 import { Effect, Layer, ManagedRuntime, Stream } from "effect"
 import { Analytics } from "../../src/app/Analytics.ts"
 import { layerEmbedded } from "../../src/app/embedded.ts"
-import { applyMetrics } from "../../src/app/metrics.ts"
+import { applyMetrics } from "../../src/app/change/apply.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import { Tracker } from "../../src/app/Tracker.ts"
 import { verify } from "../../src/app/verify.ts"
@@ -62,7 +62,7 @@ const doWork = Effect.gen(function* () {
   next += 7
   for (;;) {
     if (work === "rebuild") yield* projector.rebuild()
-    else if (work === "metrics") yield* applyMetrics(file).pipe(Effect.andThen(projector.project()))
+    else if (work === "metrics") yield* applyMetrics(file)
     else if (work === "project") yield* projector.project()
     yield* trackSome(next, 25)
     next += 25

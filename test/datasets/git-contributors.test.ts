@@ -96,7 +96,9 @@ describe.skipIf(!hasShared(DATA))("git-contributors", () => {
       { name: "within_month", version: 1, formula: WITHIN_MONTH },
     ]
     await store.run(recordDefinitions(applied))
-    expect((await store.project()).built.toSorted()).toEqual(applied.map(({ name }) => name).toSorted())
+    expect((await store.project()).built.toSorted()).toEqual(
+      applied.map(({ name, version }) => `${name}@${version}`).toSorted(),
+    )
 
     const totals = async (name: string) => {
       const byValue: Record<string, Record<string, number>> = {}

@@ -844,15 +844,15 @@ describe("the oracle over generated histories", () => {
     fc.assert(
       fc.property(arbHistory(), arbMetrics, ({ events, settings }, metrics) => {
         const { cells } = oracle(logged(events), settings, metrics)
-        for (const { name, formula, filter, breakdown } of metrics) {
+        for (const { name, formula, filter, breakdown, renamed } of metrics) {
           for (const [key, value] of cells.get(name)!) {
             const day = key.slice(0, 10)
             const range = { from: day, to: day }
             if (formula.kind === "active-users" && breakdown === undefined && key.endsWith("users")) {
-              expect(oracleActiveUsers(logged(events), settings, filter, range)).toBe(value)
+              expect(oracleActiveUsers(logged(events), settings, filter, range, renamed)).toBe(value)
             }
             if (formula.kind === "funnel" && key === `${day}|1|users`) {
-              expect(oracleFunnel(logged(events), settings, formula, range).users[0]).toBe(value)
+              expect(oracleFunnel(logged(events), settings, formula, range, renamed).users[0]).toBe(value)
             }
           }
         }

@@ -35,7 +35,7 @@ const ALL_PARTITIONS = [CONTROL_PARTITION, 0, 1]
 /** Up to this bound the server keeps a stream in blocks of 32 kB, its smallest; so each log here has several. */
 const MAX_BYTES = 120_000
 
-/** Batches before and after the older copy is taken, together about 95 kB. */
+/** Batches before and after the older copy is taken, compressed together about 110 kB. */
 const BEFORE = 60
 const AFTER = 60
 
@@ -51,7 +51,7 @@ const event = (random: Random, id: string): Event => ({
   sentAt: null,
   receivedAt: null,
   warnings: [],
-  body: { text: Array.from({ length: 8 }, () => random.between(0, 2 ** 31).toString(36)).join("") },
+  body: { text: Array.from({ length: 24 }, () => random.between(0, 2 ** 31).toString(36)).join("") },
 })
 
 /** One writer with a chain in every partition, mixed as appends mix them. */
@@ -132,10 +132,13 @@ const flip = (block: string, random: Random, choose: (bytes: Buffer) => number):
   return `${block}: a bit of byte ${at} of ${bytes.length}`
 }
 
+/** First bytes of a batch that is compressed with zstd. */
+const FRAME = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
+
 /** Where the batches in a block begin. */
 const payloadsIn = (bytes: Buffer): ReadonlyArray<number> => {
   const places: Array<number> = []
-  for (let at = bytes.indexOf('{"v":1'); at >= 0; at = bytes.indexOf('{"v":1', at + 1)) places.push(at)
+  for (let at = bytes.indexOf(FRAME); at >= 0; at = bytes.indexOf(FRAME, at + 1)) places.push(at)
   return places
 }
 

@@ -65,7 +65,7 @@ describe("the connection is lost", () => {
   test("after the server got COMMIT: the outcome is unknown, and the checkpoint tells that it was done", async () => {
     const { runPromise } = open()
     await runPromise(commit(1))
-    proxy.cutAt("COMMIT", "after")
+    proxy.cutAt("COMMIT\0", "after")
     const error = await runPromise(Effect.flip(commit(2)))
     expect(error).toMatchObject({ _tag: "ReadModelUnavailable", outcome: "unknown", retryable: false })
     expect(error.message).toContain("whether it was committed is unknown: Connection terminated unexpectedly")
@@ -78,7 +78,7 @@ describe("the connection is lost", () => {
   test("before the server got COMMIT: the outcome is unknown, and the checkpoint tells that it was not done", async () => {
     const { runPromise } = open()
     await runPromise(commit(1))
-    proxy.cutAt("COMMIT", "before")
+    proxy.cutAt("COMMIT\0", "before")
     const error = await runPromise(Effect.flip(commit(2)))
     expect(error).toMatchObject({ _tag: "ReadModelUnavailable", outcome: "unknown", retryable: false })
     expect((await runPromise(checkpoint))!.position.sequence).toBe(1)

@@ -278,14 +278,14 @@ describe("the projector", () => {
         yield* project()
         yield* recordDefinitions([clicks])
         yield* recordDefinitions([signUps])
-        expect((yield* project()).built.toSorted()).toEqual(["clicks", "sign_ups"])
+        expect((yield* project()).built.toSorted()).toEqual(["clicks@1", "sign_ups@1"])
         expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks, signUps]))
         yield* append([event({ anonymousId: "d1", time: Date.parse("2024-03-02T00:00:00Z") })], input)
         expect(yield* project()).toMatchObject({ events: 1, built: [] })
         expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks, signUps]))
         const next: MetricDefinition = { ...clicks, version: 2, filter: { events: ["page_view"] } }
         yield* recordDefinitions([next])
-        expect((yield* project()).built).toEqual(["clicks"])
+        expect((yield* project()).built).toEqual(["clicks@2"])
         expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, next, signUps]))
       }),
     ))
@@ -492,7 +492,7 @@ describe("the projector", () => {
           const input: Array<OracleInput> = []
           yield* cutOff(input)
           const progress: Array<number> = []
-          expect((yield* project({ onProgress: (folded) => progress.push(folded) })).built).toEqual(["clicks"])
+          expect((yield* project({ onProgress: (folded) => progress.push(folded) })).built).toEqual(["clicks@1"])
           expect(progress).toEqual([input.filter(({ partition }) => partition === 1).length])
           expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks]))
         }),
@@ -527,7 +527,7 @@ describe("the projector", () => {
           yield* append([event({ userId: first, anonymousId: device })], input)
           yield* crashAfter(1)
           yield* append([event({ userId: other, anonymousId: device, time: time - 5 * DAY })], input)
-          expect((yield* project()).built).toEqual(["clicks"])
+          expect((yield* project()).built).toEqual(["clicks@1"])
           expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks]))
         }),
         2,

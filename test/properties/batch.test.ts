@@ -1,10 +1,11 @@
 import { deepStrictEqual } from "node:assert"
+import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Result } from "effect"
 import fc from "fast-check"
 import { describe, expect, test, vi } from "vitest"
-import { EVENT_KINDS, EVENT_WARNINGS, type Event } from "../../src/domain/event/Event.ts"
+import type { Event } from "../../src/domain/event/Event.ts"
 import {
   type Batch,
   BATCH_EVENTS_MAX,
@@ -13,8 +14,10 @@ import {
   encodeBatch,
   type PackedBatch,
 } from "../../src/domain/log/batch.ts"
+import type { JsonObject } from "../../src/domain/event/json.ts"
 import { ChainVerifier } from "../../src/domain/log/ChainVerifier.ts"
 import { arbEvent } from "../support/arbitraries.ts"
+import { GOLDEN } from "../support/shipped.ts"
 
 // Hundreds of runs take seconds, more on a busy machine.
 vi.setConfig({ testTimeout: 120_000 })
@@ -40,6 +43,18 @@ const arbOrigin: fc.Arbitrary<BatchOrigin> = fc.record(
 const arbEvents = fc.array(arbEvent, { minLength: 1, maxLength: 12 })
 
 const decoded = (bytes: Uint8Array): Batch => Result.getOrThrow(decodeBatch(bytes))
+
+/** A batch with more columns in its first line, as a newer version would write it. */
+const withColumns = (bytes: Uint8Array, columns: JsonObject): Uint8Array => {
+  const text = Buffer.from(bytes).toString()
+  const end = text.indexOf("\n")
+  const header = text.slice(0, end - 1) + "," + JSON.stringify(columns).slice(1)
+  const checked = Buffer.from((header + text.slice(end)).slice(48))
+  const sum = createHash("sha256").update(checked).digest("hex").slice(0, 32)
+  return Buffer.concat([Buffer.from(`{"v":1,"sum":"${sum}",`), checked])
+}
+
+const goldenBytes = readFileSync(join(GOLDEN, "batch-v1.ndjson"))
 
 const tagOf = (bytes: Uint8Array): string =>
   Result.match(decodeBatch(bytes), { onSuccess: () => "decoded", onFailure: ({ _tag }) => _tag })
@@ -93,6 +108,62 @@ describe("the batch codec", () => {
       }),
       { numRuns: RUNS_CODEC },
     )
+  })
+
+  test("what only a newer version knows passes through, also into other batches", () => {
+    const known = new Set(Object.keys(JSON.parse(goldenBytes.toString().split("\n")[0]!) as JsonObject))
+    const arbNewer = fc.dictionary(
+      fc
+        .oneof(fc.constantFrom("region", "__proto__", "length"), fc.string({ minLength: 1 }))
+        .filter((name) => !known.has(name)),
+      fc.oneof(
+        fc.record({ each: fc.array(fc.jsonValue(), { minLength: 12, maxLength: 12 }) }),
+        fc.record({ all: fc.jsonValue().filter((value) => !Array.isArray(value)) }),
+      ),
+      { minKeys: 1, maxKeys: 3 },
+    )
+    fc.assert(
+      fc.property(arbOrigin, arbEvents, arbNewer, fc.nat(11), (origin, events, columns, cut) => {
+        const asWritten = Object.entries(columns).map(([name, column]) => [
+          name,
+          "each" in column ? column.each.slice(0, events.length) : column.all,
+        ])
+        const batch = decoded(
+          withColumns(encodeBatch(origin, events).bytes, Object.fromEntries(asWritten) as JsonObject),
+        )
+        // What this version knows is as if the columns were not there; what it doesn't is beside it.
+        for (const [i, event] of batch.events().entries()) deepStrictEqual(event, { ...events[i]!, newer: event.newer })
+        deepStrictEqual(batch.origin, origin)
+        const newer = events.map((_, i) =>
+          Object.fromEntries(
+            Object.entries(columns).map(([name, column]) => [name, "each" in column ? column.each[i]! : column.all]),
+          ),
+        )
+        expect(batch.events().map((event) => JSON.stringify(event.newer))).toEqual(
+          newer.map((it) => JSON.stringify(it)),
+        )
+
+        // As a spool does that hands its events on.
+        const other = { ...origin, number: origin.number + 1 }
+        const [front, back] = [batch.events().slice(0, cut), batch.events().slice(cut)]
+        const again = [front, back].flatMap((part) =>
+          part.length === 0 ? [] : decoded(encodeBatch(other, part).bytes).events(),
+        )
+        expect(again.map((event) => JSON.stringify(event.newer))).toEqual(newer.map((it) => JSON.stringify(it)))
+      }),
+      { numRuns: RUNS_CODEC },
+    )
+  })
+
+  test("events with and without columns of a newer version go into one batch, and known columns stand", () => {
+    const [first, second] = fc.sample(arbEvent, { numRuns: 2, seed: 1 }) as [Event, Event]
+    const origin: BatchOrigin = { writer: "w", number: 1, previous: "", partition: 0, loggedAt: 0 }
+    const batch = decoded(encodeBatch(origin, [{ ...first, newer: { region: ["eu"], count: 7 } }, second]).bytes)
+    expect(batch.count).toBe(2)
+    deepStrictEqual(batch.events(), [
+      { ...first, newer: { region: ["eu"] } },
+      { ...second, newer: { region: null } },
+    ])
   })
 
   test("packs 1 to BATCH_EVENTS_MAX events", () => {
@@ -153,7 +224,7 @@ describe("the batch codec", () => {
   })
 
   test("every single bit of one batch, flipped, is a typed error", () => {
-    const bytes = golden.bytes
+    const bytes = goldenBytes
     for (let at = 0; at < bytes.length; at++) {
       for (let bit = 0; bit < 8; bit++) {
         const damaged = Uint8Array.from(bytes)
@@ -207,42 +278,6 @@ describe("the batch codec", () => {
       }),
       { numRuns: RUNS_CODEC },
     )
-  })
-})
-
-/**
- * Batches as every version wrote them. A file of a version stays as it is for ever; a new version gets its own.
- *
- * `batch-v1.json` was written by hand; `batch-v1.ndjson` was made from it, once, by
- *
- *     const { origin, events } = JSON.parse(readFileSync("test/golden/batch-v1.json", "utf8"))
- *     writeFileSync("test/golden/batch-v1.ndjson", encodeBatch(origin, events).bytes)
- */
-const golden = {
-  bytes: readFileSync(join(import.meta.dirname, "../golden/batch-v1.ndjson")),
-  ...(JSON.parse(readFileSync(join(import.meta.dirname, "../golden/batch-v1.json"), "utf8")) as {
-    readonly origin: BatchOrigin
-    readonly sum: string
-    readonly events: ReadonlyArray<Event>
-  }),
-}
-
-describe("the golden batch of version 1", () => {
-  test("decodes to the events that were written", () => {
-    const batch = decoded(golden.bytes)
-    deepStrictEqual(batch.events(), golden.events)
-    deepStrictEqual(batch.origin, golden.origin)
-    expect(batch.sum).toBe(golden.sum)
-    expect(batch.id).toBe("golden-wr\u00eeter.7.42")
-  })
-
-  test("is what these events encode to", () => {
-    expect(Buffer.from(encodeBatch(golden.origin, golden.events).bytes).toString()).toBe(golden.bytes.toString())
-  })
-
-  test("holds every kind and every warning", () => {
-    expect(new Set(golden.events.map(({ kind }) => kind))).toEqual(new Set(EVENT_KINDS))
-    expect(new Set(golden.events.flatMap(({ warnings }) => warnings))).toEqual(new Set(EVENT_WARNINGS))
   })
 })
 

@@ -1,7 +1,9 @@
+import { Result, Schema } from "effect"
 import fc from "fast-check"
 import { describe, expect, test, vi } from "vitest"
 import { usersPerPeriod, type Interval, periodOf, periodsOf } from "../../src/app/query/intervals.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
+import { isJsonObject, type Json } from "../../src/domain/event/json.ts"
 import { joinLinks, joinStatements, type Link, linkOf } from "../../src/domain/identity/links.ts"
 import { compileMeasure } from "../../src/domain/measure/compile.ts"
 import { EMPTY_FACT, type Fact, FactBuilder, factKey, joinFacts, splitFact } from "../../src/domain/measure/Fact.ts"
@@ -16,7 +18,7 @@ import {
   sortPoints,
   splitPoints,
 } from "../../src/domain/measure/points.ts"
-import type { FunnelFormula, MetricDefinition } from "../../src/domain/metric/definition.ts"
+import { type FunnelFormula, MetricDefinition, type Renames } from "../../src/domain/metric/definition.ts"
 import { NOBODY } from "../../src/domain/projection/counted.ts"
 import { oracle, oracleActiveUsers, oracleFunnel } from "../../src/domain/oracle/oracle.ts"
 import { daysSinceBefore } from "../../src/domain/measure/activeUsers.ts"
@@ -25,7 +27,14 @@ import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts"
 import { firstDayOfMonth, formatDay, parseDay } from "../../src/domain/time/calendar.ts"
 import { parseDuration } from "../../src/domain/time/duration.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
-import { arbFunnel, arbHistory, arbMetrics, type History, type HistoryOptions } from "../support/arbitraries.ts"
+import {
+  arbFunnel,
+  arbHistory,
+  arbMetrics,
+  arbRenames,
+  type History,
+  type HistoryOptions,
+} from "../support/arbitraries.ts"
 import {
   type CellTexts,
   cellTexts,
@@ -639,13 +648,69 @@ const usersOf = (events: ReadonlyArray<Event>): Array<string> => [
 ]
 
 const deviceOwners = (events: ReadonlyArray<Event>): ReadonlyMap<string, string> => {
-  const links = new Map<string, Link | null>()
+  const links = new Map<string, Link>()
   for (const event of events) {
-    if (event.anonymousId === null || event.userId === null) continue
-    links.set(event.anonymousId, joinLinks(links.get(event.anonymousId) ?? null, linkOf(event)))
+    const link = linkOf(event)
+    if (link !== null) links.set(event.anonymousId!, joinLinks(links.get(event.anonymousId!) ?? null, link)!)
   }
-  return new Map([...links].map(([device, link]) => [device, link!.userId]))
+  return new Map([...links].map(([device, link]) => [device, link.userId]))
 }
+
+describe("renames", () => {
+  /** The event as it would have been sent, had the new names always been the names. */
+  const relabelled = (event: Event, { events = {}, properties = {} }: Renames): Event => {
+    const name = Object.hasOwn(events, event.name) ? events[event.name]! : event.name
+    if (!isJsonObject(event.body["properties"])) return { ...event, name }
+    const sent = { ...event.body["properties"] } as Record<string, Json>
+    const isSet = (key: string) => Object.hasOwn(sent, key) && sent[key] !== null && typeof sent[key] !== "object"
+    for (const [before, now] of Object.entries(properties).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+      const [old, key] = [before, now].map((field) => field.slice("properties.".length)) as [string, string]
+      if (isSet(old) && !isSet(key)) sent[key] = sent[old]!
+    }
+    return { ...event, name, body: { ...event.body, properties: sent } }
+  }
+
+  test("give the cells of a history in which the new names were always used, and the oracle's", () => {
+    fc.assert(
+      fc.property(
+        arbHistory(FOR_EVER),
+        arbMetrics,
+        arbRenames,
+        arbPacking,
+        ({ events, settings }, metrics, renamed, packing) => {
+          const now = events.map((event) => relabelled(event, renamed))
+          for (const { renamed: _renamed, ...metric } of metrics) {
+            const expected = project(now, settings, metric).cells()
+            expectSame(project(events, settings, { ...metric, renamed }, packing).cells(), expected)
+            const told = oracle(packLog(events, PACKED_WHOLE).input, settings, [{ ...metric, renamed }])
+            expectSame(cellTexts(told.cells.get(metric.name)!), expected)
+          }
+        },
+      ),
+      { numRuns: RUNS_LAW },
+    )
+  })
+
+  test("of a name that is renamed itself are refused, in a circle or onto itself too", () => {
+    const definition = define("m", { formula: { kind: "event-count" } })
+    const read = (renamed: unknown) => Schema.decodeUnknownResult(MetricDefinition)({ ...definition, renamed })
+    expect(
+      Result.isSuccess(read({ events: { a: "c", b: "c" }, properties: { "properties.a": "properties.b.c" } })),
+    ).toBe(true)
+    for (const events of [{ a: "b", b: "c" }, { a: "b", b: "a" }, { a: "a" }]) {
+      const properties = Object.fromEntries(
+        Object.entries(events).map((pair) => pair.map((name) => `properties.${name}`)),
+      )
+      for (const renamed of [{ events }, { properties }]) {
+        const error = Result.getOrThrow(Result.flip(read(renamed)))
+        expect(error.message).toMatch(/is renamed itself; give every old name the latest one/)
+      }
+    }
+    expect(Result.isFailure(read({ properties: { plan: "properties.tier" } }))).toBe(true)
+    expect(Result.isFailure(read({ properties: { "properties.plan": "context.tier" } }))).toBe(true)
+    expect(Result.isFailure(read({ events: { a: " " } }))).toBe(true)
+  })
+})
 
 describe("identity", () => {
   const arbLink = fc.option(

@@ -19,7 +19,7 @@ import type { Tables } from "./Tables.ts"
 /** What the control facts of some records say, read by nobody's code but this. */
 export interface Agreed {
   readonly settings: Settings
-  readonly metrics: ReadonlyArray<MetricDefinition>
+  readonly metrics: ReadonlyArray<AgreedMetric>
 }
 
 const opened = new WeakMap<StoredRecord, Batch>()
@@ -118,16 +118,17 @@ export class Books {
         )
       }
     }
-    const live = tables.measures.filter(({ state }) => state === "live")
-    const expected = oracle(
-      input,
-      tables.settings,
-      live.map(({ definition }) => definition),
-    )
+    const settings = tables.settings
+    const judge = (definitions: ReadonlyArray<MetricDefinition>) => oracle(input, settings, definitions)
+    const built = tables.measures.filter(({ group }) => group === LIVE_GROUP)
+    const live = built.filter(({ state }) => state === "live").map(({ definition }) => definition)
+    const expected = judge(live)
     const counted = tables.copy()
     counted.countEverybody(LIVE_GROUP)
-    for (const { id, definition } of live) {
-      this.#compare(definition.name, cellsIn(counted, id), texts(expected.cells.get(definition.name)!))
+    for (const { id, definition, state } of built) {
+      if (state === "dropped") continue
+      const { cells } = live.some((it) => isSame(it, definition)) ? expected : judge([definition])
+      this.#compare(definition.name, cellsIn(counted, id), texts(cells.get(definition.name)!))
     }
     const counts = totals(tables)
     if (counts.duplicates !== expected.duplicates) {
@@ -150,7 +151,7 @@ export class Books {
   /** What holds when everything has been projected that is in the log. */
   checkQuiet(tables: Tables, records: ReadonlyArray<StoredRecord>): void {
     this.checkAcknowledged(records)
-    const uncounted = tables.measures.filter(({ id, state }) => state !== "detached" && tables.counting.has(id))
+    const uncounted = tables.measures.filter(({ id }) => tables.counting.has(id))
     if (uncounted.length > 0) this.violations.push(`nobody has counted all persons of ${uncounted[0]!.definition.name}`)
     const { settings, metrics } = agreedIn(records)
     if (tables.settings === null || !sameSettings(tables.settings, settings)) {
@@ -158,13 +159,19 @@ export class Books {
     }
     if (!tables.whole) this.violations.push("the tables are not marked as whole")
     const names = (of: ReadonlyArray<MetricDefinition>) =>
-      of
-        .map(({ name, version }) => `${name} ${version}`)
+      Array.from(new Set(of.map(({ name, version }) => `${name} ${version}`)))
         .sort()
         .join()
-    const live = names(tables.measures.filter(({ state }) => state === "live").map(({ definition }) => definition))
-    const agreed = names([...Object.values(BUILTIN_METRICS), ...metrics])
+    const builtin = Object.values(BUILTIN_METRICS)
+    const agreedTo = (which: (metric: AgreedMetric, version: number) => boolean) =>
+      names([...builtin, ...metrics.flatMap((metric) => metric.all.filter(({ version }) => which(metric, version)))])
+    const rows = tables.measures.filter(({ state }) => state !== "dropped")
+    const live = names(rows.filter(({ state }) => state === "live").map(({ definition }) => definition))
+    const agreed = agreedTo((metric, version) => metric.live === version)
     if (live !== agreed) this.violations.push(`live are ${live}, not ${agreed}`)
+    const held = names(rows.map(({ definition }) => definition))
+    const kept = agreedTo((metric, version) => metric.live !== null && metric.stay.has(version))
+    if (held !== kept) this.violations.push(`there are ${held}, not ${kept}`)
     if (tables.measures.some(({ state }) => state === "building")) this.violations.push("a metric is still being built")
     for (let partition = 0; partition < this.#partitions; partition++) {
       const end = records.filter((record) => record.partition === partition).at(-1)?.sequence ?? 0
@@ -201,6 +208,8 @@ export class Books {
   }
 }
 
+const isSame = (a: MetricDefinition, b: MetricDefinition): boolean => a.name === b.name && a.version === b.version
+
 const cellsIn = (tables: Tables, measure: number): ReadonlyMap<string, string> =>
   new Map(
     Array.from(tables.cells.get(measure)?.values() ?? [], ({ day, item, stat, amount }) => [
@@ -223,15 +232,58 @@ const totals = (tables: Tables) => {
   return sums
 }
 
-/** The last settings and the last definition of each metric that the control facts name. */
+/** What the control facts say of one metric, in the order in which they say it. */
+interface AgreedMetric {
+  readonly all: Array<MetricDefinition>
+  /** Versions that are not given up, the live one among them. */
+  stay: Set<number>
+  /** Of those, which were live at some time. */
+  seen?: Set<number>
+  live: number | null
+}
+
+/** Bodies of control facts about metrics, as they are written today. */
+interface WrittenBody {
+  readonly definition: MetricDefinition
+  readonly promote: string
+  readonly metric?: string
+  readonly version: number
+}
+
+/** The last settings, and which versions of metrics there are to be. */
 const agreedIn = (records: ReadonlyArray<StoredRecord>): Agreed => {
   let settings = DEFAULT_SETTINGS
-  const metrics = new Map<string, MetricDefinition>()
+  const metrics = new Map<string, AgreedMetric>()
   for (const record of records) {
     if (record.partition !== CONTROL_PARTITION) continue
     for (const { name, body } of batchOf(record).events()) {
-      if (name === "settings_changed") settings = body as unknown as Settings
-      else metrics.set(String(body["name"]), body as unknown as MetricDefinition)
+      if (name === "settings_changed") {
+        settings = body as unknown as Settings
+        continue
+      }
+      const { definition, promote, metric, version } = body as unknown as WrittenBody
+      const agreed = metrics.get(metric ?? definition.name) ?? { all: [], stay: new Set<number>(), live: null }
+      metrics.set(metric ?? definition.name, agreed)
+      const current = agreed.live
+      if (name === "metric_applied") {
+        if (agreed.all.some((it) => it.version >= definition.version)) continue
+        agreed.all.push(definition)
+        if (current === null || promote === "when-built") {
+          agreed.live = definition.version
+          agreed.stay = new Set([definition.version])
+          agreed.seen = new Set([definition.version])
+        } else {
+          agreed.stay = new Set([...agreed.stay].filter((it) => agreed.seen!.has(it)).concat(definition.version))
+        }
+      } else if (name === "metric_retired") {
+        agreed.live = null
+        agreed.stay = new Set()
+      } else if (name === "metric_dropped") {
+        if (version !== current) agreed.stay.delete(version)
+      } else if (current !== null && agreed.stay.has(version)) {
+        agreed.live = version
+        agreed.seen!.add(version)
+      }
     }
   }
   return { settings, metrics: [...metrics.values()] }

@@ -15,7 +15,7 @@ import { INTAKE } from "../../src/domain/projection/ReadModelQueries.ts"
 import type { Random } from "../../src/domain/simulate/random.ts"
 import type { CallFault, CallFaults } from "./faults.ts"
 import type { Flaw, Flaws } from "./flaws.ts"
-import { Tables } from "./Tables.ts"
+import { type MeasureRow, Tables } from "./Tables.ts"
 import type { Process, World } from "./World.ts"
 
 /** What observers are told, by the database itself: they keep books of their own. */
@@ -99,9 +99,7 @@ export class SimulatedReadModel {
       })
 
     const measures = (): ReadonlyArray<MeasureVersion> =>
-      tables.measures.flatMap(({ id, definition, state, group }) =>
-        state === "detached" ? [] : [{ id, definition, state, group }],
-      )
+      tables.measures.flatMap(({ state, ...row }) => (state === "dropped" ? [] : [{ ...row, state }]))
 
     const fenceLive = () => {
       for (const row of tables.checkpoints) if (row.group === LIVE_GROUP) row.epoch = tables.nextEpoch()
@@ -122,21 +120,70 @@ export class SimulatedReadModel {
     ) => {
       const news = definitions.filter((definition) => !tables.holds(definition))
       if (news.length === 0) return measures()
+      insert(news)
+      for (const old of tables.measures.filter(({ state }) => state === "live")) {
+        const { name, version } = old.definition
+        const newer = (row: MeasureRow) =>
+          row.state === "live" && row.definition.name === name && row.definition.version > version
+        if (tables.measures.some(newer)) old.state = "detached"
+      }
+      return measures()
+    }
+
+    const insert = (definitions: ReadonlyArray<MeasureVersion["definition"]>) => {
       if (!has("registers in silence")) fenceLive()
       const begun = tables.checkpoints.some(({ checkpoint }) => checkpoint !== null)
       const state = begun ? "building" : "live"
       const group = begun ? `build-${tables.nextMeasureId}` : LIVE_GROUP
-      for (const definition of news) tables.addMeasure(definition, state, group)
-      for (const old of tables.measures) {
-        const { name, version } = old.definition
-        const newer = ({ definition }: { readonly definition: MeasureVersion["definition"] }) =>
-          definition.name === name && definition.version > version
-        if (old.state !== state || !tables.measures.some(newer)) continue
-        old.state = "detached"
-        tables.counting.delete(old.id)
-      }
-      return measures()
+      for (const definition of definitions) tables.addMeasure(definition, state, group)
     }
+
+    const rebuild = (ids: ReadonlyArray<number>) => {
+      const due = tables.measures.filter(
+        ({ id, definition, state }) =>
+          ids.includes(id) &&
+          state === "live" &&
+          !tables.buildsOf(definition).some((other) => other.state === "building" || other.state === "ready"),
+      )
+      if (due.length > 0) insert(due.map(({ definition }) => definition))
+    }
+
+    const makeLive = (ids: ReadonlyArray<number>) => {
+      const due = tables.measures.filter(
+        ({ id, state }) => ids.includes(id) && (state === "ready" || state === "detached"),
+      )
+      if (due.length === 0) return
+      for (const row of due) {
+        for (const old of tables.measures) {
+          if (old.definition.name === row.definition.name && old.state === "live") old.state = "detached"
+        }
+        row.state = "live"
+        tables.begunLive(row.id)
+      }
+      fenceLive()
+    }
+
+    const relabel = (id: number, definition: MeasureVersion["definition"]) => {
+      const row = tables.measures.find((it) => it.id === id && it.state !== "dropped")
+      if (row !== undefined && row.definition.version !== definition.version) tables.relabel(row, definition)
+    }
+
+    const drop = (ids: ReadonlyArray<number>) => {
+      const due = tables.measures.filter(({ id, state }) => ids.includes(id) && state !== "dropped")
+      if (due.length === 0) return
+      const groups = new Set(due.filter(({ state }) => state === "building").map(({ group }) => group))
+      for (const row of due) tables.drop(row)
+      for (const group of groups) {
+        if (!tables.measures.some((row) => row.group === group && row.state === "building")) {
+          this.#observe({ what: "ended", group })
+        }
+      }
+      fenceLive()
+    }
+
+    /** A change of builds by their numbers, which are those of others once the tables were emptied. */
+    const changing = (name: string, made: string, change: () => void) =>
+      call(name, `${name} metrics`, () => (tables.made === made ? change() : undefined), { writes: true })
 
     const standsWhereLiveStands = (group: string): boolean =>
       tables.checkpoints.every((live) => {
@@ -145,17 +192,16 @@ export class SimulatedReadModel {
         return built != null && samePosition(built.position, live.checkpoint.position)
       })
 
-    const promote = (group: string): boolean => {
+    const adopt = (group: string): boolean => {
       const built = tables.measures.filter((row) => row.group === group && row.state === "building")
       const isReady = standsWhereLiveStands(group) && built.every(({ id }) => !tables.counting.has(id))
-      if (!isReady && !has("promotes too early")) return false
-      for (const { definition } of built) {
-        for (const old of tables.measures) {
-          if (old.definition.name === definition.name && old.state === "live") old.state = "detached"
-        }
-      }
+      if (!isReady && !has("adopts too early")) return false
       for (const row of built) {
-        row.state = "live"
+        const replaces = tables.measures.some(
+          ({ definition, state }) => state === "live" && definition.name === row.definition.name,
+        )
+        row.state = replaces ? "ready" : "live"
+        if (!replaces) tables.begunLive(row.id)
         row.group = LIVE_GROUP
       }
       tables.checkpoints = tables.checkpoints.filter((row) => row.group !== group)
@@ -202,7 +248,12 @@ export class SimulatedReadModel {
       commit: (step, settle) => this.#commit(process, step, settle),
       countNext: (group, limit, settle) => this.#countNext(process, group, limit, settle),
       register: (definitions) => call("register", "register metrics", () => register(definitions), { writes: true }),
-      promote: (group) => call(`promote ${group}`, "promote metrics", () => promote(group), { writes: true }),
+      rebuild: (ids, made) => changing("rebuild", made, () => rebuild(ids)),
+      adopt: (group) => call(`adopt ${group}`, "take over what was built", () => adopt(group), { writes: true }),
+      makeLive: (ids, made) => changing("make live", made, () => makeLive(ids)),
+      relabel: (id, definition, made) => changing("relabel", made, () => relabel(id, definition)),
+      drop: (ids, made) => changing("drop", made, () => drop(ids)),
+      sweep: () => call("sweep", "delete what dropped versions left", () => tables.sweep(), { writes: true }),
       wipe: (settings, made) =>
         call(
           "wipe",

@@ -10,14 +10,16 @@ import type { FactChange, StepChanges } from "../../src/domain/projection/StepCh
 import { type CountedTo, isCounted, NOBODY } from "../../src/domain/projection/counted.ts"
 import type { DedupeEntry } from "../../src/domain/projection/DedupeIndex.ts"
 import type { FoldFailure } from "../../src/domain/projection/Fold.ts"
-import type { Checkpoint, LogEnd, Uncounted } from "../../src/domain/projection/ReadModel.ts"
+import { type Checkpoint, LIVE_GROUP, type LogEnd, type Uncounted } from "../../src/domain/projection/ReadModel.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import type { Day } from "../../src/domain/time/calendar.ts"
 
 export interface MeasureRow {
   readonly id: number
-  readonly definition: MetricDefinition
-  state: "building" | "live" | "detached"
+  definition: MetricDefinition
+  build: number
+  state: "building" | "ready" | "live" | "detached" | "dropped"
+  liveSince: number | null
   group: string
 }
 
@@ -61,6 +63,7 @@ export class Tables {
   #made = 0
   #measureId = 0
   #key = 0
+  #instant = 0
 
   nextEpoch(): number {
     return ++this.#epoch
@@ -79,21 +82,61 @@ export class Tables {
     return this.whole && !this.measures.some(({ id, state }) => state === "live" && this.counting.has(id))
   }
 
-  holds({ name, version }: MetricDefinition): boolean {
-    return this.measures.some(({ definition }) => definition.name === name && definition.version === version)
+  /** Builds of a version, also those given up. */
+  buildsOf({ name, version }: MetricDefinition): ReadonlyArray<MeasureRow> {
+    return this.measures.filter(({ definition }) => definition.name === name && definition.version === version)
+  }
+
+  holds(definition: MetricDefinition): boolean {
+    return this.buildsOf(definition).some(({ state }) => state !== "dropped")
   }
 
   addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string): void {
+    const build = this.#nextBuild(definition)
     const id = ++this.#measureId
-    this.measures.push({ id, definition, state, group })
+    this.measures.push({ id, definition, build, state, liveSince: null, group })
+    if (state === "live") this.begunLive(id)
     this.counting.set(id, NOBODY)
+  }
+
+  /** Makes a build that of another version, which counts the same. */
+  relabel(row: MeasureRow, definition: MetricDefinition): void {
+    row.build = this.#nextBuild(definition)
+    row.definition = definition
+  }
+
+  #nextBuild(definition: MetricDefinition): number {
+    return Math.max(0, ...this.buildsOf(definition).map(({ build }) => build)) + 1
+  }
+
+  /** Notes that a build begins to answer queries, at an instant of no clock. */
+  begunLive(id: number): void {
+    for (const row of this.measures) if (row.id === id) row.liveSince = ++this.#instant
+  }
+
+  /** Gives up a build; a group that builds nothing any more is no more. */
+  drop(row: MeasureRow): void {
+    row.state = "dropped"
+    this.counting.delete(row.id)
+    const builds = new Set(this.measures.filter(({ state }) => state === "building").map(({ group }) => group))
+    this.checkpoints = this.checkpoints.filter(({ group }) => group === LIVE_GROUP || builds.has(group))
+  }
+
+  /** Deletes what a build given up has left; whether there was none. */
+  sweep(): boolean {
+    const row = this.measures.find(({ state }) => state === "dropped")
+    if (row === undefined) return true
+    this.facts.delete(row.id)
+    this.cells.delete(row.id)
+    this.measures = this.measures.filter((other) => other !== row)
+    return false
   }
 
   /** The next persons that a group has not counted; where there are none, everybody is counted from now on. */
   nextUncounted(group: string, limit: number): Uncounted | "everybody" {
     for (;;) {
       const found = this.measures.filter(
-        (row) => row.group === group && row.state !== "detached" && this.counting.has(row.id),
+        (row) => row.group === group && row.state !== "dropped" && this.counting.has(row.id),
       )
       if (found.length === 0 || this.settings === null) return "everybody"
       const from = Math.min(...found.map(({ id }) => this.counting.get(id)!))

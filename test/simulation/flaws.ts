@@ -14,8 +14,8 @@ export const FLAWS = [
   "repeats what is unknown",
   /** New metrics are registered, and projectors at work don't hear of it. */
   "registers in silence",
-  /** A build goes live wherever it stands. */
-  "promotes too early",
+  /** A build is taken over wherever it stands. */
+  "adopts too early",
   /** What was read before a moment ago: the facts of persons who gained nothing new are left out. */
   "forgets older facts",
   /** Persons are counted while steps that saw them uncounted are made. */
@@ -29,7 +29,7 @@ export type Flaw = (typeof FLAWS)[number]
 /** What must go on for a flaw to show, where it is rare otherwise. */
 export const SHOWS_WITH: Readonly<Partial<Record<Flaw, ReadonlyArray<string>>>> = {
   "registers in silence": ["metrics change", "a process is frozen"],
-  "promotes too early": ["metrics change"],
+  "adopts too early": ["metrics change"],
   "commits by halves": ["deadlock", "settled-again"],
   "repeats what is unknown": ["lost-answer"],
 }

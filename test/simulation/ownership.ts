@@ -128,7 +128,7 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
     )
 
     scenario(
-      "a build takes the live claim away twice, goes live where live stands, and its own claim ends",
+      "a build takes the live claim away twice, is ready where live stands, and its own claim ends",
       (readModel) =>
         Effect.gen(function* () {
           yield* readModel.register([metric(1)])
@@ -138,32 +138,89 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
           expect(built).toMatchObject({ id: 2, state: "building", group: "build-2" })
           yield* refused(readModel.commit(stepTo(2, live.epoch), nothing))
           const build = yield* claim(readModel, "build-2")
-          expect(yield* readModel.promote("build-2")).toBe(false)
+          expect(yield* readModel.adopt("build-2")).toBe(false)
           yield* readModel.commit(stepTo(1, build.epoch, { group: "build-2", dedupe: [] }), nothing)
           const again = yield* claim(readModel)
           // There, but nobody is counted yet.
-          expect(yield* readModel.promote("build-2")).toBe(false)
+          expect(yield* readModel.adopt("build-2")).toBe(false)
           expect(yield* readModel.countNext("build-2", 1, () => NOTHING)).toBe(true)
-          expect(yield* readModel.promote("build-2")).toBe(true)
+          expect(yield* readModel.adopt("build-2")).toBe(true)
           yield* refused(readModel.commit(stepTo(2, again.epoch), nothing))
           yield* refused(readModel.commit(stepTo(2, build.epoch, { group: "build-2", dedupe: [] }), nothing))
-          expect((yield* readModel.measures).map(({ id, state }) => [id, state])).toEqual([[2, "live"]])
+          const states = Effect.map(readModel.measures, (found) => found.map(({ id, state }) => [id, state]))
+          expect(yield* states).toEqual([
+            [1, "live"],
+            [2, "ready"],
+          ])
           expect(yield* readModel.checkpoint("build-2", 0)).toBeNull()
+          const third = yield* claim(readModel)
+          const made = (yield* readModel.made)!
+          yield* readModel.makeLive([2], "another")
+          yield* readModel.makeLive([1], made)
+          yield* readModel.commit(stepTo(2, third.epoch), nothing)
+          yield* readModel.makeLive([2], made)
+          expect(yield* states).toEqual([
+            [1, "detached"],
+            [2, "live"],
+          ])
+          yield* refused(readModel.commit(stepTo(3, third.epoch), nothing))
         }),
     )
 
-    scenario("a newer version ends the build of an older one", (readModel) =>
+    scenario("a rebuild is the next build of a live version, asked for once", (readModel) =>
+      Effect.gen(function* () {
+        yield* readModel.register([metric(1)])
+        const live = yield* claim(readModel)
+        yield* readModel.commit(stepTo(1, live.epoch), nothing)
+        const made = (yield* readModel.made)!
+        yield* readModel.rebuild([1], "another")
+        expect(yield* readModel.measures).toHaveLength(1)
+        yield* readModel.rebuild([1], made)
+        yield* refused(readModel.commit(stepTo(2, live.epoch), nothing))
+        yield* readModel.rebuild([1, 2], made)
+        const [, second] = yield* readModel.measures
+        expect(second).toMatchObject({ id: 2, build: 2, state: "building", group: "build-2" })
+        expect(yield* readModel.measures).toHaveLength(2)
+      }),
+    )
+
+    scenario("what is dropped is no more, and what it left is deleted", (readModel) =>
+      Effect.gen(function* () {
+        yield* readModel.register([metric(1)])
+        const live = yield* claim(readModel)
+        yield* readModel.commit(stepTo(1, live.epoch), nothing)
+        yield* readModel.register([metric(2)])
+        const build = yield* claim(readModel, "build-2")
+        const again = yield* claim(readModel)
+        const made = (yield* readModel.made)!
+        yield* readModel.drop([2], "another")
+        yield* readModel.drop([2], made)
+        yield* refused(readModel.commit(stepTo(1, build.epoch, { group: "build-2", dedupe: [] }), nothing))
+        yield* refused(readModel.commit(stepTo(2, again.epoch), nothing))
+        expect((yield* readModel.measures).map(({ id }) => id)).toEqual([1])
+        expect(yield* readModel.countNext("build-2", 1, () => NOTHING)).toBe(true)
+        // Asked for once more it is built anew, as another.
+        const [, anew] = yield* readModel.register([metric(2)])
+        expect(anew).toMatchObject({ id: 3, build: 2, state: "building" })
+        while (!(yield* readModel.sweep(10))) continue
+        expect((yield* readModel.measures).map(({ id }) => id)).toEqual([1, 3])
+      }),
+    )
+
+    scenario("what was registered together is one group, and asking again changes nothing", (readModel) =>
       Effect.gen(function* () {
         const { epoch } = yield* claim(readModel)
         yield* readModel.commit(stepTo(1, epoch), nothing)
-        yield* readModel.register([metric(1)])
-        const versions = yield* readModel.register([metric(2)])
-        expect(versions.map(({ definition, group }) => [definition.version, group])).toEqual([[2, "build-2"]])
+        const versions = yield* readModel.register([metric(1), metric(2)])
+        expect(versions.map(({ definition, group }) => [definition.version, group])).toEqual([
+          [1, "build-1"],
+          [2, "build-1"],
+        ])
         // Asked for again, it stays as it is, and nobody has to claim anew.
         const again = yield* claim(readModel)
-        expect(yield* readModel.register([metric(1)])).toEqual(versions)
+        expect(yield* readModel.register([metric(2)])).toEqual(versions)
         yield* readModel.commit(stepTo(2, again.epoch), nothing)
-        const [, third] = yield* readModel.register([BUILTIN_METRICS.sessions])
+        const [, , third] = yield* readModel.register([BUILTIN_METRICS.sessions])
         expect(third).toMatchObject({ id: 3, group: "build-3" })
       }),
     )

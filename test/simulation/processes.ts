@@ -1,5 +1,5 @@
 import { Cause, Effect, Exit, Layer, Stream } from "effect"
-import { recordDefinitions, recordSettings } from "../../src/app/control.ts"
+import { record, recordSettings } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { settleUncounted } from "../../src/domain/projection/settle.ts"
 import { buildGroups, liveGroup } from "../../src/app/projection/groups.ts"
@@ -8,7 +8,7 @@ import { prepare } from "../../src/app/projection/prepare.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
-import { LIVE_GROUP, ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import type { Random } from "../../src/domain/simulate/random.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 import type { SimulatedLog } from "./SimulatedLog.ts"
@@ -42,15 +42,22 @@ export const write = (job: Job) => {
     case "settings":
       return recordSettings(job.settings)
     case "metrics":
-      return recordDefinitions(job.definitions)
+      return record(
+        job.definitions.map((definition) => ({
+          name: "metric_applied",
+          body: { definition, promote: job.promote, by: null, why: null },
+        })),
+      )
+    case "decisions":
+      return record(job.facts)
   }
 }
 
 /**
  * One partition of one group, as a worker among many would: in small steps, while others are at work on other partitions.
- * Whoever finds a build where live stands promotes it.
+ * Whoever finds a build where live stands takes it over.
  */
-export const workOnce = Effect.fnUntraced(function* (owner: string, random: Random) {
+export const workOnce = Effect.fnUntraced(function* (owner: string, random: Random, beside: boolean) {
   const log = yield* EventLog
   const readModel = yield* ReadModel
   const { settings, versions } = yield* prepare
@@ -69,8 +76,22 @@ export const workOnce = Effect.fnUntraced(function* (owner: string, random: Rand
     ),
   )
   yield* projection.commit()
+  if (beside) yield* rebuildBeside(versions, random)
   if (random.chance(0.5)) yield* readModel.countNext(group.name, random.between(1, 4), settleUncounted)
-  if (group.name !== LIVE_GROUP) yield* readModel.promote(group.name)
+  if (group.name !== LIVE_GROUP) yield* readModel.adopt(group.name)
+  yield* readModel.sweep(1)
+})
+
+/** An operator who has some of what is live built once more, and lets it take its place when it is ready, or gives it up. */
+const rebuildBeside = Effect.fnUntraced(function* (versions: ReadonlyArray<MeasureVersion>, random: Random) {
+  const readModel = yield* ReadModel
+  const made = yield* readModel.made
+  if (made === null) return
+  const ids = (of: ReadonlyArray<MeasureVersion>) => of.filter(() => random.chance(0.5)).map(({ id }) => id)
+  const again = versions.filter(({ build }) => build > 1)
+  if (random.chance(0.3)) yield* readModel.rebuild(ids(versions), made)
+  if (random.chance(0.5)) yield* readModel.makeLive(ids(again.filter(({ state }) => state === "ready")), made)
+  if (random.chance(0.2)) yield* readModel.drop(ids(again.filter(({ state }) => state !== "live")), made)
 })
 
 /** The typed failure of an exit, or its defect; `null` when it succeeded. */

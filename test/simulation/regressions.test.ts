@@ -175,7 +175,8 @@ test("a version of a metric means what it meant first, whoever applied it again 
   await one(project)
   await one(recordDefinitions([of(1, "view"), of(3, "click")]))
   await one(recordDefinitions([of(2, "view"), of(3, "view")]))
-  expect((await one(readControl)).definitions.get("counted")).toEqual([of(1, "click"), of(3, "click")])
+  const { versions } = (await one(readControl)).metrics.get("counted")!
+  expect(versions.map(({ definition }) => definition)).toEqual([of(1, "click"), of(3, "click")])
   await one(project)
   const live = () => readModel.tables.measures.filter(({ state }) => state === "live").map((it) => it.definition)
   const before = live()

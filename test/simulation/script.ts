@@ -40,6 +40,7 @@ const STEPS: ReadonlyArray<Effect.Effect<void, { readonly _tag: string; readonly
   project,
   write({
     what: "metrics",
+    promote: "when-built",
     definitions: [{ name: "buyers", version: 1, filter: { events: ["purchase"] }, formula: { kind: "active-users" } }],
   }),
   project,

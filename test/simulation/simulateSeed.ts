@@ -322,7 +322,7 @@ class Simulation {
         const project: Effect.Effect<unknown, ProjectError, Products> = rebuild
           ? projector.rebuild()
           : works
-            ? workOnce(process.name, this.#random)
+            ? workOnce(process.name, this.#random, this.#story.enabled.has("a rebuild beside what is live"))
             : projector.project()
         const error = failureOf(yield* Effect.exit(project))
         if (error === null) continue

@@ -1,4 +1,5 @@
 import fc from "fast-check"
+import type { ControlFact } from "../../src/domain/control/ControlFact.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { Settings } from "../../src/domain/settings.ts"
@@ -14,8 +15,10 @@ export const HAPPENINGS = [
   "a client gives up",
   "a clock jumps",
   "metrics change",
+  "metrics are promoted, dropped and retired",
   "settings change",
   "a rebuild",
+  "a rebuild beside what is live",
   "a session is ended",
   "retention",
   "damage",
@@ -28,7 +31,12 @@ export type Happens = (typeof HAPPENINGS)[number]
 export type Job =
   | { readonly what: "events"; readonly events: ReadonlyArray<Event> }
   | { readonly what: "settings"; readonly settings: Settings }
-  | { readonly what: "metrics"; readonly definitions: ReadonlyArray<MetricDefinition> }
+  | {
+      readonly what: "metrics"
+      readonly definitions: ReadonlyArray<MetricDefinition>
+      readonly promote: "when-built" | "when-asked"
+    }
+  | { readonly what: "decisions"; readonly facts: ReadonlyArray<ControlFact> }
 
 /** What a seed is about: the part of it that does not depend on who goes when. */
 export interface Story {
@@ -66,6 +74,20 @@ const HISTORIES = [false, true].map((conflicts) => arbHistory({ maxLength: EVENT
 const sample = <T>(arbitrary: fc.Arbitrary<T>, seed: number, count: number): ReadonlyArray<T> =>
   fc.sample(arbitrary, { seed, numRuns: count })
 
+const decisionOn = (metric: string, version: number, random: Random): ControlFact => {
+  const decision = { metric, by: "operator", why: null }
+  const name = random.oneOf([
+    "metric_promoted",
+    "metric_promoted",
+    "metric_rolled_back",
+    "metric_dropped",
+    "metric_retired",
+  ] as const)
+  return name === "metric_retired"
+    ? { name, body: { ...decision, version } }
+    : { name, body: { ...decision, version, build: null } }
+}
+
 /** Draws what a seed is about. */
 export const tell = (seed: number, options: StoryOptions = {}): Story => {
   // A stream of its own: what is left out of a story does not change who goes when.
@@ -88,6 +110,7 @@ export const tell = (seed: number, options: StoryOptions = {}): Story => {
   const phaseCount = random.between(1, 3)
   const definitions = sample(arbMetrics, seed, 3)
   let versions = 0
+  const decides = enabled.has("metrics are promoted, dropped and retired")
   const phases = Array.from({ length: phaseCount }, (_, n): ReadonlyArray<Job> => {
     const from = Math.floor((events.length * n) / phaseCount)
     const to = Math.floor((events.length * (n + 1)) / phaseCount)
@@ -102,7 +125,12 @@ export const tell = (seed: number, options: StoryOptions = {}): Story => {
       // The same names with other definitions: each a new version.
       const version = ++versions
       const chosen = definitions[n]!.slice(0, random.between(1, 3)).map((metric) => ({ ...metric, version }))
-      insert({ what: "metrics", definitions: chosen })
+      const promote = decides && random.chance(0.7) ? "when-asked" : "when-built"
+      insert({ what: "metrics", definitions: chosen, promote })
+      for (const { name } of decides ? chosen : []) {
+        const version = random.between(1, versions)
+        insert({ what: "decisions", facts: [decisionOn(name, version, random)] })
+      }
     }
     if (enabled.has("settings change") && random.chance(0.6)) {
       insert({ what: "settings", settings: random.oneOf(drawn).settings })

@@ -23,6 +23,7 @@ import {
   INTAKE,
   ReadModelQueries,
   type Returned,
+  type Standing,
 } from "../../src/domain/projection/ReadModelQueries.ts"
 import { settle } from "../../src/domain/projection/settle.ts"
 import type { Settings } from "../../src/domain/settings.ts"
@@ -51,6 +52,8 @@ export class MemoryModel {
     this.measures = [...Object.values(BUILTIN_METRICS), ...definitions].map((definition, n) => ({
       id: n + 1,
       definition,
+      build: 1,
+      liveSince: 0,
       state: "live",
       group: LIVE_GROUP,
     }))
@@ -163,7 +166,12 @@ export class MemoryModel {
       commit: () => NOT_HERE,
       register: () => NOT_HERE,
       countNext: () => NOT_HERE,
-      promote: () => NOT_HERE,
+      rebuild: () => NOT_HERE,
+      adopt: () => NOT_HERE,
+      makeLive: () => NOT_HERE,
+      relabel: () => NOT_HERE,
+      drop: () => NOT_HERE,
+      sweep: () => NOT_HERE,
       wipe: () => NOT_HERE,
     })
   }
@@ -180,11 +188,20 @@ export class MemoryModel {
             .filter(({ item }) => filter.item === undefined || item === filter.item)
             .map((cell): Cell => ({ ...cell, revisedAt: null, revisionCause: null })),
         ),
-      storedRange: Effect.sync(() => {
+      compareCells: () => NOT_HERE,
+      standing: Effect.sync((): Standing => {
         const days = this.#cellsOf(INTAKE)
           .filter(({ stat }) => stat === "accepted")
           .map(({ day }) => day)
-        return days.length === 0 ? null : { from: Math.min(...days), to: Math.max(...days) }
+        const stored = days.length === 0 ? null : { from: Math.min(...days), to: Math.max(...days) }
+        return {
+          settings: this.settings,
+          whole: true,
+          measures: this.measures,
+          stored,
+          checkpoints: [],
+          controlEnd: null,
+        }
       }),
       uniquesByValue: (measure, range) =>
         Effect.sync(() => {
@@ -214,8 +231,8 @@ export class MemoryModel {
       identities: () =>
         Effect.sync(() => ({ rows: [...this.#rows.values()], statements: [...this.#statements.values()] })),
       personOf: (distinctId) => Effect.sync(() => this.persons().get(this.personOf(distinctId) ?? -1) ?? []),
-      checkpoints: Effect.succeed([]),
       failures: Effect.succeed([]),
+      sizesOf: () => NOT_HERE,
       sizes: NOT_HERE,
     })
   }

@@ -1,5 +1,12 @@
 import fc from "fast-check"
-import { type Event, EVENT_KINDS, EVENT_WARNINGS, type EventKind, NAME_OF_KIND } from "../../src/domain/event/Event.ts"
+import {
+  type Event,
+  EVENT_KINDS,
+  EVENT_WARNINGS,
+  type EventKind,
+  isKnownKind,
+  NAME_OF_KIND,
+} from "../../src/domain/event/Event.ts"
 import type { Json, JsonObject } from "../../src/domain/event/json.ts"
 import { isRefusedId } from "../../src/domain/identity/distinctId.ts"
 import type {
@@ -9,6 +16,7 @@ import type {
   FunnelFormula,
   FunnelStep,
   MetricDefinition,
+  Renames,
 } from "../../src/domain/metric/definition.ts"
 import { OPERATORS } from "../../src/domain/metric/definition.ts"
 import type { Settings } from "../../src/domain/settings.ts"
@@ -239,6 +247,7 @@ const arbDeed = (mergeWindow: number, { users, devices }: Cast): fc.Arbitrary<De
       { arbitrary: pick(["page", "screen"] as const), weight: 3 },
       { arbitrary: fc.constant("identify" as const), weight: 2 },
       { arbitrary: pick(["alias", "alias", "unalias", "group"] as const), weight: 2 },
+      { arbitrary: fc.constant("unknown(7)" as const), weight: 1 },
     ),
     trackName: fc.oneof({ arbitrary: pick(STEP_NAMES), weight: 3 }, pick(TRACK_NAMES)),
     ids: fc.oneof(
@@ -273,12 +282,15 @@ const arbRecipe = (mergeWindow: number, cast: Cast, conflicts: boolean): fc.Arbi
   )
 }
 
+const nameOf = (kind: EventKind, trackName: string): string =>
+  kind in NAME_OF_KIND ? NAME_OF_KIND[kind as keyof typeof NAME_OF_KIND] : trackName
+
 const eventOf = (deed: Deed, id: string, time: number): Event => {
   const isAlias = deed.kind === "alias" || deed.kind === "unalias"
   return {
     id,
     kind: deed.kind,
-    name: deed.kind === "track" ? deed.trackName : NAME_OF_KIND[deed.kind],
+    name: nameOf(deed.kind, deed.trackName),
     userId: isAlias ? deed.aliasIds[0] : deed.ids[0],
     anonymousId: deed.ids[1],
     sessionId: deed.sessionId,
@@ -456,19 +468,27 @@ const arbInstant = fc.oneof(
 
 const arbReportedInstant = fc.option(fc.oneof(arbInstant, fc.integer({ min: -INSTANT_MAX, max: INSTANT_MAX })))
 
+/** An entry of a numbered list of the log that only a newer version knows. */
+const arbUnknown = fc.integer({ min: 7, max: 99 }).map((number) => `unknown(${number})` as const)
+
+const arbKind: fc.Arbitrary<EventKind> = fc.oneof(
+  { arbitrary: pick(EVENT_KINDS), weight: 7 },
+  { arbitrary: arbUnknown, weight: 1 },
+)
+
 /** Any event that the log may hold, for whatever has to carry events unchanged. */
-export const arbEvent: fc.Arbitrary<Event> = pick(EVENT_KINDS).chain((kind) => {
+export const arbEvent: fc.Arbitrary<Event> = arbKind.chain((kind) => {
   const isAlias = kind === "alias" || kind === "unalias"
   return record({
     id: arbText({ minLength: 1, maxLength: 20 }).filter((id) => id.trim() !== ""),
     kind: fc.constant(kind),
     name:
-      kind === "track"
+      kind === "track" || !isKnownKind(kind)
         ? fc.oneof(
             pick(TRACK_NAMES),
             arbText({ minLength: 1, maxLength: 12 }).filter((name) => name.trim() !== ""),
           )
-        : fc.constant(NAME_OF_KIND[kind]),
+        : fc.constant(nameOf(kind, "")),
     userId: isAlias ? arbId : fc.option(arbId),
     anonymousId: fc.option(arbId),
     sessionId: fc.option(arbId),
@@ -476,7 +496,7 @@ export const arbEvent: fc.Arbitrary<Event> = pick(EVENT_KINDS).chain((kind) => {
     timestamp: arbReportedInstant,
     sentAt: arbReportedInstant,
     receivedAt: arbReportedInstant,
-    warnings: fc.subarray([...EVENT_WARNINGS]),
+    warnings: fc.subarray([...EVENT_WARNINGS, "unknown(7)" as const, "unknown(12)" as const]),
     body: isAlias
       ? fc.tuple(arbFreeBody, arbId).map(([body, id]) => object([...Object.entries(body), ["previousId", id]]))
       : arbFreeBody,
@@ -557,6 +577,12 @@ const arbFilter: fc.Arbitrary<EventFilter> = record(
   { requiredKeys: [] },
 )
 
+const renamesOf = (olds: ReadonlyArray<string>, news: ReadonlyArray<string>) =>
+  fc
+    .subarray([...olds], { minLength: 1 })
+    .chain((chosen) => fc.tuple(...chosen.map((old) => pick(news).map((name) => [old, name] as const))))
+    .map((pairs) => Object.fromEntries(pairs))
+
 type Unnamed = Omit<MetricDefinition, "name" | "version">
 
 const arbSelection = record({ filter: arbFilter, breakdown: pick(BREAKDOWNS) }, { requiredKeys: [] })
@@ -596,11 +622,31 @@ const arbSessions: fc.Arbitrary<Unnamed> = fc
 
 const arbFunnelMetric: fc.Arbitrary<Unnamed> = arbFunnel.map((formula) => ({ formula }))
 
+/** Old and new names that occur; two old ones may have one new one. */
+export const arbRenames: fc.Arbitrary<Renames> = record(
+  {
+    events: renamesOf(
+      ["sign_up", "feature_used", "identify", "constructor"],
+      ["click", "purchase", "page_view", "new"],
+    ),
+    properties: renamesOf(
+      ["properties.url", "properties.feature_name", "properties.currency"],
+      ["properties.amount", "properties.path", "properties.page_name", "properties.new"],
+    ),
+  },
+  { requiredKeys: [] },
+)
+
 /** A few definitions of every kind, named apart. */
 export const arbMetrics: fc.Arbitrary<Array<MetricDefinition>> = fc
   .tuple(
     ...[arbActiveUsers, arbEventCount, arbPropertySum, arbFunnelMetric, arbSessions].map((metric) =>
-      fc.array(metric, { minLength: 1, maxLength: 3 }),
+      fc.array(
+        fc
+          .tuple(metric, fc.option(arbRenames, { freq: 3, nil: undefined }))
+          .map(([said, renamed]) => (renamed === undefined ? said : { ...said, renamed })),
+        { minLength: 1, maxLength: 3 },
+      ),
     ),
   )
   .map((kinds) => kinds.flat().map((metric, index) => ({ ...metric, name: `metric_${index}`, version: 1 })))

@@ -12,6 +12,8 @@ export const EXIT = {
   failed: 1,
   /** The request can't be answered as it was put. */
   badRequest: 2,
+  /** `metrics plan` found changes, which is no failure; there, requests that can't be answered exit as `failed`. */
+  changesPlanned: 2,
   /** The store can't be opened: in use, not permitted, made by a newer version. */
   storeUnavailable: 3,
   /** The log is damaged, or is not the one that the read model was made from. */
@@ -31,6 +33,13 @@ export class CliFailure extends Data.TaggedError("CliFailure")<{ readonly senten
   }
 }
 
+/** Ends a command with the code for planned changes, and without a word: what there is to say was printed. */
+export class ChangesPlanned extends Data.TaggedError("ChangesPlanned") {
+  override get [Runtime.errorExitCode](): number {
+    return EXIT.changesPlanned
+  }
+}
+
 const CODE_OF_TAG: Readonly<Record<string, number>> = {
   StoreInUse: EXIT.storeUnavailable,
   StoreUnavailable: EXIT.storeUnavailable,
@@ -46,6 +55,9 @@ const CODE_OF_TAG: Readonly<Record<string, number>> = {
   PositionDiverged: EXIT.logDamaged,
   UnknownBatchVersion: EXIT.storeUnavailable,
   UnknownControlFact: EXIT.storeUnavailable,
+  ArchiveNewer: EXIT.storeUnavailable,
+  ArchiveNotWritten: EXIT.failed,
+  ImportIncomplete: EXIT.failed,
   LogUnavailable: EXIT.failed,
   ReadModelUnavailable: EXIT.failed,
   WorkersStandStill: EXIT.failed,

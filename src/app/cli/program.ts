@@ -5,9 +5,11 @@ import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { importCommand } from "./commands/import.ts"
 import { explainCommand } from "./commands/explain.ts"
+import { logCommand } from "./commands/log.ts"
 import { metricsCommand } from "./commands/metrics.ts"
 import { pauseCommand, resumeCommand, rewindCommand } from "./commands/operate.ts"
-import { projectCommand, rebuildCommand } from "./commands/project.ts"
+import { projectCommand } from "./commands/project.ts"
+import { rebuildCommand } from "./commands/rebuild.ts"
 import { quarantineCommand } from "./commands/quarantine.ts"
 import { queryCommand } from "./commands/query.ts"
 import { settingsCommand } from "./commands/settings.ts"
@@ -46,6 +48,7 @@ root.pipe(
     verifyCommand,
     statusCommand,
     quarantineCommand,
+    logCommand,
     settingsCommand,
     doctorCommand,
     simulateCommand,

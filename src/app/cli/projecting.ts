@@ -5,8 +5,21 @@ import type { BeginOptions } from "../projection/beginAnew.ts"
 import { type ProjectOptions, Projector } from "../projection/Projector.ts"
 import { makeProgress } from "./progress.ts"
 
-/** Projects (or rebuilds) with a progress bar. */
-export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & ProjectOptions = {}) =>
+/** How far a projection is, while the scope is open: what a use case takes that projects. */
+export const showingProjection = Effect.fnUntraced(function* (json: boolean, total?: number) {
+  const format = json ? "json" : "text"
+  const projecting = yield* makeProgress("Projecting", "events", format)
+  const building = yield* makeProgress("Building", "events", format)
+  const counting = yield* makeProgress("Counting persons", "distinct ids", format)
+  return {
+    onProgress: (done) => projecting.report(done, total),
+    onBuilding: (done, all) => building.report(done, all),
+    onCounted: (done) => counting.report(done),
+  } satisfies ProjectOptions
+})
+
+/** Projects, or makes the read model anew, showing how far it is. */
+export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & ProjectOptions = {}, json = false) =>
   Effect.scoped(
     Effect.gen(function* () {
       const log = yield* EventLog
@@ -16,10 +29,8 @@ export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & 
       const total = counts.every((events) => events !== null)
         ? counts.reduce((sum, events) => sum + events, 0)
         : undefined
-      const progress = yield* makeProgress(verb === "project" ? "Projecting" : "Rebuilding")
-      const onProgress = (done: number) => progress.report(done, verb === "rebuild" ? total : undefined)
-      const counting = yield* makeProgress("Counting persons", "distinct ids")
-      return yield* projector[verb]({ ...how, onProgress, onCounted: (done) => counting.report(done) })
+      const showing = yield* showingProjection(json, verb === "rebuild" ? total : undefined)
+      return yield* projector[verb]({ ...how, ...showing })
     }),
   )
 

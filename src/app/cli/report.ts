@@ -29,10 +29,13 @@ export const reportDefect = <E>(cause: Cause.Cause<E>): Effect.Effect<void> => {
 
 /** Exit codes of the commands' own failures, and of calls that can't be understood. */
 export const teardown: Runtime.Teardown = <E, A>(exit: Exit.Exit<E, A>, onExit: (code: number) => void) =>
-  Runtime.defaultTeardown(exit, (code) => onExit(isMisuse(exit) ? EXIT.badRequest : code))
+  Runtime.defaultTeardown(exit, (code) => onExit(misuseCode(exit) ?? code))
 
-const isMisuse = (exit: Exit.Exit<unknown, unknown>): boolean => {
-  if (exit._tag === "Success") return false
+/** The code of a call that can't be understood; `null` for any other end. */
+const misuseCode = (exit: Exit.Exit<unknown, unknown>): number | null => {
+  if (exit._tag === "Success") return null
   const error = Cause.squash(exit.cause)
-  return CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0
+  if (!CliError.isCliError(error) || error._tag !== "ShowHelp" || error.errors.length === 0) return null
+  // What is a bad request elsewhere means changes there.
+  return error.commandPath.join(" ") === "tidemark metrics plan" ? EXIT.failed : EXIT.badRequest
 }

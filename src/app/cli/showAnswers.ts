@@ -4,7 +4,7 @@ import type { AdoptionAnswer } from "../query/adoption.ts"
 import type { EventsAnswer } from "../query/events.ts"
 import type { Frame } from "../query/frame.ts"
 import type { FunnelAnswer } from "../query/funnel.ts"
-import type { MetricAnswer } from "../query/metric.ts"
+import type { MetricAnswer } from "../query/metricAnswer.ts"
 import type { SessionsAnswer } from "../query/sessions.ts"
 import type { UserAnswer } from "../query/user.ts"
 import { formatBar, formatChart, formatCount, formatSeconds, formatShare, formatTable, visible } from "./print.ts"
@@ -149,6 +149,10 @@ export const showEvents = (answer: EventsAnswer) =>
       ["event", "events", "users"],
       answer.totals.map(({ event, events, users }) => [event, events, users]),
     ),
+    ...answer.unknownKinds.map(
+      ({ kind, events }) =>
+        `${formatCount(events)} of kind ${kind} are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild".`,
+    ),
     ...closing(answer),
   ])
 
@@ -179,7 +183,12 @@ export const showMetric = (answer: MetricAnswer) => {
     ),
     ...note,
     "",
-    ...answer.totals.slice(0, ROWS_MAX).map(({ value, stat, amount }) => `${visible(value)} ${stat}: ${amount}`.trim()),
+    ...answer.totals
+      .slice(0, ROWS_MAX)
+      .map(({ value, stat, amount }) => `${visible(value)} ${stat}: ${amount ?? "–"}`.trim()),
+    ...(answer.uses.length === 0
+      ? []
+      : [`Made of ${answer.uses.map(({ metric, version }) => `${metric} v${version}`).join(", ")}.`]),
     ...closing(answer),
   ])
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { Effect } from "effect"
 import { parseDocument } from "yaml"
-import { nearest } from "../nearest.ts"
+import { nearest } from "../../domain/nearest.ts"
 import { BadConfiguration } from "./errors.ts"
 import { ENVIRONMENT_PREFIX, isKey, type Key, KEY_NAMES, nameInEnvironment } from "./keys.ts"
 

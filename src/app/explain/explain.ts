@@ -2,11 +2,16 @@ import { Effect } from "effect"
 import type { DistinctId } from "../../domain/identity/distinctId.ts"
 import { compileMeasure } from "../../domain/measure/compile.ts"
 import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
-import type { MetricDefinition } from "../../domain/metric/definition.ts"
+import { liveMetrics } from "../../domain/metric/applied.ts"
+import { isFormulaMetric, type MetricDefinition } from "../../domain/metric/definition.ts"
+import { metricsUsed } from "../../domain/metric/formula.ts"
+import { STATISTICS } from "../../domain/metric/statistics.ts"
+import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
+import { readControl } from "../control.ts"
 import { readStand } from "../query/adHoc.ts"
 import { BadQuery } from "../query/errors.ts"
 import { ask, type Frame, frame, liveMeasure } from "../query/frame.ts"
@@ -45,8 +50,8 @@ export interface Explanation extends Frame {
 }
 
 const askExplain = Effect.fnUntraced(function* (metric: string, input: ExplainInput) {
-  const { id, definition } = yield* liveMeasure(metric)
   const question = yield* ask({ from: input.date, to: input.date })
+  const { id, definition } = yield* liveMeasure(question, metric)
   const { settings, zone, range } = question
   const queries = yield* ReadModelQueries
   const cell = yield* chooseCell(definition, input, yield* queries.cells(id, range), formatDay(range.from))
@@ -85,21 +90,29 @@ const askExplain = Effect.fnUntraced(function* (metric: string, input: ExplainIn
   return { count }
 })
 
-/** What a number is made of: its definition, the persons and events behind it, and what changed it since its day was over. */
-export const explain = inTwoPhases(askExplain)
+const explainCell = inTwoPhases(askExplain)
 
-/** The statistic that a metric is asked for, where it has one. */
-const MAIN_STAT: Readonly<Record<MetricDefinition["formula"]["kind"], string>> = {
-  "active-users": "users",
-  "event-count": "events",
-  "property-sum": "sum",
-  funnel: "users",
-  sessions: "sessions",
-}
+/** What a number is made of: its definition, the persons and events behind it, and what changed it since its day was over. */
+export const explain = Effect.fnUntraced(function* (metric: string, input: ExplainInput) {
+  yield* refuseFormula(metric)
+  return yield* explainCell(metric, input)
+})
+
+/** Formulas of other metrics have no cells, so the log is asked for them, and only where no metric of that name has any. */
+const refuseFormula = Effect.fnUntraced(function* (metric: string) {
+  const measures = yield* ReadModel.use(({ measures }) => measures)
+  if (measures.some(({ definition, state }) => state === "live" && definition.name === metric)) return
+  const found = liveMetrics(yield* readControl).get(metric)
+  if (found === undefined || !isFormulaMetric(found)) return
+  return yield* new BadQuery({
+    problem: `${metric} is a ${found.formula.kind} of other metrics, and has no events of its own.`,
+    remedy: `Explain what it is made of: ${[...new Set(metricsUsed(found))].join(", ")}.`,
+  })
+})
 
 const chooseCell = Effect.fnUntraced(function* (
   definition: MetricDefinition,
-  { item = "", stat = MAIN_STAT[definition.formula.kind] }: ExplainInput,
+  { item = "", stat = STATISTICS[definition.formula.kind][0]!.name }: ExplainInput,
   cells: ReadonlyArray<Cell>,
   date: string,
 ) {

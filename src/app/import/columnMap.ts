@@ -1,7 +1,7 @@
 import { Result } from "effect"
 import { ColumnMapInvalid, ColumnNeeded, ColumnsDuplicated, ColumnsNotFound, type ImportError } from "./errors.ts"
 import { COLUMN_KEYS, type ColumnKey, type ColumnMap } from "./columnKey.ts"
-import { nearest } from "../nearest.ts"
+import { nearest } from "../../domain/nearest.ts"
 
 /**
  * Names by which a CSV column is found when the map doesn't say. The first name of a list that the file has wins, in

@@ -54,7 +54,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
   // The default group decides what is a duplicate; the others count what it counted.
   const decides = group.name === LIVE_GROUP
   const counted = decides ? null : yield* readModel.duplicates(partition, claimed?.position.sequence ?? 0)
-  const answers = new Set(decides ? group.measures.filter(({ follows }) => !follows).map(({ id }) => id) : [])
+  const answers = new Set(group.measures.filter(({ published }) => published).map(({ id }) => id))
   /** Whether somebody may have seen the cells: once so, it stays so, since a wipe ends the claim. */
   let published = false
   const dedupe = new DedupeIndex(settings.dedupeHorizonMillis)

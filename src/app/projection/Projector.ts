@@ -9,10 +9,12 @@ import type {
 } from "../../domain/log/errors.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { CheckpointConflict, ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { buildName } from "../../domain/projection/buildName.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { readBatches } from "../readBatches.ts"
+import { bringInLine } from "./bringInLine.ts"
 import type { WorkersStandStill } from "./WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
 import { beginAnew, type BeginOptions } from "./beginAnew.ts"
@@ -27,13 +29,16 @@ import { prepare } from "./prepare.ts"
  */
 const STEP_EVENTS_MAX = 250_000
 
+/** Rows of dropped versions that are deleted in one transaction. */
+export const SWEEP_ROWS = 50_000
+
 /** What a projection did. */
 export interface Projected {
   /** Events folded, duplicates included. */
   readonly events: number
   readonly duplicates: number
   readonly conflicts: number
-  /** Names of metrics that went live. */
+  /** Names of builds that are through, such as `signups@2`. */
   readonly built: ReadonlyArray<string>
   /** Whether the read model was emptied first, because the project's settings changed. */
   readonly rebuilt: boolean
@@ -54,6 +59,8 @@ export type ProjectError =
 export interface ProjectOptions {
   /** Called after each batch with the number of events folded since the start. */
   readonly onProgress?: (events: number) => void
+  /** Called while metrics are built, with the events that were folded into them, and all that there are to fold. */
+  readonly onBuilding?: (events: number, total: number) => void
   /** Called while persons are counted, after the events of a first projection, with the number of distinct ids counted. */
   readonly onCounted?: (distinctIds: number) => void
   /**
@@ -127,16 +134,25 @@ export class Projector extends Context.Service<
         })
         yield* countAllPersons(LIVE_GROUP, options.onCounted)
         const builds = buildGroups(versions, zone)
+        const eventsUpTo = (group: string) => countEvents(readModel, group, log.partitions)
+        const all = builds.length === 0 ? 0 : builds.length * (yield* eventsUpTo(LIVE_GROUP))
+        let builtEvents = 0
+        for (const { name } of builds) builtEvents += yield* eventsUpTo(name)
+        const building = (events: number) => options.onBuilding?.((builtEvents += events), all)
         for (const group of builds) {
           // Other workers may go on meanwhile: then the build follows them a little further.
           do {
-            yield* projectGroup(group, settings, livePosition, progress)
+            yield* projectGroup(group, settings, livePosition, building)
             yield* countAllPersons(group.name, options.onCounted)
-          } while (!(yield* readModel.promote(group.name)))
+          } while (!(yield* readModel.adopt(group.name)))
         }
+        // What was built may have been promoted already, or take the place of what is live now.
+        if (builds.length > 0) yield* bringInLine(plan.made)
+        while (!(yield* readModel.sweep(SWEEP_ROWS))) continue
         yield* noteControl(plan)
         if (!(yield* readModel.isWhole)) yield* readModel.markWhole(plan.made)
-        const built = builds.flatMap(({ measures }) => measures.map(({ measure }) => measure.definition.name))
+        const ids = new Set(builds.flatMap(({ measures }) => measures.map(({ id }) => id)))
+        const built = versions.filter(({ id }) => ids.has(id)).map(buildName)
         return { ...totals, built, rebuilt: wiped } satisfies Projected
       })
 
@@ -154,3 +170,17 @@ export class Projector extends Context.Service<
     }),
   )
 }
+
+/** Events that a group has folded, duplicates included. */
+export const countEvents = Effect.fnUntraced(function* (
+  readModel: ReadModel["Service"],
+  group: string,
+  partitions: number,
+) {
+  let events = 0
+  for (let partition = 0; partition < partitions; partition++) {
+    const counts = (yield* readModel.checkpoint(group, partition))?.counts
+    events += (counts?.projected ?? 0) + (counts?.duplicates ?? 0)
+  }
+  return events
+})

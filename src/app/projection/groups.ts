@@ -12,6 +12,8 @@ export interface GroupMeasure {
    * the default group does so for measures that are still being built.
    */
   readonly follows: boolean
+  /** Whether its cells may have been seen, so that a change of them is a revision. */
+  readonly published: boolean
 }
 
 /** Measures that share checkpoints. */
@@ -26,13 +28,14 @@ export const membersOf = (group: string, versions: ReadonlyArray<MeasureVersion>
     ? versions
     : versions.filter((version) => version.state === "building" && version.group === group)
 
-/** The default group: all live metrics, and with them those being built, for who is who. */
+/** The default group: everything that is built, and with it what is being built, for who is who. */
 export const liveGroup = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZone): Group => ({
   name: LIVE_GROUP,
   measures: versions.map(({ id, definition, state }) => {
     const measure = compileMeasure(definition, zone)
     const follows = state === "building"
-    return { id, measure: follows ? { ...measure, concerns: () => false } : measure, follows }
+    const published = state === "live" || state === "detached"
+    return { id, measure: follows ? { ...measure, concerns: () => false } : measure, follows, published }
   }),
 })
 
@@ -47,6 +50,7 @@ export const buildGroups = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZ
         id,
         measure: compileMeasure(definition, zone),
         follows: false,
+        published: false,
       })),
     }),
   )

@@ -1,11 +1,11 @@
 import { Effect } from "effect"
-import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { sameSettings, type Settings } from "../../domain/settings.ts"
 import type { LogEnd } from "../../domain/projection/ReadModel.ts"
 import { readControl } from "../control.ts"
 import { provePositions } from "../provePosition.ts"
+import { bringInLine } from "./bringInLine.ts"
 
 /** What a projection works by: settings, measure versions, and where the control facts that say so end. */
 export interface Plan {
@@ -20,7 +20,7 @@ export interface Plan {
 
 /**
  * Brings the read model in line with the control facts of the log: proves that the log is whole and that the read model was
- * made from it, empties it when the settings are others, and registers metrics that are new.
+ * made from it, empties it when the settings are others, and brings its metrics to what was applied, promoted and dropped.
  */
 export const prepare = Effect.gen(function* () {
   for (;;) {
@@ -43,14 +43,10 @@ const prepareOnce = Effect.gen(function* () {
   const changed = held === null || !sameSettings(held, control.settings)
   const made = changed ? yield* readModel.wipe(control.settings, found) : found
   if (made === null) return null
-  const latest = [...control.definitions.values()].map((versions) => versions[versions.length - 1]!)
-  const versions = yield* readModel.measures
-  const news = [...Object.values(BUILTIN_METRICS), ...latest].filter(({ name, version }) =>
-    versions.every(({ definition }) => definition.name !== name || definition.version !== version),
-  )
+  yield* bringInLine(made)
   return {
     settings: control.settings,
-    versions: news.length > 0 ? yield* readModel.register(news) : versions,
+    versions: yield* readModel.measures,
     controlEnd: control.end,
     made,
     wiped: changed && held !== null,

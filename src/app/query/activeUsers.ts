@@ -4,11 +4,11 @@ import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
+import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
 import {
   usersPerPeriod,
-  countUniques,
   formatInterval,
+  type Interval,
   observedRange,
   parseInterval,
   periodOf,
@@ -34,26 +34,29 @@ export interface ActiveUsersAnswer extends Frame {
 
 /** Distinct persons and events per period. */
 export const activeUsers = Effect.fnUntraced(function* (input: ActiveUsersInput = {}) {
+  const interval = yield* parseInterval(input.interval ?? "day")
+  const question = yield* ask(input)
   const measure = yield* liveMeasure(
+    question,
     input.event === undefined ? BUILTIN_METRICS.activeUsers.name : BUILTIN_METRICS.activeUsersByEvent.name,
   )
   return {
-    ...(yield* series(measure, boundedItem(input.event ?? ""), input)),
+    ...(yield* series(question, measure, boundedItem(input.event ?? ""), interval)),
     event: input.event ?? null,
   } satisfies ActiveUsersAnswer
 })
 
 /** The series of one value of an active-users measure. */
 export const series = Effect.fnUntraced(function* (
+  question: Question,
   measure: MeasureVersion,
   value: string,
-  input: RangeInput & { readonly interval?: string | undefined },
+  interval: Interval,
 ) {
   const queries = yield* ReadModelQueries
-  const interval = yield* parseInterval(input.interval ?? "day")
-  const question = yield* ask(input)
   const { range, settings } = question
-  const cells = yield* queries.cells(measure.id, observedRange(interval, range), {
+  const observed = observedRange(interval, range)
+  const cells = yield* queries.cells(measure.id, observed, {
     stats: ["users", "events"],
     item: value,
   })
@@ -73,8 +76,11 @@ export const series = Effect.fnUntraced(function* (
       events.set(period, (events.get(period) ?? 0) + Number(amount))
     }
   }
-  const returned = yield* queries.returned(measure.id, value, observedRange(interval, range))
-  const users = interval.unit === "day" ? daily : usersPerPeriod(returned, interval, range, settings.weekStart)
+  const users =
+    interval.unit === "day"
+      ? daily
+      : usersPerPeriod(yield* queries.returned(measure.id, value, observed), interval, range, settings.weekStart)
+  const uniques = yield* queries.uniquesByValue(measure.id, range, value)
   return {
     ...(yield* frame(measure.definition, question, cells)),
     interval: formatInterval(interval),
@@ -83,6 +89,6 @@ export const series = Effect.fnUntraced(function* (
       users: users.get(period) ?? 0,
       events: events.get(period) ?? 0,
     })),
-    total: { users: countUniques(returned, range), events: total },
+    total: { users: uniques.get(value) ?? 0, events: total },
   }
 })

@@ -5,7 +5,6 @@ import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
-import { countUniques } from "./intervals.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface AdoptionInput extends RangeInput {
@@ -34,16 +33,16 @@ export interface AdoptionAnswer extends Frame {
 
 /** How many of the active persons use each feature. */
 export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) {
-  const measure = yield* liveMeasure(BUILTIN_METRICS.featureAdoption.name)
   const question = yield* ask(input)
+  const measure = yield* liveMeasure(question, BUILTIN_METRICS.featureAdoption.name)
   const queries = yield* ReadModelQueries
   const feature = input.feature === undefined ? undefined : boundedItem(input.feature)
   const cells = yield* queries.cells(measure.id, question.range, {
     stats: ["users", "events"],
     ...(feature === undefined ? {} : { item: feature }),
   })
-  const everybody = yield* liveMeasure(BUILTIN_METRICS.activeUsers.name)
-  const totalUsers = countUniques(yield* queries.returned(everybody.id, "", question.range), question.range)
+  const everybody = yield* liveMeasure(question, BUILTIN_METRICS.activeUsers.name)
+  const totalUsers = (yield* queries.uniquesByValue(everybody.id, question.range, "")).get("") ?? 0
   const features = yield* adoptionOf(measure, cells, question, totalUsers)
   const wanted = feature === undefined ? features : features.filter(({ featureName }) => featureName === feature)
   return {

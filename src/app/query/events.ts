@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { boundedItem } from "../../domain/metric/boundedItem.ts"
-import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import { INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
@@ -21,18 +21,24 @@ export interface EventsAnswer extends Frame {
   }>
   /** Per event name over the whole range, most events first; `users` are distinct persons. */
   readonly totals: ReadonlyArray<{ readonly event: string; readonly events: number; readonly users: number }>
+  /** Events of the range that a newer Tidemark logged, of kinds such as `unknown(7)` that this one does not know. */
+  readonly unknownKinds: ReadonlyArray<{ readonly kind: string; readonly events: number }>
 }
 
 /** How often each event happened, and to how many persons. */
 export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
-  const measure = yield* liveMeasure(BUILTIN_METRICS.activeUsersByEvent.name)
   const question = yield* ask(input)
+  const measure = yield* liveMeasure(question, BUILTIN_METRICS.activeUsersByEvent.name)
   const queries = yield* ReadModelQueries
   const cells = yield* queries.cells(measure.id, question.range, {
     stats: ["users", "events"],
     ...(input.event === undefined ? {} : { item: boundedItem(input.event) }),
   })
   const uniques = yield* queries.uniquesByValue(measure.id, question.range)
+  const unknownKinds = new Map<string, number>()
+  for (const { item, amount } of yield* queries.cells(INTAKE, question.range, { stats: ["unknown-kind"] })) {
+    unknownKinds.set(item, (unknownKinds.get(item) ?? 0) + Number(amount))
+  }
   const rows = new Map<string, { date: string; event: string; events: number; users: number }>()
   const totals = new Map<string, number>()
   for (const { day, item, stat, amount } of cells) {
@@ -51,5 +57,6 @@ export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
     totals: [...totals]
       .map(([event, count]) => ({ event, events: count, users: uniques.get(event) ?? 0 }))
       .sort((a, b) => b.events - a.events || (a.event < b.event ? -1 : 1)),
+    unknownKinds: Array.from(unknownKinds, ([kind, events]) => ({ kind, events })),
   } satisfies EventsAnswer
 })

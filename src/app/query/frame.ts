@@ -2,17 +2,23 @@ import { Clock, Effect } from "effect"
 import { formatCut } from "../../domain/log/cut.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
-import { type Cell, type DayRange, INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import {
+  type Cell,
+  type DayRange,
+  INTAKE,
+  ReadModelQueries,
+  type Standing,
+} from "../../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
-import { nearest } from "../nearest.ts"
+import { nearest } from "../../domain/nearest.ts"
 import { endOf } from "../provePosition.ts"
 import { BadQuery } from "./errors.ts"
 import { type RangeInput, resolveRange } from "./range.ts"
-import { requireWhole } from "./whole.ts"
+import { wholeStanding } from "./whole.ts"
 
 /** What every answer says about itself (docs/reference/semantics.md, Every answer carries). */
 export interface Frame {
@@ -37,39 +43,39 @@ export interface Frame {
 }
 
 /** The circumstances in which a query is answered. */
-export interface Question {
+export interface Question extends Standing {
   readonly settings: Settings
   readonly zone: TimeZone
   readonly range: DayRange
-  readonly stored: DayRange | null
 }
 
-/** Reads the settings and works out the range. */
+/** Reads how the tables stand and works out the range. */
 export const ask = Effect.fnUntraced(function* (input: RangeInput) {
-  const readModel = yield* ReadModel
-  const queries = yield* ReadModelQueries
-  yield* requireWhole
-  const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
+  const standing = yield* wholeStanding
+  const settings = standing.settings ?? DEFAULT_SETTINGS
   const zone = TimeZone.of(settings.timeZone)!
-  const stored = yield* queries.storedRange
   const today = zone.dayOf(yield* Clock.currentTimeMillis)
-  return { settings, zone, stored, range: yield* resolveRange(input, stored, today) } satisfies Question
+  return { ...standing, settings, zone, range: yield* resolveRange(input, standing.stored, today) } satisfies Question
 })
 
 type FormulaKind = MeasureVersion["definition"]["formula"]["kind"]
 
 /** The live version of a metric, of one kind if given. */
-export const liveMeasure = Effect.fnUntraced(function* (name: string, kind?: FormulaKind) {
-  const readModel = yield* ReadModel
-  const all = (yield* readModel.measures).filter(({ state }) => state === "live")
+export const liveMeasure = Effect.fnUntraced(function* (
+  { measures, whole }: Question,
+  name: string,
+  kind?: FormulaKind,
+) {
   // The first projection brings the built-in metrics.
-  if (all.length === 0 && Object.values(BUILTIN_METRICS).some((builtin) => builtin.name === name)) {
+  if (measures.length === 0 && Object.values(BUILTIN_METRICS).some((builtin) => builtin.name === name)) {
     return yield* new BadQuery({
       problem: "Nothing is projected yet.",
       remedy: `"tidemark project --once" projects what is in the log.`,
     })
   }
-  const live = all.filter(({ definition }) => kind === undefined || definition.formula.kind === kind)
+  const live = measures.filter(
+    ({ definition, state }) => state === "live" && (kind === undefined || definition.formula.kind === kind),
+  )
   const found = live.find((measure) => measure.definition.name === name)
   if (found !== undefined) return found
   const names = live.map((measure) => measure.definition.name)
@@ -77,7 +83,7 @@ export const liveMeasure = Effect.fnUntraced(function* (name: string, kind?: For
   return yield* new BadQuery({
     problem: `There is no metric "${name}" to ask for here.`,
     remedy:
-      names.length === 0 && kind !== undefined && (yield* readModel.isWhole)
+      names.length === 0 && kind !== undefined && whole
         ? `No ${kind} is applied yet; "tidemark metrics apply FILE" does that.`
         : names.length === 0
           ? `Project the log first ("tidemark project --once"), or apply a definition ("tidemark metrics apply FILE").`
@@ -88,25 +94,22 @@ export const liveMeasure = Effect.fnUntraced(function* (name: string, kind?: For
 })
 
 /** Where the read model stands. */
-export const standing = Effect.gen(function* () {
-  const readModel = yield* ReadModel
-  const queries = yield* ReadModelQueries
-  const checkpoints = (yield* queries.checkpoints).filter(({ group }) => group === LIVE_GROUP)
-  const control = yield* readModel.controlEnd
-  const cut = [...(control === null ? [] : [control]), ...checkpoints.map((checkpoint) => endOf(checkpoint))]
+export const asOfStanding = ({ checkpoints, controlEnd }: Standing): Frame["asOf"] => {
+  const cut = [...(controlEnd === null ? [] : [controlEnd]), ...checkpoints.map((checkpoint) => endOf(checkpoint))]
   return {
     positions: checkpoints.map(({ position }) => position),
     cut: checkpoints.length === 0 ? null : formatCut(cut),
     instant: checkpoints.length === 0 ? null : formatInstant(Math.min(...checkpoints.map(({ logTime }) => logTime))),
-  } satisfies Frame["asOf"]
-})
+  }
+}
 
 /** The frame of an answer; `cells` are those it was made of, for their revisions. */
 export const frame = Effect.fnUntraced(function* (
   definition: { readonly name: string; readonly version: number },
-  { settings, range }: Question,
+  question: Question,
   cells: ReadonlyArray<Cell>,
 ) {
+  const { settings, range } = question
   const queries = yield* ReadModelQueries
   const intake = { accepted: 0, late: 0, duplicates: 0 }
   for (const { stat, amount } of yield* queries.cells(INTAKE, range)) {
@@ -123,7 +126,7 @@ export const frame = Effect.fnUntraced(function* (
     timeZone: settings.timeZone,
     from: formatDay(range.from),
     to: formatDay(range.to),
-    asOf: yield* standing,
+    asOf: asOfStanding(question),
     quality: {
       late: share(intake.late, intake.accepted),
       duplicate: share(intake.duplicates, intake.accepted + intake.duplicates),

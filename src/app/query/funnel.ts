@@ -2,15 +2,14 @@ import { Effect, Result, Schema } from "effect"
 import type { Fact } from "../../domain/measure/Fact.ts"
 import { pointsOf } from "../../domain/measure/Fact.ts"
 import { funnel as funnelMeasure, FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
-import { boundedItem } from "../../domain/metric/boundedItem.ts"
-import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
-import { FunnelFormula } from "../../domain/metric/definition.ts"
+import { FunnelFormula, type MetricDefinition } from "../../domain/metric/definition.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts, readStand } from "./adHoc.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
 import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
+import { unseenEvents } from "./unseenEvents.ts"
 
 export interface FunnelInput extends RangeInput {
   /** Name of a funnel that was applied; or give `formula`. */
@@ -42,11 +41,11 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
   if (input.name !== undefined) {
-    const measure = yield* liveMeasure(input.name, "funnel")
+    const measure = yield* liveMeasure(question, input.name, "funnel")
     const formula = measure.definition.formula as FunnelFormula
     const cells = yield* queries.cells(measure.id, question.range)
     const about = yield* frame(measure.definition, question, cells)
-    const answer = answering(input.name, formula, question, about, yield* unknownEvents(formula, question))
+    const answer = answering(input.name, formula, question, about, yield* warningsOf(measure.definition, formula))
     const facts = yield* queries.personFacts(measure.id)
     return { count: Effect.sync(() => answer(facts)) }
   }
@@ -58,9 +57,9 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
     })
   }
   const formula = decoded.success
-  const definition = { name: "ad_hoc", version: 1, formula }
+  const definition: MetricDefinition = { name: "ad_hoc", version: 1, formula }
   const about = yield* frame(definition, question, [])
-  const answer = answering("ad hoc", formula, question, about, yield* unknownEvents(formula, question))
+  const answer = answering("ad hoc", formula, question, about, yield* warningsOf(definition, formula))
   const measure = funnelMeasure(definition, formula, question.zone)
   const stand = yield* readStand
   const facts = adHocFacts(measure, stand, question.zone, question.settings.mergeWindowMillis)
@@ -112,17 +111,15 @@ const answering =
     }
   }
 
-/** Names of events in a funnel that the store has never seen: nearly always a slip. */
-const unknownEvents = Effect.fnUntraced(function* (formula: FunnelFormula, question: Question) {
-  const queries = yield* ReadModelQueries
-  const byEvent = yield* liveMeasure(BUILTIN_METRICS.activeUsersByEvent.name)
-  const range = question.stored ?? question.range
-  const seen = new Set((yield* queries.uniquesByValue(byEvent.id, range)).keys())
-  const named = formula.steps.map((step) => step.event).filter((event) => event !== "*")
-  return [...new Set(named)]
-    .filter((event) => seen.size > 0 && !seen.has(boundedItem(event)))
-    .map((event) => `No activity named "${event}" is stored.`)
-})
+/** What may be a slip in a funnel. */
+const warningsOf = ({ renamed }: MetricDefinition, formula: FunnelFormula) =>
+  Effect.map(
+    unseenEvents(
+      formula.steps.map(({ event }) => event),
+      renamed,
+    ),
+    (unseen) => unseen.map(({ event }) => `No activity named "${event}" is stored.`),
+  )
 
 /** Median (of an even number: the mean of the middle two) and mean of at least one number. */
 const summarise = (values: ReadonlyArray<number>) => {

@@ -75,7 +75,3 @@ export const usersPerPeriod = (
   }
   return counts
 }
-
-/** Distinct persons of a range. */
-export const countUniques = (returned: ReadonlyArray<Returned>, { from, to }: DayRange): number =>
-  returned.reduce((sum, { day, since, users }) => sum + (day >= from && day <= to && day - since < from ? users : 0), 0)

@@ -1,34 +1,51 @@
 import { Effect } from "effect"
 import { addDecimals, DECIMAL_ZERO, formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
+import { isRetired, latestOf, liveMetrics } from "../../domain/metric/applied.ts"
+import { isFormulaMetric } from "../../domain/metric/definition.ts"
+import { STATISTICS, statisticOf } from "../../domain/metric/statistics.ts"
 import { pairKey } from "../../domain/projection/CellSums.ts"
+import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
+import { readControl } from "../control.ts"
+import { BadQuery } from "./errors.ts"
+import { formulaMetric } from "./formulaMetric.ts"
+import { ask, frame, liveMeasure } from "./frame.ts"
+import type { MetricAnswer } from "./metricAnswer.ts"
 import type { RangeInput } from "./range.ts"
 
-export interface MetricAnswer extends Frame {
-  /** One row per day, value of the breakdown (`""` without) and statistic; amounts are exact decimals as text. */
-  readonly rows: ReadonlyArray<{
-    readonly date: string
-    readonly value: string
-    readonly stat: string
-    readonly amount: string
-  }>
-  /** Per value: amounts added up over the range. Persons are not added up: distinct ones of active users, else none. */
-  readonly totals: ReadonlyArray<{ readonly value: string; readonly stat: string; readonly amount: string }>
-}
-
-/** Statistics that count persons a day, who may be the same on another day. */
-const PERSON_STATS: ReadonlySet<string> = new Set(["users", "persons"])
-
-/** The numbers of any applied metric as they stand in the read model. */
+/**
+ * The numbers of any applied metric as they stand in the read model. Formulas of other metrics have no cells, so only where
+ * no metric of that name has any they are looked for in the log, which holds them, and before the snapshot.
+ */
 export const metric = Effect.fnUntraced(function* (name: string, input: RangeInput = {}) {
-  const measure = yield* liveMeasure(name)
+  const { snapshot } = yield* ReadModelQueries
+  const measures = yield* ReadModel.use(({ measures }) => measures)
+  if (measures.some(({ definition, state }) => state === "live" && definition.name === name)) {
+    return yield* snapshot(measuredMetric(name, input))
+  }
+  const control = yield* readControl
+  const formulas = [...liveMetrics(control).values()].filter(isFormulaMetric)
+  const asked = formulas.find((formula) => formula.name === name)
+  if (asked !== undefined) return yield* snapshot(formulaMetric(asked, formulas, input))
+  const latest = latestOf(control, name)
+  if (latest !== undefined && isRetired(control, latest)) {
+    return yield* new BadQuery({
+      problem: `The metric ${name} was retired with version ${latest.version}.`,
+      remedy: `"tidemark metrics history ${name}" shows its versions; applying version ${latest.version + 1} brings it back.`,
+    })
+  }
+  return yield* snapshot(measuredMetric(name, input))
+})
+
+/** The numbers of a metric that has cells. */
+const measuredMetric = Effect.fnUntraced(function* (name: string, input: RangeInput) {
   const question = yield* ask(input)
+  const measure = yield* liveMeasure(question, name)
   const queries = yield* ReadModelQueries
   const countsPersons = measure.definition.formula.kind === "active-users"
   // What uniques are counted from is no answer of its own.
-  const stats = countsPersons ? { stats: ["users", "events"] } : {}
+  const stats = countsPersons ? { stats: STATISTICS["active-users"].map(({ name }) => name) } : {}
   const cells = yield* queries.cells(measure.id, question.range, stats)
   const sums = new Map<string, { value: string; stat: string; sum: typeof DECIMAL_ZERO }>()
   for (const { item, stat, amount } of cells) {
@@ -37,15 +54,17 @@ export const metric = Effect.fnUntraced(function* (name: string, input: RangeInp
     sums.set(key, { ...known, sum: addDecimals(known.sum, parseDecimal(amount)) })
   }
   const uniques = countsPersons ? yield* queries.uniquesByValue(measure.id, question.range) : new Map<string, number>()
+  const totalOf = (stat: string) => statisticOf(measure.definition, stat)?.total ?? null
   return {
     ...(yield* frame(measure.definition, question, cells)),
+    uses: [],
     rows: cells.map(({ day, item, stat, amount }) => ({ date: formatDay(day), value: item, stat, amount })),
     totals: [...sums.values()]
-      .filter(({ stat }) => countsPersons || !PERSON_STATS.has(stat))
+      .filter(({ stat }) => totalOf(stat) !== null)
       .map(({ value, stat, sum }) => ({
         value,
         stat,
-        amount: countsPersons && stat === "users" ? String(uniques.get(value) ?? 0) : formatDecimal(sum),
+        amount: totalOf(stat) === "distinct" ? String(uniques.get(value) ?? 0) : formatDecimal(sum),
       })),
   } satisfies MetricAnswer
 })

@@ -36,8 +36,8 @@ export interface SessionsAnswer extends Frame {
 }
 
 const askSessions = Effect.fnUntraced(function* (input: SessionsInput = {}) {
-  const measure = yield* liveMeasure(BUILTIN_METRICS.sessions.name)
   const question = yield* ask(input)
+  const measure = yield* liveMeasure(question, BUILTIN_METRICS.sessions.name)
   const queries = yield* ReadModelQueries
   const declared = BUILTIN_METRICS.sessions.formula
   const gap = input.gap === undefined ? DEFAULT_GAP_MILLIS : parseDuration(input.gap)

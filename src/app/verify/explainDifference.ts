@@ -3,17 +3,14 @@ import { EventLog } from "../../domain/log/EventLog.ts"
 import { compileMeasure } from "../../domain/measure/compile.ts"
 import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
 import { EVERY_MEASURE, ISOLATED } from "../../domain/projection/Operations.ts"
-import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
-import { DEFAULT_SETTINGS } from "../../domain/settings.ts"
 import { parseDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
-import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { logUpTo } from "../asOf/logUpTo.ts"
 import { Replays } from "../asOf/Replays.ts"
 import { resolveAsOf } from "../asOf/resolveAsOf.ts"
 import { BadQuery } from "../query/errors.ts"
-import { liveMeasure } from "../query/frame.ts"
+import { ask, liveMeasure } from "../query/frame.ts"
 import type { Difference } from "../verify.ts"
 import { readComparison } from "./comparison.ts"
 import { firstParting } from "./firstParting.ts"
@@ -60,10 +57,10 @@ export const explainDifference = Effect.fn("explainDifference")(function* (
   }
   const cut = yield* resolveAsOf(asOf)
   const log = logUpTo(yield* EventLog, cut)
-  const readModel = yield* ReadModel
-  const settings = (yield* readModel.settings) ?? DEFAULT_SETTINGS
-  const { definition } = yield* liveMeasure(difference.metric)
-  const measure = compileMeasure(definition, TimeZone.of(settings.timeZone)!)
+  const question = yield* ask({})
+  const { settings, zone } = question
+  const { definition } = yield* liveMeasure(question, difference.metric)
+  const measure = compileMeasure(definition, zone)
   const isolated = (yield* ReadModelQueries.use(({ failures }) => failures)).filter(
     ({ metric, cause }) => metric === EVERY_MEASURE || (metric === difference.metric && cause === ISOLATED),
   )
@@ -101,7 +98,7 @@ export const explainDifference = Effect.fn("explainDifference")(function* (
 /** The cell as the read model has it that is asked. */
 const cellOf = Effect.fnUntraced(function* ({ metric, date, item, stat }: Difference) {
   const queries = yield* ReadModelQueries
-  const { id } = yield* liveMeasure(metric)
+  const { id } = yield* liveMeasure(yield* ask({}), metric)
   const day = parseDay(date)!
   const [cell] = yield* queries.cells(id, { from: day, to: day }, { stats: [stat], item })
   return cell === undefined ? null : formatDecimal(parseDecimal(cell.amount))

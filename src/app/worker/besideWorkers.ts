@@ -2,9 +2,10 @@ import { Effect, Layer } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { Operations, type Outlook } from "../../domain/projection/Operations.ts"
+import { buildName } from "../../domain/projection/buildName.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { readControl } from "../control.ts"
-import { type Projected, Projector, type ProjectOptions } from "../projection/Projector.ts"
+import { countEvents, type Projected, Projector, type ProjectOptions } from "../projection/Projector.ts"
 import { COORDINATOR } from "./coordinator.ts"
 import { rewind } from "./operate.ts"
 import { pauseOf } from "./Watch.ts"
@@ -26,16 +27,18 @@ export const layerProjectorBesideWorkers = Layer.effect(
     const log = yield* EventLog
     const services = yield* Effect.context<EventLog | ReadModel | Operations>()
 
-    const liveNames = Effect.map(
+    const builtNames = Effect.map(
       readModel.measures,
-      (versions) => new Set(versions.filter(({ state }) => state === "live").map(({ definition: { name } }) => name)),
+      (versions) => new Set(versions.filter(({ state }) => state !== "building").map(buildName)),
     )
 
     /** Waits until the workers have done what there was to do when it was called; `null` when none is left to do it. */
-    const awaitWorkers = Effect.fnUntraced(function* (workers: number, { awaitBuilds = true }: ProjectOptions) {
-      const before = yield* liveNames
+    const awaitWorkers = Effect.fnUntraced(function* (workers: number, options: ProjectOptions) {
+      const { awaitBuilds = true } = options
+      const before = yield* builtNames
       const ends = (yield* log.status).flatMap(({ partition, last }) => (partition < 0 || last === null ? [] : [last]))
       const { end } = yield* readControl
+      let eventsInAll: number | null = null
       for (;;) {
         // Asked first: who finds the control facts taken in then sees the groups that they made.
         // At that place or past it, since more facts may have come meanwhile.
@@ -49,8 +52,13 @@ export const layerProjectorBesideWorkers = Layer.effect(
         const left = [...liveLeft(outlook, ends), ...(awaitBuilds ? buildsLeft(outlook) : [])]
         const building = outlook.groups.some((name) => name !== LIVE_GROUP)
         if (left.length === 0 && aligned && outlook.whole && !(awaitBuilds && building)) {
-          const built = [...(yield* liveNames)].filter((name) => !before.has(name))
+          const built = [...(yield* builtNames)].filter((name) => !before.has(name))
           return { events: 0, duplicates: 0, conflicts: 0, built, rebuilt: false, workers } satisfies Projected
+        }
+        if (building && options.onBuilding !== undefined) {
+          eventsInAll ??= yield* countEvents(readModel, LIVE_GROUP, log.partitions)
+          const { share, groups } = buildShare(outlook)
+          options.onBuilding(Math.round(share * eventsInAll * groups), eventsInAll * groups)
         }
         for (const place of left) {
           const why = whyNot(outlook, place)
@@ -116,6 +124,15 @@ const buildsLeft = (outlook: Outlook): ReadonlyArray<Place> =>
         .map(({ partition, sequence }) => ({ group, partition, sequence }))
         .filter((place) => sequenceOf(outlook, place) < place.sequence),
     )
+
+/** How many groups build, and how far all of them are, as a share of the records to be read. */
+const buildShare = ({ groups, ownerships }: Outlook) => {
+  const building = groups.filter((group) => group !== LIVE_GROUP)
+  const upTo = (group: string) =>
+    ownerships.filter((it) => it.group === group).reduce((sum, { sequence }) => sum + sequence, 0)
+  const all = Math.max(1, upTo(LIVE_GROUP) * building.length)
+  return { share: Math.min(1, building.reduce((sum, group) => sum + upTo(group), 0) / all), groups: building.length }
+}
 
 /** Why a place is not gone on from, if nobody goes on from it until somebody acts. */
 const whyNot = (outlook: Outlook, { group, partition }: Place): string | undefined => {

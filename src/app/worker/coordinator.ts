@@ -5,6 +5,7 @@ import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { countPersons } from "../projection/countPersons.ts"
 import { noteControl } from "../projection/noteControl.ts"
 import { prepare } from "../projection/prepare.ts"
+import { SWEEP_ROWS } from "../projection/Projector.ts"
 import { TURN_MILLIS } from "./limits.ts"
 import { LoopBroke, remedyFor } from "./policy.ts"
 import { WorkerState } from "./WorkerState.ts"
@@ -26,7 +27,7 @@ const STILL_MILLIS = 20_000
 
 /**
  * Does once for all partitions what must be done once: follows the control facts, empties the tables when the settings
- * are others, registers metrics, promotes what is built, marks the tables as whole, and lets the log prove itself. Two
+ * are others, registers metrics, takes over what is built, deletes what dropped versions have left, marks the tables as whole, and lets the log prove itself. Two
  * at once do no harm: each step is one transaction that finds out whether it is due.
  */
 export const coordinator = Effect.fn("coordinator")(function* () {
@@ -98,7 +99,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
         .join(", "),
     )
 
-  const promote = Effect.fnUntraced(function* (group: string, outlook: Outlook) {
+  const adopt = Effect.fnUntraced(function* (group: string, outlook: Outlook) {
     const now = yield* Clock.currentTimeMillis
     const live = positionsOf(outlook.ownerships, LIVE_GROUP)
     const built = positionsOf(outlook.ownerships, group)
@@ -109,11 +110,13 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const due = before.still || (reached(before.live) && !standsStill())
     const counted = due && (yield* count(group))
     const names = yield* metricsOf(group)
-    if (counted && reached(live) && (yield* readModel.promote(group))) {
-      yield* Effect.logInfo(`Live over all of history: ${names}.`)
+    if (counted && reached(live) && (yield* readModel.adopt(group))) {
+      yield* Effect.logInfo(`Built over all of history: ${names}.`)
       chases.delete(group)
+      // It may have been promoted already, or take the place of what is live now.
+      news.openUnsafe()
     } else if (!before.still && counted && now > before.since) {
-      yield* operations.pause({ ...still, sentence: `Metrics are about to go live: ${names}.` })
+      yield* operations.pause({ ...still, sentence: `Metrics are about to be ready: ${names}.` })
       chases.set(group, { live, since: now, still: true })
     } else if (now - before.since > (before.still ? STILL_MILLIS : KEEPS_UP_MILLIS)) {
       chases.set(group, { live, since: now, still: false })
@@ -134,8 +137,9 @@ export const coordinator = Effect.fn("coordinator")(function* () {
       provenAt = now
     }
     yield* markWhole(outlook)
-    for (const group of outlook.groups) if (group !== LIVE_GROUP) yield* promote(group, outlook)
+    for (const group of outlook.groups) if (group !== LIVE_GROUP) yield* adopt(group, outlook)
     yield* endStandstill(outlook)
+    yield* readModel.sweep(SWEEP_ROWS)
     yield* report.is("running")
     failures = 0
     if (stopped) {

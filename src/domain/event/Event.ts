@@ -1,4 +1,5 @@
 import type { JsonObject } from "./json.ts"
+import type { Unknown } from "./numbered.ts"
 
 /**
  * What a client reported. `unalias` takes an earlier `alias` back (docs/explanation/identity.md); all others are the six calls that
@@ -8,7 +9,11 @@ import type { JsonObject } from "./json.ts"
  */
 export const EVENT_KINDS = ["track", "page", "screen", "identify", "alias", "group", "unalias"] as const
 
-export type EventKind = (typeof EVENT_KINDS)[number]
+/** A kind that this version knows the meaning of. */
+export type KnownKind = (typeof EVENT_KINDS)[number]
+
+/** The kind of a logged event; `unknown(7)`: one that only a newer version knows. */
+export type EventKind = KnownKind | Unknown
 
 /**
  * Names of the standard events. Any other name is as good: these are the ones that the typed helpers write and the
@@ -36,7 +41,7 @@ export const NAME_OF_KIND = {
   alias: "alias",
   group: "group",
   unalias: "unalias",
-} as const satisfies Record<Exclude<EventKind, "track">, string>
+} as const satisfies Record<Exclude<KnownKind, "track">, string>
 
 /**
  * Something odd about an accepted event that its numbers may depend on. The event counts all the same.
@@ -53,7 +58,8 @@ export const EVENT_WARNINGS = [
   "properties-not-an-object",
 ] as const
 
-export type EventWarning = (typeof EVENT_WARNINGS)[number]
+/** A warning of a logged event; `unknown(7)`: one that only a newer version knows. */
+export type EventWarning = (typeof EVENT_WARNINGS)[number] | Unknown
 
 /**
  * An immutable fact that a client reported, as the log holds it.
@@ -83,10 +89,14 @@ export interface Event {
    * field this version does not know.
    */
   readonly body: JsonObject
+  /** Columns that a newer version logged and this one does not know; kept when the event is logged once more. */
+  readonly newer?: JsonObject
 }
 
-/** Kinds that say who somebody is, not what they did; they make nobody active (docs/reference/semantics.md, Active users). */
-const IDENTITY_KINDS: ReadonlySet<EventKind> = new Set(["identify", "alias", "group", "unalias"])
+/** Whether events of this kind say what somebody did, not who somebody is (docs/reference/semantics.md, Active users). */
+export const isActivity = (kind: EventKind): boolean => kind === "track" || kind === "page" || kind === "screen"
 
-/** Whether events of this kind are activity. */
-export const isActivity = (kind: EventKind): boolean => !IDENTITY_KINDS.has(kind)
+const KNOWN_KINDS: ReadonlySet<EventKind> = new Set(EVENT_KINDS)
+
+/** Whether this version knows what events of this kind mean. One that it doesn't know makes nobody active, and links nobody. */
+export const isKnownKind = (kind: EventKind): boolean => KNOWN_KINDS.has(kind)

@@ -2,7 +2,7 @@ import { Result } from "effect"
 import { isRefusedId } from "../identity/distinctId.ts"
 import { parseInstant } from "../time/instant.ts"
 import { TimeZone } from "../time/TimeZone.ts"
-import { EVENT_KINDS, type Event, type EventKind, type EventWarning, NAME_OF_KIND } from "./Event.ts"
+import { EVENT_KINDS, type Event, type EventKind, type EventWarning, type KnownKind, NAME_OF_KIND } from "./Event.ts"
 import { FUTURE_TOLERANCE_MILLIS, resolveEventTime, type SkewPolicy } from "./eventTime.ts"
 import { isJsonObject, type Json, type JsonObject } from "./json.ts"
 import { bulkOf, EVENT_BYTES_MAX, EVENT_DEPTH_MAX, loggedBytes } from "./size.ts"
@@ -46,7 +46,14 @@ export interface Door {
   readonly fallbackId: () => string
 }
 
+/**
+ * Where a line of exported events says what only the log knows (docs/reference/archive-format.md). It is no part of the event:
+ * read back, the event is what it was.
+ */
+export const LOG_FIELD = "$log"
+
 const CONSUMED: ReadonlySet<string> = new Set([
+  LOG_FIELD,
   "id",
   "messageId",
   "type",
@@ -126,7 +133,7 @@ const reject = (reason: RejectionReason, detail: string): Result.Result<never, R
 
 const text = (value: Json | undefined): string | undefined => (typeof value === "string" ? value : undefined)
 
-const kindOf = (raw: JsonObject): EventKind | undefined => {
+const kindOf = (raw: JsonObject): KnownKind | undefined => {
   const type = raw["type"]
   if (type === undefined || type === null) return "track"
   return EVENT_KINDS.find((kind) => kind === type)

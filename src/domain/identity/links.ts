@@ -1,4 +1,4 @@
-import type { Event } from "../event/Event.ts"
+import { type Event, isKnownKind } from "../event/Event.ts"
 import { jsonAt } from "../event/json.ts"
 import { compareIds } from "./distinctId.ts"
 
@@ -17,9 +17,11 @@ export const joinLinks = (a: Link | null, b: Link | null): Link | null => {
   return compareIds(a.userId, b.userId) <= 0 ? a : b
 }
 
-/** The link that an event makes, if it carries both ids. */
-export const linkOf = (event: Pick<Event, "userId" | "anonymousId" | "time">): Link | null =>
-  event.userId !== null && event.anonymousId !== null ? { time: event.time, userId: event.userId } : null
+/** The link that an event makes, if it carries both ids and is of a kind that this version knows. */
+export const linkOf = (event: Pick<Event, "kind" | "userId" | "anonymousId" | "time">): Link | null =>
+  event.userId !== null && event.anonymousId !== null && isKnownKind(event.kind)
+    ? { time: event.time, userId: event.userId }
+    : null
 
 /** What was last said of a pair of user ids: that they are one person, or that they are not. */
 export interface AliasStatement {

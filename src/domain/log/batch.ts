@@ -1,7 +1,8 @@
 import { hash } from "node:crypto"
 import { Result } from "effect"
 import { EVENT_KINDS, EVENT_WARNINGS, type Event, type EventKind, type EventWarning } from "../event/Event.ts"
-import type { JsonObject } from "../event/json.ts"
+import type { Json, JsonObject } from "../event/json.ts"
+import { entryOf, numberOf } from "../event/numbered.ts"
 import { CorruptBatch, UnknownBatchVersion } from "./errors.ts"
 
 /**
@@ -16,7 +17,7 @@ import { CorruptBatch, UnknownBatchVersion } from "./errors.ts"
  * alone. Bodies stay text until somebody asks.
  *
  * A storage contract: what this file writes must decode for ever. A change of shape is a new version number, a decoder
- * beside this one, and a golden file.
+ * beside those in `DECODERS`, and a golden file (docs/explanation/evolution.md).
  */
 const VERSION = 1
 
@@ -93,6 +94,36 @@ interface Header {
   readonly warnings: Readonly<Record<string, ReadonlyArray<number>>>
 }
 
+/** The keys of {@link Header}, all of them. */
+const KNOWN: Readonly<Record<keyof Header, true>> = {
+  v: true,
+  sum: true,
+  writer: true,
+  number: true,
+  previous: true,
+  partition: true,
+  loggedAt: true,
+  count: true,
+  ids: true,
+  kind: true,
+  names: true,
+  name: true,
+  users: true,
+  user: true,
+  anonymous: true,
+  anonym: true,
+  sessions: true,
+  session: true,
+  time: true,
+  timestamp: true,
+  sentAt: true,
+  receivedAt: true,
+  warnings: true,
+}
+
+/** A column that this version does not know: a list has an entry per event, anything else is the entry of all. */
+type NewerColumn = readonly [name: string, entries: Json]
+
 /** Packs 1…{@link BATCH_EVENTS_MAX} events into one record. */
 export const encodeBatch = (origin: BatchOrigin, events: ReadonlyArray<Event>): PackedBatch => {
   if (events.length === 0 || events.length > BATCH_EVENTS_MAX) {
@@ -110,14 +141,14 @@ export const encodeBatch = (origin: BatchOrigin, events: ReadonlyArray<Event>): 
     const event = events[i]!
     time.push(event.time - before)
     before = event.time
-    if (event.warnings.length > 0) warnings[i] = event.warnings.map((warning) => EVENT_WARNINGS.indexOf(warning))
+    if (event.warnings.length > 0) warnings[i] = event.warnings.map((warning) => numberOf(EVENT_WARNINGS, warning))
     bodies += `${JSON.stringify(event.body)}\n`
   }
   const columns: Omit<Header, "v" | "sum"> = {
     ...origin,
     count: events.length,
     ids: events.map((event) => event.id),
-    kind: column(events.map((event) => EVENT_KINDS.indexOf(event.kind))),
+    kind: column(events.map((event) => numberOf(EVENT_KINDS, event.kind))),
     name: column(events.map((event) => names.add(event.name))),
     names: names.values,
     user: column(events.map((event) => users.addOptional(event.userId))),
@@ -132,30 +163,35 @@ export const encodeBatch = (origin: BatchOrigin, events: ReadonlyArray<Event>): 
     receivedAt: column(events.map((event) => difference(event.receivedAt, event.time))),
     warnings,
   }
-  const checked = Buffer.from(`${JSON.stringify(columns).slice(1)}\n${bodies}`)
+  const all = { ...columns, ...Object.fromEntries(newerColumns(events)) }
+  const checked = Buffer.from(`${JSON.stringify(all).slice(1)}\n${bodies}`)
   const sum = checksum(checked)
   const bytes = Buffer.concat([Buffer.from(`${PREFIX}${sum}",`), checked])
   return { id: batchIdOf(origin), sum, origin, count: events.length, bytes }
 }
 
 /**
- * Opens a record. Checks the version, then every byte against the checksum, so that damage is an error and never a
- * wrong event; bodies are parsed only when asked for.
+ * Opens a record of any version. Checks the version, then every byte against the checksum, so that damage is an error and
+ * never a wrong event; bodies are parsed only when asked for.
  */
 export const decodeBatch = (bytes: Uint8Array): Result.Result<Batch, CorruptBatch | UnknownBatchVersion> => {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const start = /^\{"v":(\d{1,9}),/.exec(buffer.toString("latin1", 0, 16))
   if (start === null) return corrupt("it does not begin with a version number", bytes.byteLength)
-  if (Number(start[1]) !== VERSION) {
-    return Result.fail(new UnknownBatchVersion({ found: Number(start[1]), known: VERSION }))
-  }
+  const version = Number(start[1])
+  const decode = DECODERS.get(version)
+  if (decode === undefined) return Result.fail(new UnknownBatchVersion({ found: version, known: VERSION }))
+  return decode(buffer)
+}
+
+const decodeVersion1 = (buffer: Buffer): Result.Result<Batch, CorruptBatch> => {
   const sum = buffer.toString("latin1", PREFIX.length, PREFIX.length + SUM_LENGTH)
   // The checksum does not cover what stands before it.
   if (buffer.toString("latin1", 0, CHECKED_FROM) !== `${PREFIX}${sum}",`) {
-    return corrupt("it does not begin as a batch does", bytes.byteLength)
+    return corrupt("it does not begin as a batch does", buffer.length)
   }
   if (sum !== checksum(buffer.subarray(CHECKED_FROM))) {
-    return corrupt("its checksum does not match its bytes", bytes.byteLength)
+    return corrupt("its checksum does not match its bytes", buffer.length)
   }
   const headerEnd = buffer.indexOf(10)
   // What matches the checksum was written by encodeBatch, so this is a guard against our own mistakes.
@@ -163,9 +199,14 @@ export const decodeBatch = (bytes: Uint8Array): Result.Result<Batch, CorruptBatc
     const header = JSON.parse(buffer.toString("utf8", 0, headerEnd)) as Header
     return Result.succeed(new Batch(header, sum, buffer.subarray(headerEnd + 1)))
   } catch (cause) {
-    return corrupt(`its header can't be read (${String(cause)})`, bytes.byteLength)
+    return corrupt(`its header can't be read (${String(cause)})`, buffer.length)
   }
 }
+
+/** By version: every version ever written, for ever. The greatest is the one that is written. */
+export const DECODERS: ReadonlyMap<number, (buffer: Buffer) => Result.Result<Batch, CorruptBatch>> = new Map([
+  [VERSION, decodeVersion1],
+])
 
 /** An opened batch: columns by the event's place in it (0…`count`−1). */
 export class Batch {
@@ -182,6 +223,7 @@ export class Batch {
   /** Event times, ms. */
   readonly times: Float64Array
   readonly #header: Header
+  readonly #newer: ReadonlyArray<NewerColumn>
   readonly #bodyBytes: Buffer
   #bodyLines: ReadonlyArray<string> | undefined
 
@@ -203,11 +245,12 @@ export class Batch {
       this.times[i] = time
     }
     this.#header = header
+    this.#newer = Object.entries(header as unknown as JsonObject).filter(([name]) => !Object.hasOwn(KNOWN, name))
     this.#bodyBytes = bodyBytes
   }
 
   kind(i: number): EventKind {
-    return EVENT_KINDS[at(this.#header.kind, i)]!
+    return entryOf(EVENT_KINDS, at(this.#header.kind, i))
   }
 
   nameIndex(i: number): number {
@@ -234,7 +277,7 @@ export class Batch {
   }
 
   warnings(i: number): ReadonlyArray<EventWarning> {
-    return this.#header.warnings[i]?.map((warning) => EVENT_WARNINGS[warning]!) ?? []
+    return this.#header.warnings[i]?.map((warning) => entryOf(EVENT_WARNINGS, warning)) ?? []
   }
 
   /** The cold part of an event as the JSON text that was written. */
@@ -263,7 +306,17 @@ export class Batch {
       receivedAt: this.receivedAt(i),
       warnings: this.warnings(i),
       body: this.body(i),
+      ...(this.#newer.length === 0 ? {} : { newer: this.#newerOf(i) }),
     }
+  }
+
+  #newerOf(i: number): JsonObject {
+    return Object.fromEntries(
+      this.#newer.map(([name, entries]) => [
+        name,
+        Array.isArray(entries) ? (entries as ReadonlyArray<Json>)[i]! : entries,
+      ]),
+    )
   }
 
   events(): ReadonlyArray<Event> {
@@ -292,6 +345,17 @@ class Dictionary {
 const column = <A extends StoredInstant>(values: ReadonlyArray<A>): A | ReadonlyArray<A> => {
   const first = values[0]!
   return values.every((value) => value === first) ? first : values
+}
+
+/** What events brought along of a newer version's columns, as columns again; `null` for those that have none. */
+const newerColumns = (events: ReadonlyArray<Event>): ReadonlyArray<NewerColumn> => {
+  const names = new Set(events.flatMap(({ newer }) => (newer === undefined ? [] : Object.keys(newer))))
+  return Array.from(names)
+    .filter((name) => !Object.hasOwn(KNOWN, name))
+    .map((name) => [
+      name,
+      events.map(({ newer }) => (newer !== undefined && Object.hasOwn(newer, name) ? newer[name]! : null)),
+    ])
 }
 
 const at = (values: Column, i: number): number => (typeof values === "number" ? values : values[i]!)

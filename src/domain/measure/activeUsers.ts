@@ -31,7 +31,7 @@ export const daysSinceBefore = (stat: string): number | null =>
  * once, on the first of its days there, which is the one with the day before it outside the range.
  */
 export const activeUsers = (definition: MetricDefinition): Measure => {
-  const filter = compileFilter(definition.filter ?? {})
+  const filter = compileFilter(definition.filter ?? {}, definition.renamed)
   const valueOf = breakdownReader(definition)
   return {
     definition,
@@ -86,7 +86,7 @@ const emitMissing = (value: string, days: ReadonlyArray<Day>, others: ReadonlyAr
 /** Events a day, for each value of the breakdown; persons play no part. */
 export const eventCount = (definition: MetricDefinition): Measure => ({
   definition,
-  concerns: compileFilter(definition.filter ?? {}).named,
+  concerns: compileFilter(definition.filter ?? {}, definition.renamed).named,
   keepsPoints: false,
   observe: () => null,
   contribute: () => undefined,
@@ -95,7 +95,7 @@ export const eventCount = (definition: MetricDefinition): Measure => ({
 })
 
 const countEvents = (definition: MetricDefinition): NonNullable<Measure["tally"]> => {
-  const filter = compileFilter(definition.filter ?? {})
+  const filter = compileFilter(definition.filter ?? {}, definition.renamed)
   const valueOf = breakdownReader(definition)
   return (event, day, emit) => {
     if (!filter.holds(event)) return
@@ -107,7 +107,7 @@ const countEvents = (definition: MetricDefinition): NonNullable<Measure["tally"]
 /** Reads the breakdown value of an event: `""` when the metric has none, `undefined` when the event lacks it. */
 export const breakdownReader = (definition: MetricDefinition): ((event: ObservedEvent) => string | undefined) => {
   if (definition.breakdown === undefined) return () => ""
-  const read = fieldReader(definition.breakdown)
+  const read = fieldReader(definition.breakdown, definition.renamed)
   return (event) => {
     const value = read(event)
     return value === undefined ? undefined : boundedItem(String(value))

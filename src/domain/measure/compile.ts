@@ -20,5 +20,10 @@ export const compileMeasure = (definition: MetricDefinition, zone: TimeZone): Me
       return funnel(definition, formula, zone)
     case "sessions":
       return sessions(definition, formula, zone)
+    case "ratio":
+    case "sum":
+    case "per-user":
+      // Whoever registers measures asks `buildsMeasure` first.
+      throw new Error(`the metric ${definition.name} is a ${formula.kind} of other metrics and has no measure`)
   }
 }

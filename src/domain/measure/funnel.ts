@@ -1,4 +1,4 @@
-import type { FunnelFormula, MetricDefinition } from "../metric/definition.ts"
+import type { FunnelFormula, MetricDefinition, Renames } from "../metric/definition.ts"
 import { compileFilter, type ObservedEvent } from "../metric/filter.ts"
 import { parseDuration } from "../time/duration.ts"
 import type { Day } from "../time/calendar.ts"
@@ -255,7 +255,7 @@ const readNumbers = (text: string): ReadonlyArray<number> => (text === "" ? [] :
  */
 export const funnel = (definition: MetricDefinition, formula: FunnelFormula, zone: TimeZone): Measure => {
   const rules = funnelRules(formula)
-  const matcher = funnelMatcher(formula)
+  const matcher = funnelMatcher(formula, definition.renamed)
   const contribute: Measure["contribute"] = (fact, emit) => {
     const history = new FunnelHistory(pointsOf(fact), rules)
     // Grouped, not cut at midnights: where clocks go back over midnight, a local day has two parts.
@@ -289,9 +289,9 @@ export const funnel = (definition: MetricDefinition, formula: FunnelFormula, zon
 }
 
 /** Says which steps and exclusions of a funnel an event satisfies. */
-const funnelMatcher = (formula: FunnelFormula) => {
+const funnelMatcher = (formula: FunnelFormula, renamed: Renames | undefined) => {
   const compile = ({ event, where }: { readonly event: string; readonly where?: FunnelFormula["steps"][0]["where"] }) =>
-    compileFilter({ ...(event === "*" ? {} : { events: [event] }), ...(where === undefined ? {} : { where }) })
+    compileFilter({ ...(event === "*" ? {} : { events: [event] }), ...(where === undefined ? {} : { where }) }, renamed)
   const steps = formula.steps.map(compile)
   const exclusions = (formula.exclusions ?? []).map(compile)
   const all = [...steps, ...exclusions]

@@ -1,4 +1,3 @@
-import { jsonAt } from "../event/json.ts"
 import type { Formula, MetricDefinition } from "../metric/definition.ts"
 import { boundedItem } from "../metric/boundedItem.ts"
 import { compileFilter, fieldReader } from "../metric/filter.ts"
@@ -14,10 +13,10 @@ export const propertySum = (
   definition: MetricDefinition,
   formula: Extract<Formula, { kind: "property-sum" }>,
 ): Measure => {
-  const filter = compileFilter(definition.filter ?? {})
+  const filter = compileFilter(definition.filter ?? {}, definition.renamed)
   const valueOf = breakdownReader(definition)
-  const path = formula.property.split(".")
-  const currencyOf = formula.currency === undefined ? undefined : fieldReader(formula.currency)
+  const amountOf = fieldReader(formula.property, definition.renamed)
+  const currencyOf = formula.currency === undefined ? undefined : fieldReader(formula.currency, definition.renamed)
   return {
     definition,
     concerns: filter.named,
@@ -29,7 +28,7 @@ export const propertySum = (
       if (!filter.holds(event)) return
       const value = valueOf(event)
       if (value === undefined) return
-      const amount = jsonAt(event.body, path)
+      const amount = amountOf(event)
       if (typeof amount !== "number" || !Number.isFinite(amount)) return emit(day, value, "not-a-number", 1)
       const suffix = currencyOf === undefined ? "" : `:${boundedItem(String(currencyOf(event) ?? ""))}`
       emitDecimal(day, value, `sum${suffix}`, formatDecimal(decimalOf(amount)))

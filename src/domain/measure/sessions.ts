@@ -1,5 +1,5 @@
 import type { Formula, MetricDefinition } from "../metric/definition.ts"
-import { compileFilter, pageOf } from "../metric/filter.ts"
+import { compileFilter, pageReader } from "../metric/filter.ts"
 import { compareIds } from "../identity/distinctId.ts"
 import { parseDuration } from "../time/duration.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
@@ -152,7 +152,8 @@ export const sessions = (
   formula: Extract<Formula, { kind: "sessions" }>,
   zone: TimeZone,
 ): Measure => {
-  const filter = compileFilter(definition.filter ?? {})
+  const filter = compileFilter(definition.filter ?? {}, definition.renamed)
+  const pageOf = pageReader(definition.renamed)
   const rules = sessionRules(formula)
   return {
     definition,

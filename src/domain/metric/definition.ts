@@ -26,7 +26,7 @@ export const OPERATORS = [
 
 const Scalar = Schema.Union([Schema.String, Schema.Finite, Schema.Boolean])
 
-const FIELD = /^(?:event|kind|userId|anonymousId|sessionId|(?:properties|context|traits)(?:\.[^.\s]+)+)$/
+const FIELD = /^(?:event|kind|userId|anonymousId|sessionId|(?:properties|context|traits)(?:\.[^.\s]+)+)$/u
 
 /** A field of an event: `event` (its name), `kind`, `userId`, `anonymousId`, `sessionId`, `properties.x`, `context.x.y`, `traits.x`. */
 const Field = Schema.String.check(
@@ -34,6 +34,10 @@ const Field = Schema.String.check(
     message: "expected event, kind, userId, anonymousId, sessionId, properties.…, context.… or traits.…",
   }),
 )
+
+const PROPERTY = /^properties(?:\.[^.\s]+)+$/
+
+const Property = Schema.String.check(Schema.isPattern(PROPERTY, { message: "expected properties.…" }))
 
 /** One condition on one field. `value` is one scalar; `in` and `not_in` take a list, `between` a list of two. */
 export const Condition = Schema.Struct({
@@ -52,7 +56,7 @@ export const Condition = Schema.Struct({
 )
 export type Condition = typeof Condition.Type
 
-const EventName = Schema.String.check(Schema.isPattern(/\S/, { message: "expected an event name that is not empty" }))
+const EventName = Schema.String.check(Schema.isPattern(/\S/u, { message: "expected an event name that is not empty" }))
 
 /** Which events count: any of `events` (all activity when absent) for which all of `where` hold. */
 export const EventFilter = Schema.Struct({
@@ -116,6 +120,23 @@ export const FunnelFormula = Schema.Struct({
 )
 export type FunnelFormula = typeof FunnelFormula.Type
 
+const MetricName = Schema.String.check(
+  Schema.isPattern(/^[a-z][a-z0-9_]{0,62}$/u, {
+    message: "expected a name of lower-case letters, digits and _, beginning with a letter, at most 63 long",
+  }),
+)
+
+/** A number of another metric: one of its statistics (statistics.ts), per value of its breakdown or of one value. */
+export const Operand = Schema.Struct({
+  metric: MetricName,
+  stat: Schema.String.check(Schema.isPattern(/\S/u, { message: "expected the name of a statistic" })),
+  value: Schema.optionalKey(Schema.String),
+})
+export type Operand = typeof Operand.Type
+
+/** Most numbers that one `sum` adds up. */
+export const SUM_OPERANDS_MAX = 50
+
 /** What is computed. */
 export const Formula = Schema.Union([
   /** Persons with at least one event a day, and the events. */
@@ -138,28 +159,79 @@ export const Formula = Schema.Union([
     /** Whether local midnight ends every session. Default false. */
     midnightCut: Schema.optionalKey(Schema.Boolean),
   }),
+  /** One number of other metrics over another. */
+  Schema.Struct({ kind: Schema.Literal("ratio"), numerator: Operand, denominator: Operand }),
+  /** Numbers of other metrics added up. */
+  Schema.Struct({
+    kind: Schema.Literal("sum"),
+    of: Schema.Array(Operand).check(
+      Schema.makeFilter(
+        (of) =>
+          (of.length >= 1 && of.length <= SUM_OPERANDS_MAX) ||
+          `a sum has 1 to ${SUM_OPERANDS_MAX} operands, found ${of.length}`,
+      ),
+    ),
+  }),
+  /** A number of another metric over the persons of an active-users metric. */
+  Schema.Struct({
+    kind: Schema.Literal("per-user"),
+    of: Operand,
+    /** Default `active_users`. */
+    users: Schema.optionalKey(MetricName),
+  }),
 ])
 export type Formula = typeof Formula.Type
 
-/** A metric. `filter` and `breakdown` do not apply to funnels, whose steps say it themselves. */
+/** A formula of numbers that other metrics have. */
+export type CombiningFormula = Extract<Formula, { kind: "ratio" | "sum" | "per-user" }>
+
+/**
+ * What was called otherwise once, old name → new name: events of the old name count as the new one, and where the new
+ * property is not set the old one is read. One step each: a new name is no old name too.
+ */
+export const Renames = Schema.Struct({
+  events: Schema.optionalKey(Schema.Record(Schema.String, EventName)),
+  properties: Schema.optionalKey(Schema.Record(Schema.String, Property)),
+}).check(
+  Schema.makeFilter(({ events = {}, properties = {} }) => {
+    const field = Object.keys(properties).find((name) => !PROPERTY.test(name))
+    if (field !== undefined) return `"${field}" is no property: expected properties.…`
+    for (const names of [events, properties]) {
+      const old = Object.keys(names).find((name) => Object.hasOwn(names, names[name]!))
+      if (old === undefined) continue
+      return `"${names[old]}", the new name of "${old}", is renamed itself; give every old name the latest one`
+    }
+    return true
+  }),
+)
+export type Renames = typeof Renames.Type
+
+/**
+ * A metric. `filter` and `breakdown` do not apply to funnels, whose steps say it themselves, nor to formulas of other
+ * metrics, which have them.
+ */
 export const MetricDefinition = Schema.Struct({
-  name: Schema.String.check(
-    Schema.isPattern(/^[a-z][a-z0-9_]{0,62}$/, {
-      message: "expected a name of lower-case letters, digits and _, beginning with a letter, at most 63 long",
-    }),
-  ),
+  name: MetricName,
   version: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
   description: Schema.optionalKey(Schema.String),
   owner: Schema.optionalKey(Schema.String),
   frequency: Schema.optionalKey(Schema.Literals(["daily", "weekly", "monthly", "quarterly"])),
   target: Schema.optionalKey(Schema.Finite),
   tier: Schema.optionalKey(Schema.Literals(["north-star", "key-result", "input"])),
+  /** The metric of the tier above that this one drives. */
+  parent: Schema.optionalKey(MetricName),
+  /** What the author expects of the numbers against those of the version before. */
+  expect: Schema.optionalKey(Schema.Literals(["same", "different"])),
   filter: Schema.optionalKey(EventFilter),
   /** Field by whose value the numbers are told apart. */
   breakdown: Schema.optionalKey(Field),
+  renamed: Schema.optionalKey(Renames),
   formula: Formula,
 }).check(
   Schema.makeFilter(({ formula, filter, breakdown }) => {
+    if (combines(formula) && (filter !== undefined || breakdown !== undefined)) {
+      return `a ${formula.kind} has the filters and breakdowns of the metrics it is made of, none of its own`
+    }
     if (formula.kind === "funnel" && filter !== undefined) return "a funnel has conditions on its steps, not a filter"
     return (
       breakdown === undefined ||
@@ -169,3 +241,19 @@ export const MetricDefinition = Schema.Struct({
   }),
 )
 export type MetricDefinition = typeof MetricDefinition.Type
+
+/** A metric made of numbers that other metrics have: nothing is projected for it, it is worked out when it is asked for. */
+export type FormulaMetric = MetricDefinition & { readonly formula: CombiningFormula }
+
+function combines(formula: Formula): formula is CombiningFormula {
+  return formula.kind === "ratio" || formula.kind === "sum" || formula.kind === "per-user"
+}
+
+export const isFormulaMetric = (definition: MetricDefinition): definition is FormulaMetric =>
+  combines(definition.formula)
+
+/** Whether a metric has a measure, hence facts and cells of its own. */
+export const buildsMeasure = (definition: MetricDefinition): boolean => !isFormulaMetric(definition)
+
+/** A definition in a TypeScript file: the types say what may be in it. `export default` one, or a list of them. */
+export const defineMetric = (definition: MetricDefinition): MetricDefinition => definition

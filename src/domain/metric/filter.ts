@@ -1,8 +1,8 @@
 import { type Event, type EventKind, isActivity } from "../event/Event.ts"
-import { isJsonObject, type Json, jsonAt } from "../event/json.ts"
+import { type Json, jsonAt } from "../event/json.ts"
 import { compareIds } from "../identity/distinctId.ts"
 import { boundedItem } from "./boundedItem.ts"
-import type { Condition, EventFilter } from "./definition.ts"
+import type { Condition, EventFilter, Renames } from "./definition.ts"
 
 /** What filters and measures see of an event. `body` may be parsed on first use, so ask for it last. */
 export type ObservedEvent = Pick<
@@ -16,11 +16,21 @@ export type FieldReader = (event: ObservedEvent) => string | number | boolean | 
 const scalar = (value: Json | undefined): string | number | boolean | undefined =>
   value === null || typeof value === "object" ? undefined : value
 
-/** The reader of a field name as definitions spell it. */
-export const fieldReader = (field: string): FieldReader => {
+/** The latest name of an event. */
+export const latestName = (name: string, { events = {} }: Renames = {}): string =>
+  Object.hasOwn(events, name) ? events[name]! : name
+
+/** What a field was called before, in order: of several that are set the first counts. */
+const formerFields = (field: string, { properties = {} }: Renames): ReadonlyArray<string> =>
+  Object.keys(properties)
+    .filter((old) => properties[old] === field)
+    .sort(compareIds)
+
+/** The reader of a field name as definitions spell it. Where it is not set, what it was called before is read. */
+export const fieldReader = (field: string, renamed: Renames = {}): FieldReader => {
   switch (field) {
     case "event":
-      return (event) => event.name
+      return (event) => latestName(event.name, renamed)
     case "kind":
       return (event) => event.kind
     case "userId":
@@ -30,8 +40,14 @@ export const fieldReader = (field: string): FieldReader => {
     case "sessionId":
       return (event) => event.sessionId ?? undefined
     default: {
-      const path = field.split(".")
-      return (event) => scalar(jsonAt(event.body, path))
+      const paths = [field, ...formerFields(field, renamed)].map((name) => name.split("."))
+      return (event) => {
+        for (const path of paths) {
+          const value = scalar(jsonAt(event.body, path))
+          if (value !== undefined) return value
+        }
+        return undefined
+      }
     }
   }
 }
@@ -50,8 +66,8 @@ const compareScalars = (a: string | number | boolean, b: string | number | boole
 
 type Scalar = string | number | boolean
 
-const compileCondition = (condition: Condition): ((event: ObservedEvent) => boolean) => {
-  const read = fieldReader(condition.field)
+const compileCondition = (condition: Condition, renamed: Renames): ((event: ObservedEvent) => boolean) => {
+  const read = fieldReader(condition.field, renamed)
   const values = (Array.isArray(condition.value) ? condition.value : [condition.value]) as ReadonlyArray<Scalar>
   const texts = values.map(String)
   const text = texts[0]!
@@ -103,28 +119,32 @@ export interface CompiledFilter {
 }
 
 /** Compiles a filter; without `events` it means all activity. */
-export const compileFilter = (filter: EventFilter): CompiledFilter => {
-  const conditions = (filter.where ?? []).map(compileCondition)
+export const compileFilter = (filter: EventFilter, renamed: Renames = {}): CompiledFilter => {
+  const conditions = (filter.where ?? []).map((condition) => compileCondition(condition, renamed))
   const names = filter.events === undefined ? null : new Set(filter.events)
   return {
-    named: (name, kind) => (names === null ? isActivity(kind) : names.has(name)),
+    named: (name, kind) => (names === null ? isActivity(kind) : names.has(latestName(name, renamed))),
     holds: (event) => conditions.every((holds) => holds(event)),
   }
 }
 
 /** Page fields in the order they are looked for. */
-const PAGE_PROPERTIES = ["path", "url", "page_name", "screen_name"]
+const PAGE_FIELDS = ["properties.path", "properties.url", "properties.page_name", "properties.screen_name"]
 
-/** The page that an event shows, or `undefined` when it shows none (docs/reference/semantics.md, Sessions: entry and exit page). */
-export const pageOf = (event: ObservedEvent): string | undefined => {
-  const shows =
-    event.kind === "page" || event.kind === "screen" || event.name === "page_view" || event.name === "screen_view"
-  if (!shows) return undefined
-  const properties = jsonAt(event.body, ["properties"])
-  if (!isJsonObject(properties)) return undefined
-  for (const name of PAGE_PROPERTIES) {
-    const page = scalar(jsonAt(properties, [name]))
-    if (page !== undefined) return boundedItem(String(page))
+/**
+ * Reads the page that an event shows; `undefined` when it shows none (docs/reference/semantics.md, Sessions: entry and exit
+ * page).
+ */
+export const pageReader = (renamed: Renames = {}): ((event: ObservedEvent) => string | undefined) => {
+  const fields = PAGE_FIELDS.map((field) => fieldReader(field, renamed))
+  return (event) => {
+    const name = latestName(event.name, renamed)
+    const shows = event.kind === "page" || event.kind === "screen" || name === "page_view" || name === "screen_view"
+    if (!shows) return undefined
+    for (const read of fields) {
+      const page = read(event)
+      if (page !== undefined) return boundedItem(String(page))
+    }
+    return undefined
   }
-  return undefined
 }

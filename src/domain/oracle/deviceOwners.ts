@@ -8,13 +8,18 @@ export interface Ownership {
 }
 
 /**
- * Whose a device is (docs/explanation/identity.md): the user of its earliest link by event time, at one instant the smaller user id. A
- * link is any event, of any kind, that carries both ids.
+ * A link is an event that carries both ids, of any kind but those that only a newer version knows
+ * (docs/explanation/identity.md).
+ */
+export const isLink = (event: Event): event is Event & { readonly userId: string; readonly anonymousId: string } =>
+  event.userId !== null && event.anonymousId !== null && !event.kind.startsWith("unknown(")
+
+/**
+ * Whose a device is (docs/explanation/identity.md): the user of its earliest link by event time, at one instant the smaller user id.
  */
 export const deviceOwners = (events: ReadonlyArray<Event>): ReadonlyMap<string, Ownership> => {
   const owners = new Map<string, Ownership>()
-  for (const { userId, anonymousId, time } of events) {
-    if (userId === null || anonymousId === null) continue
+  for (const { userId, anonymousId, time } of events.filter(isLink)) {
     const owner = owners.get(anonymousId)
     if (
       owner === undefined ||

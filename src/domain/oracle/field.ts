@@ -1,14 +1,18 @@
 import type { Event } from "../event/Event.ts"
 import type { Json, JsonObject } from "../event/json.ts"
+import type { SeenEvent } from "./renames.ts"
 
 /** A value that is "set"; null, absent, objects and arrays are not. */
 export type Scalar = string | number | boolean
 
-/** The value of a field as metric definitions name it, or `undefined` when it is not set. */
-export const scalarAt = (event: Event, field: string): Scalar | undefined => {
-  const value = valueAt(event, field)
-  return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : undefined
+/** The value of a field as metric definitions name it, or `undefined` when it is not set, under any name it had. */
+export const scalarAt = (event: SeenEvent, field: string): Scalar | undefined => {
+  const names = [field, ...(event.formerNames?.get(field) ?? [])]
+  return names.map((name) => valueAt(event, name)).find(isScalar)
 }
+
+const isScalar = (value: Json | undefined): value is Scalar =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean"
 
 const valueAt = (event: Event, field: string): Json | undefined => {
   switch (field) {

@@ -1,5 +1,5 @@
 import type { Event } from "../event/Event.ts"
-import type { EventFilter, FunnelFormula, MetricDefinition } from "../metric/definition.ts"
+import type { EventFilter, FunnelFormula, MetricDefinition, Renames } from "../metric/definition.ts"
 import type { Settings } from "../settings.ts"
 import type { CellKey } from "./Cells.ts"
 import { activeUserCells, eventCountCells, propertySumCells } from "./counting.ts"
@@ -8,6 +8,7 @@ import { passes } from "./filter.ts"
 import { countingAttempts, funnelCells } from "./funnel.ts"
 import { LocalCalendar } from "./LocalCalendar.ts"
 import { people, type People } from "./people.ts"
+import { seenBy } from "./renames.ts"
 import { sessionCells } from "./sessions.ts"
 
 /**
@@ -63,17 +64,27 @@ export const oracle = (
 
   const cellsOf = (metric: MetricDefinition): ReadonlyMap<CellKey, number | string> => {
     const { formula } = metric
+    const seen = seenBy(metric, events)
+    const persons = everyone.events.map((theirs) => seenBy(metric, theirs))
     switch (formula.kind) {
       case "active-users":
-        return activeUserCells(everyone, metric, calendar)
+        return activeUserCells(
+          { ...everyone, events: persons, personless: seenBy(metric, everyone.personless) },
+          metric,
+          calendar,
+        )
       case "event-count":
-        return eventCountCells(events, metric, calendar)
+        return eventCountCells(seen, metric, calendar)
       case "property-sum":
-        return propertySumCells(events, metric, formula, calendar)
+        return propertySumCells(seen, metric, formula, calendar)
       case "funnel":
-        return funnelCells(everyone.events, formula, calendar)
+        return funnelCells(persons, formula, calendar)
       case "sessions":
-        return sessionCells(everyone.events, metric, formula, calendar)
+        return sessionCells(persons, metric, formula, calendar)
+      case "ratio":
+      case "sum":
+      case "per-user":
+        throw new Error(`the metric ${metric.name} is a ${formula.kind} of other metrics and has no cells`)
     }
   }
 
@@ -95,12 +106,15 @@ export const oracleFunnel = (
   settings: OracleSettings,
   formula: FunnelFormula,
   range: OracleRange | null,
+  renamed?: Renames,
 ): OracleFunnelResult => {
   const calendar = new LocalCalendar(settings.timeZone)
   const users = formula.steps.map(() => 0)
   const fromPreviousMillis = formula.steps.slice(1).map((): Array<number> => [])
   for (const events of peopleOf(input, settings).events) {
-    const attempts = countingAttempts(events, formula, (entry) => (isWithin(calendar, entry, range) ? "range" : null))
+    const attempts = countingAttempts(seenBy({ renamed }, events), formula, (entry) =>
+      isWithin(calendar, entry, range) ? "range" : null,
+    )
     const reached = attempts.get("range") ?? []
     for (const [index, time] of reached.entries()) {
       users[index]!++
@@ -117,10 +131,11 @@ export const oracleActiveUsers = (
   settings: OracleSettings,
   filter: EventFilter | undefined,
   range: OracleRange | null,
+  renamed?: Renames,
 ): number => {
   const calendar = new LocalCalendar(settings.timeZone)
   return peopleOf(input, settings).events.filter((events) =>
-    events.some((event) => passes(event, filter) && isWithin(calendar, event.time, range)),
+    seenBy({ renamed }, events).some((event) => passes(event, filter) && isWithin(calendar, event.time, range)),
   ).length
 }
 

@@ -1,5 +1,5 @@
 import type { Event } from "../event/Event.ts"
-import { deviceOwners } from "./deviceOwners.ts"
+import { deviceOwners, isLink } from "./deviceOwners.ts"
 import { canonicalUsers, previousIdOf } from "./userGroups.ts"
 
 export interface People {
@@ -38,7 +38,7 @@ export const people = (events: ReadonlyArray<Event>, mergeWindowMillis: number |
     const owner = anonymousId === null ? undefined : owners.get(anonymousId)
     if (userId !== null) personOf.set(`u:${userId}`, personOfUser(userId))
     if (previousId !== null) personOf.set(`u:${previousId}`, personOfUser(previousId))
-    if (anonymousId !== null) {
+    if (anonymousId !== null && (userId === null || isLink(event))) {
       personOf.set(`a:${anonymousId}`, owner === undefined ? `a:${anonymousId}` : personOfUser(owner.userId))
     }
 

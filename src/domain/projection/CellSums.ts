@@ -13,6 +13,12 @@ export interface CellDelta {
   readonly cause: DeltaCause
 }
 
+/** The order of cells: by day, statistic and item. */
+export const byCell = (a: CellKey, b: CellKey): number =>
+  a.day - b.day || (a.stat < b.stat ? -1 : a.stat > b.stat ? 1 : a.item < b.item ? -1 : a.item > b.item ? 1 : 0)
+
+type CellKey = Pick<CellDelta, "day" | "stat" | "item">
+
 /** One key for two free texts: the length says where the first ends, since either may hold any character. */
 export const pairKey = (stat: string, item: string): string => `${stat.length}|${stat}${item}`
 

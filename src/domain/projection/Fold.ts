@@ -1,4 +1,5 @@
-import { EVENT_KINDS, type EventKind, isActivity } from "../event/Event.ts"
+import { EVENT_KINDS, type EventKind, isActivity, isKnownKind } from "../event/Event.ts"
+import { numberOf } from "../event/numbered.ts"
 import { anonymousDistinctId, type DistinctId, userDistinctId } from "../identity/distinctId.ts"
 import {
   type AliasStatement,
@@ -51,7 +52,7 @@ export class Fold {
   readonly gathered = new Map<DistinctId, Gathered>()
   readonly statements = new Map<string, AliasStatement>()
   readonly tallies: ReadonlyArray<CellSums>
-  /** Per local day: `accepted`, `activity`, `late`, `duplicates`, `personless`. */
+  /** Per local day: `accepted`, `activity`, `late`, `duplicates`, `personless`; `unknown-kind` for each such kind. */
   readonly intake = new CellSums()
   readonly failures: Array<FoldFailure> = []
   readonly counts: FoldCounts = { projected: 0, duplicates: 0, conflicts: 0, personless: 0 }
@@ -89,6 +90,7 @@ export class Fold {
       this.intake.add(day, "", "accepted", 1)
       const kind = batch.kind(place)
       if (isActivity(kind)) this.intake.add(day, "", "activity", 1)
+      else if (!isKnownKind(kind)) this.intake.add(day, kind, "unknown-kind", 1)
       const receivedAt = batch.receivedAt(place)
       if (receivedAt !== null && this.#zone.dayOf(receivedAt) > day) this.intake.add(day, "", "late", 1)
 
@@ -104,14 +106,15 @@ export class Fold {
         this.counts.personless++
         this.intake.add(day, "", "personless", 1)
       }
-      if (user >= 0 && anonymous >= 0) {
+      const link = user >= 0 && anonymous >= 0 ? linkOf(cursor) : null
+      if (link !== null) {
         const device = (ofAnonymous[anonymous] ??= this.#gather(anonymousDistinctId(batch.anonymous[anonymous]!)))
-        device.link = joinLinks(device.link, linkOf(cursor))
+        device.link = joinLinks(device.link, link)
       }
       if (kind === "alias" || kind === "unalias") this.#state(aliasStatementOf(cursor))
 
       const name = batch.nameIndex(place)
-      const planKey = name * EVENT_KINDS.length + EVENT_KINDS.indexOf(kind)
+      const planKey = numberOf(EVENT_KINDS, kind) * batch.names.length + name
       let plan = plans.get(planKey)
       if (plan === undefined) {
         plan = this.#plan(batch.names[name]!, kind)

@@ -29,13 +29,23 @@ export interface LogEnd {
   readonly sum: string
 }
 
-/** One version of a metric in the read model. */
+/**
+ * One build of one version of a metric in the read model. All but those that are `building` are part of the default group,
+ * so they stand at one place in the log, whatever they are there for.
+ */
 export interface MeasureVersion {
-  /** Number of this version; cells and facts are stored under it. */
+  /** Number of this build; cells and facts are stored under it. */
   readonly id: number
   readonly definition: MetricDefinition
-  /** `building`: being projected by a group of its own; `live`: part of the default group, and answers queries. */
-  readonly state: "building" | "live"
+  /** 1, 2, … for each version: a rebuild makes the next one. */
+  readonly build: number
+  /**
+   * `building`: being projected by a group of its own. `ready`: built, and was never asked yet. `live`: answers queries; one
+   * build of a metric at most. `detached`: another took its place, and it can be gone back to.
+   */
+  readonly state: "building" | "ready" | "live" | "detached"
+  /** When it last began to answer queries, ms; `null` if never. */
+  readonly liveSince: number | null
   /** The projector group that folds events into it. */
   readonly group: string
 }
@@ -167,20 +177,42 @@ export class ReadModel extends Context.Service<
       settle: (uncounted: Uncounted) => StepChanges,
     ) => Effect.Effect<boolean, ReadModelUnavailable>
     /**
-     * Registers metric versions to be built together, by a group of their own; those already known are left alone, and older
-     * ones still building end. While nothing is projected yet they are live at once. Owners of the default group must
-     * claim anew, since it has other measures now, or moves those being built when persons turn out to be others. They count
-     * nobody until `countNext`.
+     * Registers metric versions to be built together, by a group of their own; those already known are left alone. While
+     * nothing is projected yet the newest of each metric are live at once, and the others detached. Owners of the default
+     * group must claim anew, since it has other measures now, or moves those being built when persons turn out to be
+     * others. They count nobody until `countNext`.
      */
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,
     ) => Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
     /**
-     * Makes what a group has built part of the default group, in place of earlier versions of its metrics, and ends the
-     * group. `false`, and nothing is changed, when the default group has gone on from where the build stands, or not
-     * everybody is counted. Owners of the default group must claim anew, since it has other measures now.
+     * Registers the next builds of live versions, to be built together by a group of their own; a version of which one is
+     * building or ready already is left alone. The same holds for owners of the default group. Nothing is changed when the
+     * tables were emptied since they were `made`, which gives the numbers of measures to others.
      */
-    readonly promote: (group: string) => Effect.Effect<boolean, ReadModelUnavailable>
+    readonly rebuild: (measures: ReadonlyArray<number>, made: string) => Effect.Effect<void, ReadModelUnavailable>
+    /**
+     * Makes what a group has built part of the default group, and ends the group: what there was no live version of is live,
+     * and the rest ready. `false`, and nothing is changed, when the default group has gone on from where the build stands, or
+     * not everybody is counted. Owners of the default group must claim anew, since it has other measures now.
+     */
+    readonly adopt: (group: string) => Effect.Effect<boolean, ReadModelUnavailable>
+    /**
+     * Makes builds of different metrics answer queries, all in one moment; those in whose place they come are detached. One
+     * that is not ready or detached, such as one that is live already, is left alone. Owners of the default group must
+     * claim anew, since other cells are published now. `made`: as for `rebuild`.
+     */
+    readonly makeLive: (measures: ReadonlyArray<number>, made: string) => Effect.Effect<void, ReadModelUnavailable>
+    /** Says that a build is another version's, which must count the same. `made`: as for `rebuild`. */
+    readonly relabel: (
+      measure: number,
+      definition: MetricDefinition,
+      made: string,
+    ) => Effect.Effect<void, ReadModelUnavailable>
+    /** Gives builds up, whatever their state; what they have stored is left for `sweep`. `made`: as for `rebuild`. */
+    readonly drop: (measures: ReadonlyArray<number>, made: string) => Effect.Effect<void, ReadModelUnavailable>
+    /** Deletes about so many rows that builds given up have left; `true` when there are none. */
+    readonly sweep: (limit: number) => Effect.Effect<boolean, ReadModelUnavailable>
     /**
      * Empties every table, and notes the settings that the next projection runs under; gives what `made` is then. `null`,
      * and nothing is changed, when somebody else has emptied them since they were `made`.

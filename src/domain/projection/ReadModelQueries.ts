@@ -6,7 +6,8 @@ import type { Day } from "../time/calendar.ts"
 import type { KnownIdentities } from "./whoIsWho.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
 import type { FoldFailure } from "./Fold.ts"
-import type { Checkpoint } from "./ReadModel.ts"
+import type { Settings } from "../settings.ts"
+import type { Checkpoint, LogEnd, MeasureVersion } from "./ReadModel.ts"
 
 /** Local days, both included. */
 export interface DayRange {
@@ -24,6 +25,22 @@ export interface Cell {
   /** When it last changed after it was first published, ms; `null` if never. */
   readonly revisedAt: number | null
   readonly revisionCause: string | null
+}
+
+/** What every answer depends on beside its numbers. */
+export interface Standing {
+  /** `null` before anything was projected. */
+  readonly settings: Settings | null
+  /** As `ReadModel` says it: whether the tables hold all of the log, and all live measures count everybody. */
+  readonly whole: boolean
+  /** All builds of metrics, in the order of their ids. */
+  readonly measures: ReadonlyArray<MeasureVersion>
+  /** First and last day with activity, or `null` when there are none. */
+  readonly stored: DayRange | null
+  /** How far the default group is in each partition. */
+  readonly checkpoints: ReadonlyArray<Checkpoint>
+  /** As `ReadModel` says it: the last control fact that the tables stand on. */
+  readonly controlEnd: LogEnd | null
 }
 
 /** Persons observed on a day, by the days since they were observed before; `Infinity` for those that never were. */
@@ -45,6 +62,35 @@ export interface ClaimedPartition {
   readonly checkpoint: Checkpoint | null
 }
 
+/** A cell whose amounts in two builds differ; `null` where there is no such cell. Amounts are exact decimals as text. */
+export interface CellDifference {
+  readonly day: Day
+  readonly item: string
+  readonly stat: string
+  readonly before: string | null
+  readonly after: string | null
+}
+
+/** All cells of one build beside those of another. */
+export interface CellComparison {
+  /** Cells with the same amount in both. */
+  readonly equal: number
+  /** Cells that only the later one has. */
+  readonly added: number
+  /** Cells that only the earlier one has. */
+  readonly removed: number
+  readonly changed: number
+  /** Days on which any cell differs. */
+  readonly days: number
+  /**
+   * Per statistic that differs somewhere, both sums over all cells. Those from which distinct persons of a range are counted
+   * are left out here and below: they follow from the others.
+   */
+  readonly sums: ReadonlyArray<{ readonly stat: string; readonly before: string; readonly after: string }>
+  /** The biggest difference of each statistic first, then the second ones, and so on. */
+  readonly biggest: ReadonlyArray<CellDifference>
+}
+
 /** Number under which the intake's cells are kept: how many events came in, late or repeated. They belong to no metric. */
 export const INTAKE = 0
 
@@ -61,18 +107,25 @@ export class ReadModelQueries extends Context.Service<
      * is asked: what takes long, such as a walk through the log, belongs behind it. One inside another is the same one.
      */
     readonly snapshot: <A, E, R>(questions: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ReadModelUnavailable, R>
-    /** Cells of a measure in a range, by day; of all items, or of one. */
+    /** How the tables stand. */
+    readonly standing: Effect.Effect<Standing, ReadModelUnavailable>
+    /** Cells of a measure in a range, by day, statistic and item; of all items, or of one. */
     readonly cells: (
       measure: number,
       range: DayRange,
       filter?: { readonly stats?: ReadonlyArray<string>; readonly item?: string },
     ) => Effect.Effect<ReadonlyArray<Cell>, ReadModelUnavailable>
-    /** First and last day with activity, or `null` when there are none. */
-    readonly storedRange: Effect.Effect<DayRange | null, ReadModelUnavailable>
-    /** Distinct persons of an active-users measure in a range, per value of the breakdown; from cells. */
+    /** Compares all cells of a build with those of another; `limit`: differences listed. */
+    readonly compareCells: (
+      before: number,
+      after: number,
+      limit: number,
+    ) => Effect.Effect<CellComparison, ReadModelUnavailable>
+    /** Distinct persons of an active-users measure in a range, per value of the breakdown or of one; from cells. */
     readonly uniquesByValue: (
       measure: number,
       range: DayRange,
+      value?: string,
     ) => Effect.Effect<ReadonlyMap<string, number>, ReadModelUnavailable>
     /** Persons of an active-users measure on each day of a range with one value, by when they were observed before. */
     readonly returned: (
@@ -88,10 +141,13 @@ export class ReadModelQueries extends Context.Service<
     ) => Effect.Effect<Pick<KnownIdentities, "rows" | "statements">, ReadModelUnavailable>
     /** All rows of the person that a distinct id belongs to; empty when it is unknown. */
     readonly personOf: (distinctId: DistinctId) => Effect.Effect<ReadonlyArray<Identity>, ReadModelUnavailable>
-    readonly checkpoints: Effect.Effect<ReadonlyArray<Checkpoint & { readonly group: string }>, ReadModelUnavailable>
     /** Every (group, partition) that was ever claimed, also those whose first step is yet to come. */
     readonly claims: Effect.Effect<ReadonlyArray<ClaimedPartition>, ReadModelUnavailable>
     readonly failures: Effect.Effect<ReadonlyArray<FoldFailure>, ReadModelUnavailable>
+    /** Rows of facts and cells that one measure has. */
+    readonly sizesOf: (
+      measure: number,
+    ) => Effect.Effect<{ readonly facts: number; readonly cells: number }, ReadModelUnavailable>
     /** Rows that a person may want to know the number of: distinct ids, persons, facts, cells. */
     readonly sizes: Effect.Effect<
       { readonly distinctIds: number; readonly persons: number; readonly facts: number; readonly cells: number },

@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
 import { Effect, Latch, Option, type Scope, Stream } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
 import { EventLog, type LogRecord, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import type { Position } from "../../domain/log/position.ts"
+import { compress, decompress } from "../compressed.ts"
 import { StoreNewer, StoreUnavailable } from "./errors.ts"
 import { reasonOf } from "./StoreLock.ts"
 
@@ -15,7 +15,7 @@ import { reasonOf } from "./StoreLock.ts"
 export const LOG_FILE = "log.db"
 
 /** Version of the tables below. */
-const FORMAT = 1
+export const FORMAT = 1
 
 /** Bytes of records read at once: enough to keep a fold busy, little enough to hold. */
 const PAGE_BYTES = 4 * 1024 * 1024
@@ -124,7 +124,7 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
 
   const appendAll = (batches: ReadonlyArray<PackedBatch>): ReadonlyArray<Position> => {
     // Compressed before the transaction begins, so that the file is locked only to write.
-    const rows = batches.map((batch) => ({ batch, zstd: zstdCompressSync(batch.bytes) }))
+    const rows = batches.map((batch) => ({ batch, zstd: compress(batch.bytes) }))
     database.exec("BEGIN IMMEDIATE")
     try {
       const positions = rows.map(({ batch, zstd }) => {
@@ -236,15 +236,6 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
       }),
     ),
   })
-}
-
-/** Bytes that no longer decompress are handed on as they are: the batch's own checksum then says that they are damaged. */
-const decompress = (zstd: Uint8Array): Uint8Array => {
-  try {
-    return zstdDecompressSync(zstd)
-  } catch {
-    return zstd
-  }
 }
 
 /** Runs a SQLite call; a failure says what was attempted. */

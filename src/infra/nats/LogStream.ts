@@ -10,6 +10,7 @@ import { type Duration, Effect, Schedule } from "effect"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
+import { decompress } from "../compressed.ts"
 import { unavailable, whileAway } from "./jetStreamCall.ts"
 import type { Connection } from "./NatsConnection.ts"
 import { identityOf, type LogIdentity, partitionOfSubject, subjectOf } from "./streamConfig.ts"
@@ -147,7 +148,7 @@ export class LogStream {
   recordAt(sequence: number): Effect.Effect<LogRecord | null, LogUnavailable> {
     if (sequence < 1) return Effect.succeed(null)
     return Effect.map(this.#message({ seq: sequence }), (message) =>
-      message === null ? null : { position: this.#position(message), bytes: message.data },
+      message === null ? null : { position: this.#position(message), bytes: decompress(message.data) },
     )
   }
 

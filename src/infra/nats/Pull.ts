@@ -6,8 +6,11 @@ import type { CallFailed } from "./jetStreamCall.ts"
 import { BATCH_ID_HEADER } from "./LogStream.ts"
 import type { Connection } from "./NatsConnection.ts"
 
-/** Bytes asked for at once: bounded by bytes and not by records, since a thousand large records stall JetStream. */
-const PULL_BYTES = 4 * 1024 * 1024
+/**
+ * Bytes asked for at once: bounded by bytes and not by records, since a thousand large records stall JetStream. What came
+ * is held as it is stored, compressed, until it is taken.
+ */
+const PULL_BYTES = 2 * 1024 * 1024
 
 /** Records asked for at once, so that many small ones don't pile up either. */
 const PULL_RECORDS = 4096
@@ -27,7 +30,8 @@ export class DeliveryBroken extends Data.TaggedError("DeliveryBroken")<{
 export interface Delivered {
   readonly sequence: number
   readonly batchId: string
-  readonly bytes: Uint8Array
+  /** As it is stored: compressed, or not. */
+  readonly payload: Uint8Array
 }
 
 export interface PullOptions {
@@ -105,7 +109,7 @@ export const openPull = (
         lastDelivery = place.delivery
         open--
         const batchId = message.headers?.get(BATCH_ID_HEADER) ?? ""
-        arrived.push({ sequence: place.sequence, batchId, bytes: message.data })
+        arrived.push({ sequence: place.sequence, batchId, payload: message.data })
       }
       news.openUnsafe()
     }

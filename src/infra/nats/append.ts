@@ -3,6 +3,7 @@ import { Effect, Semaphore } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
 import type { Position } from "../../domain/log/position.ts"
+import { compress } from "../compressed.ts"
 import { CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
 import type { LogStream } from "./LogStream.ts"
@@ -18,9 +19,9 @@ const IN_FLIGHT_MAX = 32
 export const makeAppend = (streamOf: (partition: number) => LogStream) => {
   const window = Semaphore.makeUnsafe(IN_FLIGHT_MAX)
 
-  const publish = (stream: LogStream, batch: PackedBatch): Effect.Effect<PubAck, CallFailed> =>
+  const publish = (stream: LogStream, batch: PackedBatch, payload: Uint8Array): Effect.Effect<PubAck, CallFailed> =>
     stream.connection.call(() =>
-      stream.client.publish(stream.subjectOf(batch.origin.partition), batch.bytes, {
+      stream.client.publish(stream.subjectOf(batch.origin.partition), payload, {
         msgID: batch.id,
         timeout: stream.connection.answerMillis,
         expect: { streamName: stream.name },
@@ -47,9 +48,10 @@ export const makeAppend = (streamOf: (partition: number) => LogStream) => {
   const appendOne = Effect.fnUntraced(function* (batch: PackedBatch) {
     const stream = streamOf(batch.origin.partition)
     const floor = stream.seen
+    const payload = compress(batch.bytes)
     let tries = 0
     const ack = yield* Effect.suspend(() =>
-      Effect.andThen(tries++ === 0 ? Effect.void : count("publishRetries"), publish(stream, batch)),
+      Effect.andThen(tries++ === 0 ? Effect.void : count("publishRetries"), publish(stream, batch, payload)),
     ).pipe(
       // With the same id: a batch that arrived and whose answer was lost is stored once.
       whileAway(stream.patience),

@@ -35,6 +35,7 @@ export const layerPostgres = (
         acquirer: keepsSessions ? lease : noSession,
         borrower: keepsSessions ? (use) => Effect.scoped(Effect.flatMap(lease, use)) : inTransaction,
         transactionAcquirer: lease,
+        beginTransaction: "BEGIN ISOLATION LEVEL READ COMMITTED",
         commit: (connection) => (connection as PostgresConnection).commit,
         isTransaction: (connection) => (connection as PostgresConnection).isInTransaction(),
         compiler: makePostgresCompiler(),

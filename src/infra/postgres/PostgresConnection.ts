@@ -33,14 +33,22 @@ const rolledBack = new SqlError({
   reason: new UnknownError({ cause: undefined, message: "a statement had failed, so the transaction was rolled back" }),
 })
 
-/**
- * Makes a connection of a client of the pool. `localSettings` are statements that each transaction begins with, `server` is
- * for error messages.
- */
+/** The words are the driver's, for its own limit. */
+const NO_ANSWER = new Error("Query read timeout")
+
+interface ConnectionOptions {
+  /** Statements that each transaction begins with. */
+  readonly localSettings: string | null
+  /** How long the server may take to answer; `null` for no limit. */
+  readonly answerTimeoutMillis: number | null
+  /** For error messages. */
+  readonly server: string
+}
+
+/** Makes a connection of a client of the pool. */
 export const makeConnection = (
   client: pg.PoolClient,
-  localSettings: string | null,
-  server: string,
+  { localSettings, answerTimeoutMillis, server }: ConnectionOptions,
 ): PostgresConnection => {
   let broken = false
   /** Whether the transaction has done more than read, so that its COMMIT matters. */
@@ -58,7 +66,7 @@ export const makeConnection = (
   }
 
   const fail = (cause: Error) => {
-    if (cause.message === "Query read timeout") abandon()
+    if (cause === NO_ANSWER) abandon()
     return Effect.fail(classifyPostgresError(cause, server))
   }
 
@@ -89,27 +97,40 @@ export const makeConnection = (
     return rows(sql, params, transform)
   }
 
-  const query = (sql: string, params: ReadonlyArray<unknown>, rowMode?: "array") =>
-    Effect.callback<pg.QueryResult, SqlError>((resume) => {
+  /**
+   * Waits for an answer of the server, but not for ever; the driver's own limit leaves so much garbage that collecting it
+   * delays other answers.
+   */
+  const answered = <A>(send: (settle: (answer: Effect.Effect<A, SqlError>) => void) => void) =>
+    Effect.callback<A, SqlError>((resume) => {
       const ended = Promise.withResolvers<void>()
+      const settle = (answer: Effect.Effect<A, SqlError>) => {
+        clearTimeout(limit)
+        ended.resolve()
+        resume(answer)
+      }
+      const limit =
+        answerTimeoutMillis === null
+          ? undefined
+          : // oxlint-disable-next-line no-restricted-globals -- a fiber for every statement would cost more than the statement's own
+            setTimeout(() => settle(fail(NO_ANSWER)), answerTimeoutMillis)
+      send(settle)
+      return stop(ended.promise)
+    })
+
+  const query = (sql: string, params: ReadonlyArray<unknown>, rowMode?: "array") =>
+    answered<pg.QueryResult>((settle) => {
       // Without parameters it is sent whole, so that several statements take one round trip.
       const values = params.length === 0 ? {} : { values: [...params] }
       const mode = rowMode === undefined ? {} : { rowMode }
       client.query({ text: sql, ...values, ...mode }, (error: Error | null, result: pg.QueryResult) => {
-        ended.resolve()
         // Several statements give several results; the last is the one asked for.
-        resume(error ? fail(error) : Effect.succeed(Array.isArray(result) ? result.at(-1) : result))
+        settle(error ? fail(error) : Effect.succeed(Array.isArray(result) ? result.at(-1) : result))
       })
-      return stop(ended.promise)
     })
 
   const copyIn = (statement: string, text: string) =>
-    Effect.callback<void, SqlError>((resume) => {
-      const ended = Promise.withResolvers<void>()
-      const settle = (effect: Effect.Effect<void, SqlError>) => {
-        ended.resolve()
-        resume(effect)
-      }
+    answered<void>((settle) => {
       wrote = true
       const stream = client.query(copyFrom(statement))
       stream.on("finish", () => settle(Effect.void))
@@ -123,7 +144,6 @@ export const makeConnection = (
         stream.write(bytes.subarray(from, from + COPY_CHUNK_BYTES))
       }
       stream.end()
-      return stop(ended.promise)
     })
 
   const rows: Connection["execute"] = (sql, params, transform) =>

@@ -33,6 +33,7 @@ export const openPool = (
 ): Effect.Effect<Pool, never, Scope.Scope> =>
   Effect.gen(function* () {
     const limit = Duration.toMillis(config.statementTimeout)
+    const answerTimeoutMillis = limit > 0 ? limit + Duration.toMillis(ANSWER_GRACE) : null
     const pool = new pg.Pool({
       connectionString: Redacted.value(config.url),
       application_name: "tidemark",
@@ -42,10 +43,11 @@ export const openPool = (
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEPALIVE_MS,
       types: valueTypes,
-      ...(limit > 0 ? { query_timeout: limit + Duration.toMillis(ANSWER_GRACE) } : {}),
     })
     const connections = new Map<pg.PoolClient, PostgresConnection>()
-    pool.on("connect", (client) => connections.set(client, makeConnection(client, localSettings, config.server)))
+    pool.on("connect", (client) =>
+      connections.set(client, makeConnection(client, { localSettings, answerTimeoutMillis, server: config.server })),
+    )
     pool.on("remove", (client) => connections.delete(client))
     // An idle connection that breaks, as all do when the server restarts: the pool forgets it and makes another.
     pool.on("error", () => {})

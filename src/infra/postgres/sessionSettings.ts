@@ -27,9 +27,9 @@ export const asConnectionOptions = (settings: Readonly<Record<string, string>>):
     .map(([name, value]) => `-c ${name}=${value.replaceAll(" ", "\\ ")}`)
     .join(" ")
 
-/** The settings as statements that hold until the end of a transaction. */
+/** The settings as statements that hold until the end of a transaction, whose BEGIN says how isolated it is. */
 export const asLocalSettings = (settings: Readonly<Record<string, string>>): string =>
   Object.entries(settings)
-    // The default is for transactions to come; in one, its own is set.
-    .map(([name, value]) => `SET LOCAL ${name === ISOLATION ? "transaction_isolation" : name} TO '${value}'`)
+    .filter(([name]) => name !== ISOLATION)
+    .map(([name, value]) => `SET LOCAL ${name} TO '${value}'`)
     .join("; ")

@@ -38,7 +38,7 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
           'made', (SELECT made_at::text FROM settings),
           'whole', ${sql.literal(WHOLE)},
           'groups', (SELECT coalesce(json_agg(DISTINCT projector_group), '[]') FROM measures
-            WHERE state IN ('building', 'live')),
+            WHERE state <> 'dropped'),
           'ownerships', (SELECT coalesce(json_agg(json_build_object('group', projector_group, 'partition', partition,
             'epoch', epoch, 'owner', owner, 'sequence', coalesce(sequence, 0))), '[]') FROM checkpoints),
           'pauses', (SELECT coalesce(json_agg(json_build_object('group', nullif(projector_group, ''),

@@ -1,21 +1,26 @@
 import { Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { AGAIN_PATTERN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
-import type { ReadModel } from "../../domain/projection/ReadModel.ts"
+import { byCell } from "../../domain/projection/CellSums.ts"
+import { LIVE_GROUP, type ReadModel } from "../../domain/projection/ReadModel.ts"
 import {
+  type CellComparison,
   type Cell,
   type ClaimedPartition,
   type DayRange,
   INTAKE,
   ReadModelQueries,
   type Returned,
+  type Standing,
 } from "../../domain/projection/ReadModelQueries.ts"
 import { explained } from "./explained.ts"
 import type { BulkCopy } from "./BulkCopy.ts"
 import { joinFragments, type PackedFragment } from "./factRows.ts"
 import { makeIdentityTables } from "./identityTables.ts"
 import { type CheckpointRow, type IdentityRow, readCheckpoint, readIdentity, type SqlBigint } from "./rows.ts"
+import { MEASURE_COLUMNS } from "./measureTables.ts"
 import { fromStorable, toStorable } from "./storableText.ts"
+import { WHOLE } from "./whole.ts"
 
 /** Asks the tables that {@link ReadModel}'s adapter writes. */
 export const layerSqlReadModelQueries: Layer.Layer<
@@ -33,13 +38,9 @@ export const layerSqlReadModelQueries: Layer.Layer<
      * the snapshot, and on the table that an emptying locks first, so that neither holds what the other waits for.
      */
     const inSnapshot = <A, E, R>(questions: Effect.Effect<A, E, R>) =>
-      sql.withTransaction(
-        Effect.gen(function* () {
-          yield* sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`
-          yield* sql`LOCK TABLE settings IN ACCESS SHARE MODE`
-          return yield* questions
-        }),
-      )
+      sql
+        .withTransaction(Effect.andThen(sql`LOCK TABLE settings IN ACCESS SHARE MODE`, questions))
+        .pipe(Effect.provideService(SqlClient.BeginTransaction, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
     const snapshot = <A, E, R>(questions: Effect.Effect<A, E, R>) =>
       Effect.flatMap(Effect.serviceOption(sql.transactionService), (open) =>
@@ -49,55 +50,117 @@ export const layerSqlReadModelQueries: Layer.Layer<
     const within = ({ from, to }: DayRange) =>
       sql`day BETWEEN DATE '1970-01-01' + ${from}::int AND DATE '1970-01-01' + ${to}::int`
 
+    const ofItem = (item: string | undefined) => (item === undefined ? sql`` : sql`AND item = ${toStorable(item)}`)
+
+    /** One statement, and what it says is of one moment, in a snapshot or not. */
+    const standing = Effect.map(
+      sql<StandingRow>`
+        SELECT (SELECT settings FROM settings), ${sql.literal(WHOLE)} AS whole,
+          (SELECT control_end FROM settings) AS "controlEnd",
+          (SELECT json_agg(m ORDER BY id) FROM (
+            SELECT ${sql.literal(MEASURE_COLUMNS)} FROM measures WHERE state <> 'dropped') AS m) AS measures,
+          (SELECT json_build_object('from', min(day) - DATE '1970-01-01', 'to', max(day) - DATE '1970-01-01')
+            FROM cells WHERE measure = ${INTAKE} AND stat = 'activity' HAVING count(*) > 0) AS stored,
+          (SELECT json_agg(c ORDER BY partition) FROM checkpoints c WHERE projector_group = ${LIVE_GROUP}) AS checkpoints`,
+      ([row]): Standing => ({
+        ...row!,
+        measures: row!.measures ?? [],
+        checkpoints: (row!.checkpoints ?? []).flatMap((held) => readCheckpoint(held) ?? []),
+      }),
+    )
+
+    /** As columns for each day and statistic: both sides spend more on a row than on what it holds. */
     const cells = Effect.fnUntraced(function* (
       measure: number,
       range: DayRange,
       filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
     ) {
       const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats.map(toStorable)}::text[])`
-      const item = filter.item === undefined ? sql`` : sql`AND item = ${toStorable(filter.item)}`
-      const rows = yield* sql<{ readonly cells: ReadonlyArray<PackedCell> | null }>`
-        SELECT json_agg(json_build_array(day - DATE '1970-01-01', item, stat, amount::text,
-          extract(epoch FROM revised_at) * 1000, last_cause)) AS cells
-        FROM (SELECT * FROM cells WHERE measure = ${measure}
-          AND ${within(range)} ${stats} ${item}
-          ORDER BY day, stat, item) AS c`
-      return (rows[0]?.cells ?? []).map(([day, stored, stat, amount, revisedAt, lastCause]): Cell => ({
-        day,
-        item: fromStorable(stored),
-        stat: fromStorable(stat),
-        amount,
-        revisedAt,
-        revisionCause: revisedAt === null ? null : lastCause,
-      }))
+      const rows = yield* sql<{ readonly cells: ReadonlyArray<PackedCells> | null }>`
+        SELECT json_agg(json_build_array(day - DATE '1970-01-01', stat, items, amounts, revisions)) AS cells
+        FROM (
+          SELECT day, stat, json_agg(item) AS items, json_agg(amount::text) AS amounts,
+            json_agg(json_build_array(item, extract(epoch FROM revised_at) * 1000, last_cause))
+              FILTER (WHERE revised_at IS NOT NULL) AS revisions
+          FROM cells WHERE measure = ${measure} AND ${within(range)} ${stats} ${ofItem(filter.item)}
+          GROUP BY day, stat) AS c`
+      return (rows[0]?.cells ?? []).flatMap(unpackCells).sort(byCell)
     })
 
-    const storedRange = Effect.map(
-      sql<{ readonly first: number | null; readonly last: number | null }>`
-        SELECT min(day) - DATE '1970-01-01' AS first, max(day) - DATE '1970-01-01' AS last FROM cells
-        WHERE measure = ${INTAKE} AND stat = 'activity'`,
-      ([row]) => (row?.first == null || row.last === null ? null : { from: row.first, to: row.last }),
-    )
-
-    /** `CASE`, since the parts of an `AND` are evaluated in any order, and no other statistic ends in a number. */
-    const uniquesByValue = (measure: number, range: DayRange) =>
+    const compareCells = (before: number, after: number, limit: number) =>
       Effect.map(
-        sql<{ readonly item: string; readonly users: SqlBigint }>`
-          SELECT item, sum(amount) AS users FROM cells WHERE measure = ${measure} AND ${within(range)}
-            AND CASE WHEN stat = ${NEW_USERS} THEN true WHEN stat LIKE ${AGAIN_PATTERN}
-              THEN substr(stat, ${AGAIN_PATTERN.length}::int)::int > day - DATE '1970-01-01' - ${range.from}::int ELSE false END
-          GROUP BY item`,
-        (rows): ReadonlyMap<string, number> => new Map(rows.map((row) => [fromStorable(row.item), Number(row.users)])),
+        sql<{ readonly found: PackedComparison }>`
+          WITH both_sides AS MATERIALIZED (
+            SELECT day, stat, item, b.amount AS before, a.amount AS after
+            FROM (SELECT * FROM cells WHERE measure = ${before}) b
+            FULL JOIN (SELECT * FROM cells WHERE measure = ${after}) a USING (day, stat, item)),
+          differing AS (SELECT * FROM both_sides WHERE before IS DISTINCT FROM after),
+          shown AS (SELECT * FROM differing WHERE stat <> ${NEW_USERS} AND stat NOT LIKE ${AGAIN_PATTERN})
+          SELECT json_build_object(
+            'equal', (SELECT count(*) FROM both_sides WHERE before = after),
+            'added', (SELECT count(*) FROM differing WHERE before IS NULL),
+            'removed', (SELECT count(*) FROM differing WHERE after IS NULL),
+            'changed', (SELECT count(*) FROM differing WHERE before IS NOT NULL AND after IS NOT NULL),
+            'days', (SELECT count(DISTINCT day) FROM differing),
+            'sums', (SELECT coalesce(json_agg(json_build_array(stat, before::text, after::text) ORDER BY stat), '[]') FROM (
+              SELECT stat, coalesce(sum(before), 0) AS before, coalesce(sum(after), 0) AS after FROM both_sides
+              WHERE stat IN (SELECT stat FROM shown) GROUP BY stat) AS per_stat),
+            'biggest', (SELECT coalesce(json_agg(json_build_array(
+                day - DATE '1970-01-01', item, stat, before::text, after::text)), '[]') FROM (
+              SELECT * FROM (SELECT *, abs(coalesce(after, 0) - coalesce(before, 0)) AS size FROM shown) AS sized
+              ORDER BY row_number() OVER (PARTITION BY stat ORDER BY size DESC, day, item), size DESC, stat
+              LIMIT ${limit}) AS top)) AS found`,
+        ([row]): CellComparison => {
+          const { sums, biggest, ...counts } = row!.found
+          return {
+            ...counts,
+            sums: sums.map(([stat, before, after]) => ({ stat: fromStorable(stat), before, after })),
+            biggest: biggest.map(([day, item, stat, before, after]) => ({
+              day,
+              item: fromStorable(item),
+              stat: fromStorable(stat),
+              before,
+              after,
+            })),
+          }
+        },
+      )
+
+    /**
+     * Of the persons that were observed N days before, those of the first N days of the range count: they were before it.
+     * Nobody was observed before somebody was new. `OFFSET 0` makes the planner look up these days of each statistic,
+     * where it would read all cells of the range.
+     */
+    const uniquesByValue = (measure: number, range: DayRange, value?: string) =>
+      Effect.map(
+        sql<{ readonly users: Readonly<Record<string, number>> | null }>`
+          SELECT json_object_agg(item, users) AS users FROM (
+            SELECT item, sum(amount) AS users FROM (
+              SELECT ${NEW_USERS}::text AS stat, ${range.to}::int AS last
+              UNION ALL
+              SELECT replace(${AGAIN_PATTERN}, '%', since::text), least(${range.to}::int, ${range.from}::int + since - 1)
+              FROM generate_series(1, ${range.to}::int - (
+                SELECT min(day) - DATE '1970-01-01' FROM cells WHERE measure = ${measure} AND stat = ${NEW_USERS})) AS since
+            ) AS counted, LATERAL (
+              SELECT item, amount FROM cells WHERE measure = ${measure} AND stat = counted.stat ${ofItem(value)}
+                AND day BETWEEN DATE '1970-01-01' + ${range.from}::int AND DATE '1970-01-01' + counted.last OFFSET 0) AS c
+            GROUP BY item) AS found`,
+        ([row]): ReadonlyMap<string, number> =>
+          new Map(Object.entries(row?.users ?? {}).map(([item, users]) => [fromStorable(item), users])),
       )
 
     const returned = (measure: number, value: string, range: DayRange) =>
       Effect.map(
-        sql<{ readonly rows: ReadonlyArray<readonly [day: number, stat: string, users: number]> | null }>`
-          SELECT json_agg(json_build_array(day - DATE '1970-01-01', stat, amount)) AS rows
-          FROM cells WHERE measure = ${measure} AND ${within(range)} AND item = ${toStorable(value)}
-            AND (stat = ${NEW_USERS} OR stat LIKE ${AGAIN_PATTERN})`,
+        sql<{ readonly rows: ReadonlyArray<PackedReturned> | null }>`
+          SELECT json_agg(json_build_array(stat, days, amounts)) AS rows FROM (
+            SELECT stat, json_agg(day - DATE '1970-01-01') AS days, json_agg(amount) AS amounts
+            FROM cells WHERE measure = ${measure} AND ${within(range)} ${ofItem(value)}
+              AND (stat = ${NEW_USERS} OR stat LIKE ${AGAIN_PATTERN})
+            GROUP BY stat) AS c`,
         ([row]) =>
-          (row?.rows ?? []).map(([day, stat, users]): Returned => ({ day, since: daysSinceBefore(stat)!, users })),
+          (row?.rows ?? []).flatMap(([stat, days, amounts]) =>
+            days.map((day, n): Returned => ({ day, since: daysSinceBefore(stat)!, users: amounts[n]! })),
+          ),
       )
 
     const personFacts = (measure: number) =>
@@ -112,8 +175,10 @@ export const layerSqlReadModelQueries: Layer.Layer<
     return ReadModelQueries.of({
       snapshot: (questions) => snapshot(questions).pipe(explained("read the tables at one moment")),
       cells: (measure, range, filter) => cells(measure, range, filter).pipe(explained("read cells")),
-      storedRange: storedRange.pipe(explained("read the stored range")),
-      uniquesByValue: (measure, range) => uniquesByValue(measure, range).pipe(explained("count persons")),
+      compareCells: (before, after, limit) =>
+        compareCells(before, after, limit).pipe(explained("compare the cells of two builds")),
+      standing: standing.pipe(explained("read how the tables stand")),
+      uniquesByValue: (measure, range, value) => uniquesByValue(measure, range, value).pipe(explained("count persons")),
       returned: (measure, value, range) => returned(measure, value, range).pipe(explained("count persons")),
       personFacts: (measure) => personFacts(measure).pipe(explained("read facts")),
       identities: (distinctIds) => identityTables.look(distinctIds).pipe(explained("read who is who")),
@@ -125,15 +190,6 @@ export const layerSqlReadModelQueries: Layer.Layer<
                 SELECT person FROM distinct_ids WHERE distinct_id = ${toStorable(distinctId)} AND NOT older)`,
           ([row]) => (row?.rows ?? []).map(readIdentity),
         ).pipe(explained("read who is who")),
-      checkpoints: Effect.map(
-        sql<CheckpointRow & { readonly projector_group: string }>`
-          SELECT * FROM checkpoints ORDER BY projector_group, partition`,
-        (rows) =>
-          rows.flatMap((row) => {
-            const checkpoint = readCheckpoint(row)
-            return checkpoint === null ? [] : [{ ...checkpoint, group: row.projector_group }]
-          }),
-      ).pipe(explained("read the checkpoints")),
       claims: Effect.map(
         sql<CheckpointRow & ClaimRow>`
           SELECT *, extract(epoch FROM claimed_at) * 1000 AS claimed, extract(epoch FROM committed_at) * 1000 AS committed
@@ -154,6 +210,13 @@ export const layerSqlReadModelQueries: Layer.Layer<
           SELECT * FROM quarantine ORDER BY partition, sequence, place, metric`,
         (rows) => rows.map((row) => ({ ...row, sequence: Number(row.sequence), cause: fromStorable(row.cause) })),
       ).pipe(explained("read the quarantine")),
+      sizesOf: (measure) =>
+        Effect.map(
+          sql<{ facts: SqlBigint; cells: SqlBigint }>`
+            SELECT (SELECT count(*) FROM facts WHERE measure = ${measure}) AS facts,
+              (SELECT count(*) FROM cells WHERE measure = ${measure}) AS cells`,
+          ([row]) => ({ facts: Number(row!.facts), cells: Number(row!.cells) }),
+        ).pipe(explained("count rows")),
       sizes: Effect.map(
         sql<{ distinct_ids: SqlBigint; persons: SqlBigint; facts: SqlBigint; cells: SqlBigint }>`
           SELECT (SELECT count(DISTINCT distinct_id) FROM distinct_ids) AS distinct_ids,
@@ -178,11 +241,36 @@ interface ClaimRow {
   readonly committed: SqlBigint | null
 }
 
-type PackedCell = readonly [
+interface PackedComparison extends Omit<CellComparison, "sums" | "biggest"> {
+  readonly sums: ReadonlyArray<readonly [stat: string, before: string, after: string]>
+  readonly biggest: ReadonlyArray<
+    readonly [day: number, item: string, stat: string, before: string | null, after: string | null]
+  >
+}
+
+/** What `standing` selects, as JSON carries it. */
+interface StandingRow extends Omit<Standing, "measures" | "checkpoints"> {
+  readonly measures: Standing["measures"] | null
+  readonly checkpoints: ReadonlyArray<CheckpointRow> | null
+}
+
+/** Persons of one statistic: an amount for each of its days. */
+type PackedReturned = readonly [stat: string, days: ReadonlyArray<number>, amounts: ReadonlyArray<number>]
+
+/** Cells of one day and statistic: an amount for each item, and of those that were revised when (ms) and why. */
+type PackedCells = readonly [
   day: number,
-  item: string,
   stat: string,
-  amount: string,
-  revisedAt: number | null,
-  lastCause: string,
+  items: ReadonlyArray<string>,
+  amounts: ReadonlyArray<string>,
+  revisions: ReadonlyArray<readonly [item: string, at: number, cause: string]> | null,
 ]
+
+const unpackCells = ([day, stat, items, amounts, revisions]: PackedCells): ReadonlyArray<Cell> => {
+  const revised = new Map(revisions?.map((revision) => [revision[0], revision]))
+  const name = fromStorable(stat)
+  return items.map((stored, n) => {
+    const [, revisedAt = null, revisionCause = null] = revised.get(stored) ?? []
+    return { day, item: fromStorable(stored), stat: name, amount: amounts[n]!, revisedAt, revisionCause }
+  })
+}

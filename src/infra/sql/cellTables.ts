@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import type { CellDelta } from "../../domain/projection/CellSums.ts"
+import { byCell, type CellDelta } from "../../domain/projection/CellSums.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { inSlices } from "./inSlices.ts"
 import { toStorable } from "./storableText.ts"
@@ -22,7 +22,7 @@ export const makeCellTables = Effect.gen(function* () {
       ${slice.map(({ day }) => formatDay(day))}::date[], ${slice.map(({ stat }) => toStorable(stat))}::text[],
       ${slice.map(({ item }) => toStorable(item))}::text[]`
     const revised = revisedAt === null ? sql`` : sql`, revised_at = to_timestamp(${revisedAt / 1000}::float8)`
-    yield* inSlices(deltas.toSorted(byKey), (slice) =>
+    yield* inSlices(deltas.toSorted(byCell), (slice) =>
       Effect.gen(function* () {
         const [row] = yield* sql<{ readonly zeros: number }>`
           WITH written AS (
@@ -44,6 +44,3 @@ export const makeCellTables = Effect.gen(function* () {
 
   return { write }
 })
-
-const byKey = (a: CellDelta, b: CellDelta): number =>
-  a.day - b.day || (a.stat < b.stat ? -1 : a.stat > b.stat ? 1 : a.item < b.item ? -1 : a.item > b.item ? 1 : 0)

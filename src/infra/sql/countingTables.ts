@@ -30,7 +30,7 @@ export const makeCountingTables = Effect.gen(function* () {
   /** Measures of a group that don't count everybody. */
   const uncounted = (group: string) => sql<UncountedMeasure>`
     SELECT m.id, m.definition, c.counted_to AS "countedTo" FROM counting c JOIN measures m ON m.id = c.measure
-    WHERE m.projector_group = ${group} AND m.state IN ('building', 'live') ORDER BY m.id`
+    WHERE m.projector_group = ${group} AND m.state <> 'dropped' ORDER BY m.id`
 
   /** The same for a count: no step of theirs is under way until its transaction ends. */
   const uncountedAlone = Effect.fnUntraced(function* (group: string) {
@@ -51,9 +51,9 @@ export const makeCountingTables = Effect.gen(function* () {
   /** Nobody is counted yet by measures from this number on. */
   const begin = (first: number) => sql`INSERT INTO counting SELECT id, ${NOBODY} FROM measures WHERE id >= ${first}`
 
-  /** Nobody counts for measures whose place a newer version has taken. */
-  const forgetDetached = sql`
-    DELETE FROM counting WHERE measure IN (SELECT id FROM measures WHERE state = 'detached')`
+  /** Nobody counts for measures that are given up. */
+  const forgetDropped = sql`
+    DELETE FROM counting WHERE measure IN (SELECT id FROM measures WHERE state = 'dropped')`
 
-  return { countedTo, uncounted, uncountedAlone, moveTo, end, lockForChange, begin, forgetDetached }
+  return { countedTo, uncounted, uncountedAlone, moveTo, end, lockForChange, begin, forgetDropped }
 })

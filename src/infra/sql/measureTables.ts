@@ -6,7 +6,11 @@ import { makeCheckpointTables } from "./checkpointTables.ts"
 import { makeCountingTables } from "./countingTables.ts"
 import { checkSchema } from "./migrations.ts"
 
-/** Versions of metrics: what there is, what is being built, and what goes live. */
+/** Columns of `measures` as `MeasureVersion` names them. */
+export const MEASURE_COLUMNS = `id, definition, build, state, projector_group AS "group",
+  (extract(epoch FROM live_since) * 1000)::float8 AS "liveSince"`
+
+/** Versions of metrics and their builds: what there is, what is being built, what is live, and what is given up. */
 export const makeMeasureTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const { newLiveEpochs } = yield* makeCheckpointTables
@@ -14,56 +18,110 @@ export const makeMeasureTables = Effect.gen(function* () {
 
   const measures = Effect.map(
     sql<MeasureVersion>`
-      SELECT id, state, projector_group AS "group", definition FROM measures
-      WHERE state IN ('building', 'live') ORDER BY id`,
+      SELECT ${sql.literal(MEASURE_COLUMNS)} FROM measures WHERE state <> 'dropped' ORDER BY id`,
     (rows): ReadonlyArray<MeasureVersion> => rows.map((row) => ({ ...row })),
   )
 
   /** Changes of the set of measures wait for each other. */
   const lockMeasures = sql`LOCK TABLE measures IN SHARE ROW EXCLUSIVE MODE`
 
-  const register = (definitions: ReadonlyArray<MetricDefinition>) =>
+  /** Whoever changes the set of measures: of two at once the later one looks when the earlier one is through. */
+  const changing = <A, E, R>(change: Effect.Effect<A, E, R>) =>
     sql.withTransaction(
       Effect.gen(function* () {
         yield* checkSchema(sql)
         yield* lockMeasures
         // Before rows of checkpoints are held that a step waits for which a count waits for.
         yield* counting.lockForChange
+        return yield* change
+      }),
+    )
+
+  /** The same for builds known by their numbers, which are those of others once the tables were emptied. */
+  const changingMade = <E, R>(made: string, change: Effect.Effect<void, E, R>) =>
+    sql.withTransaction(
+      Effect.gen(function* () {
+        // First, so that it waits for whoever empties the tables, or they for it, before either holds anything else.
+        const found = yield* sql`SELECT 1 FROM settings WHERE made_at::text = ${made}`
+        if (found.length > 0) yield* changing(change)
+      }),
+    )
+
+  /** Adds builds, which count nobody yet; the group they are in is named after the first. */
+  const insert = Effect.fnUntraced(function* (
+    news: ReadonlyArray<{ readonly definition: MetricDefinition; readonly build: number }>,
+  ) {
+    // Whoever works for the default group claims anew, to follow what is being built or to have it at once. First
+    // of all, since it waits for steps that are being committed, and the first of them decides what `begun` is.
+    yield* newLiveEpochs
+    const [found] = yield* sql<{ readonly begun: boolean; readonly next: number }>`
+      SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
+        (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
+    const { begun, next } = found!
+    for (const { definition, build } of news) {
+      yield* sql`INSERT INTO measures ${sql.insert({
+        metric: definition.name,
+        version: definition.version,
+        build,
+        state: begun ? "building" : "live",
+        projector_group: begun ? `build-${next}` : LIVE_GROUP,
+        definition: JSON.stringify(definition),
+      })}`
+    }
+    yield* sql`UPDATE measures SET live_since = clock_timestamp() WHERE id >= ${next} AND state = 'live'`
+    yield* counting.begin(next)
+  })
+
+  /** A group that builds nothing any more is no more. */
+  const endGroups = Effect.andThen(
+    counting.forgetDropped,
+    sql`DELETE FROM checkpoints WHERE projector_group <> ${LIVE_GROUP} AND projector_group NOT IN (
+      SELECT projector_group FROM measures WHERE state = 'building')`,
+  )
+
+  const register = (definitions: ReadonlyArray<MetricDefinition>) =>
+    changing(
+      Effect.gen(function* () {
         const known = yield* sql<{ readonly metric: string; readonly version: number }>`
-          SELECT metric, version FROM measures`
+          SELECT metric, version FROM measures WHERE state <> 'dropped'`
         const news = definitions.filter(({ name, version }) =>
           known.every((row) => row.metric !== name || row.version !== version),
         )
         if (news.length === 0) return yield* measures
-        // Whoever works for the default group claims anew, to follow what is being built or to have it at once. First
-        // of all, since it waits for steps that are being committed, and the first of them decides what `begun` is.
-        yield* newLiveEpochs
-        const [found] = yield* sql<{ readonly begun: boolean; readonly next: number }>`
-          SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
-            (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
-        const state = found!.begun ? "building" : "live"
-        const group = found!.begun ? `build-${found!.next}` : LIVE_GROUP
-        for (const definition of news) {
-          yield* sql`INSERT INTO measures ${sql.insert({
-            metric: definition.name,
-            version: definition.version,
-            state,
-            projector_group: group,
-            definition: JSON.stringify(definition),
-          })}`
-        }
-        yield* counting.begin(found!.next)
+        const builds = yield* nextBuilds
+        yield* insert(news.map((definition) => ({ definition, build: builds(definition.name, definition.version) })))
         yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
-          WHERE old.state = ${state} AND new.metric = old.metric AND new.version > old.version`
-        yield* counting.forgetDetached
-        // A group that builds nothing any more is no more.
-        yield* sql`DELETE FROM checkpoints WHERE projector_group <> ${LIVE_GROUP} AND projector_group NOT IN (
-          SELECT projector_group FROM measures WHERE state = 'building')`
+          WHERE old.state = 'live' AND new.state = 'live' AND new.metric = old.metric AND new.version > old.version`
         return yield* measures
       }),
     )
 
-  const promote = (group: string) =>
+  const rebuild = (ids: ReadonlyArray<number>, made: string) =>
+    changingMade(
+      made,
+      Effect.gen(function* () {
+        const news = yield* sql<{ readonly definition: MetricDefinition }>`
+          SELECT definition FROM measures live WHERE id = ANY(${ids}::int[]) AND state = 'live' AND NOT EXISTS (
+            SELECT FROM measures other WHERE other.metric = live.metric AND other.version = live.version
+              AND other.state IN ('building', 'ready')) ORDER BY id`
+        if (news.length === 0) return
+        const builds = yield* nextBuilds
+        yield* insert(
+          news.map(({ definition }) => ({ definition, build: builds(definition.name, definition.version) })),
+        )
+      }),
+    )
+
+  /** The number that the next build of a version has, dropped ones included until they are swept. */
+  const nextBuilds = Effect.map(
+    sql<{ readonly metric: string; readonly version: number; readonly last: number }>`
+      SELECT metric, version, max(build) AS last FROM measures GROUP BY metric, version`,
+    (rows) =>
+      (name: string, version: number): number =>
+        (rows.find((row) => row.metric === name && row.version === version)?.last ?? 0) + 1,
+  )
+
+  const adopt = (group: string) =>
     sql.withTransaction(
       Effect.gen(function* () {
         yield* lockMeasures
@@ -77,16 +135,77 @@ export const makeMeasureTables = Effect.gen(function* () {
             IS DISTINCT FROM (live.incarnation, live.sequence, live.batch_id)`
         if (behind.length > 0) return false
         if ((yield* counting.uncounted(group)).length > 0) return false
-        yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
-        WHERE new.projector_group = ${group} AND new.state = 'building'
-          AND old.metric = new.metric AND old.state = 'live'`
-        yield* sql`UPDATE measures SET state = 'live', projector_group = ${LIVE_GROUP}
-        WHERE projector_group = ${group} AND state = 'building'`
+        yield* sql`
+          UPDATE measures built SET projector_group = ${LIVE_GROUP},
+            state = CASE WHEN found.replaces THEN 'ready' ELSE 'live' END,
+            live_since = CASE WHEN found.replaces THEN NULL ELSE clock_timestamp() END
+          FROM (SELECT b.id, EXISTS (
+              SELECT FROM measures live WHERE live.metric = b.metric AND live.state = 'live') AS replaces
+            FROM measures b WHERE b.projector_group = ${group} AND b.state = 'building') AS found
+          WHERE built.id = found.id`
         yield* sql`DELETE FROM checkpoints WHERE projector_group = ${group}`
         yield* newLiveEpochs
         return true
       }),
     )
 
-  return { measures, register, promote }
+  const makeLive = (ids: ReadonlyArray<number>, made: string) =>
+    changingMade(
+      made,
+      Effect.gen(function* () {
+        const due = yield* sql<{ readonly id: number; readonly metric: string }>`
+          SELECT id, metric FROM measures WHERE id = ANY(${ids}::int[]) AND state IN ('ready', 'detached')`
+        if (due.length === 0) return
+        const metrics = due.map(({ metric }) => metric)
+        yield* sql`UPDATE measures SET state = 'detached' WHERE state = 'live' AND metric = ANY(${metrics}::text[])`
+        yield* sql`UPDATE measures SET state = 'live', live_since = clock_timestamp()
+          WHERE id = ANY(${due.map(({ id }) => id)}::int[])`
+        yield* newLiveEpochs
+      }),
+    )
+
+  const relabel = (id: number, definition: MetricDefinition, made: string) =>
+    changingMade(
+      made,
+      Effect.gen(function* () {
+        const { name, version } = definition
+        const build = (yield* nextBuilds)(name, version)
+        yield* sql`UPDATE measures SET version = ${version}, build = ${build}, definition = ${JSON.stringify(definition)}::json
+          WHERE id = ${id} AND state <> 'dropped' AND metric = ${name} AND version <> ${version}`
+      }),
+    )
+
+  const drop = (ids: ReadonlyArray<number>, made: string) =>
+    changingMade(
+      made,
+      Effect.gen(function* () {
+        const dropped = yield* sql`
+          UPDATE measures SET state = 'dropped' WHERE id = ANY(${ids}::int[]) AND state <> 'dropped' RETURNING id`
+        if (dropped.length === 0) return
+        yield* endGroups
+        yield* newLiveEpochs
+      }),
+    )
+
+  /** A slice at a time, since the facts of everybody are many rows; the measure itself goes last. */
+  const sweep = (limit: number) =>
+    sql.withTransaction(
+      Effect.gen(function* () {
+        const [row] = yield* sql<{ readonly id: number }>`
+          SELECT id FROM measures WHERE state = 'dropped' ORDER BY id LIMIT 1`
+        if (row === undefined) return true
+        let deleted = 0
+        for (const table of ["facts", "cells"]) {
+          const rows = yield* sql<{ readonly deleted: number }>`
+            WITH gone AS (DELETE FROM ${sql(table)} WHERE ctid = ANY(ARRAY(
+              SELECT ctid FROM ${sql(table)} WHERE measure = ${row.id} LIMIT ${limit - deleted})) RETURNING 1)
+            SELECT count(*)::int AS deleted FROM gone`
+          deleted += rows[0]!.deleted
+        }
+        if (deleted < limit) yield* sql`DELETE FROM measures WHERE id = ${row.id}`
+        return false
+      }),
+    )
+
+  return { measures, register, rebuild, adopt, makeLive, relabel, drop, sweep }
 })

@@ -21,10 +21,12 @@ const createTables = Effect.gen(function* () {
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     metric text NOT NULL,
     version integer NOT NULL,
+    build integer NOT NULL,
     state text NOT NULL,
     projector_group text NOT NULL,
     definition json NOT NULL,
-    UNIQUE (metric, version)
+    live_since timestamptz,
+    UNIQUE (metric, version, build)
   )`
   yield* sql`CREATE TABLE checkpoints (
     projector_group text NOT NULL,
@@ -90,6 +92,8 @@ const createTables = Effect.gen(function* () {
     last_cause text NOT NULL,
     PRIMARY KEY (measure, day, stat, item)
   )`
+  // For one statistic among many: persons are counted from few of those by which days they were observed before.
+  yield* sql`CREATE INDEX cells_of_stat ON cells (measure, stat, day)`
   yield* sql`CREATE TABLE dedupe (
     partition integer NOT NULL,
     sequence bigint NOT NULL,
@@ -169,10 +173,10 @@ const createTables = Effect.gen(function* () {
 })
 
 /** Earlier layouts, and cells of earlier measures, are gone: nobody needs to make it only to drop it. */
-const MIGRATIONS = { "0004_create_tables": Effect.andThen(dropTables, createTables) }
+const MIGRATIONS = { "0005_create_tables": Effect.andThen(dropTables, createTables) }
 
 /** The newest schema version that this code knows. */
-export const SCHEMA_VERSION = 4
+export const SCHEMA_VERSION = 5
 
 const TABLE = "migrations"
 

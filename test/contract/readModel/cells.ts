@@ -85,6 +85,7 @@ export const cellsContract = (world: World): void => {
     test("give the persons of any range: each counts on its first day there", async () => {
       await commit(
         cellStep(1, [
+          ["a", "new", "7", DAY - 401],
           ["a", "users", "9"],
           ["a", "new", "2"],
           ["a", "again:1", "3"],
@@ -104,6 +105,7 @@ export const cellsContract = (world: World): void => {
       expect((await uniques(DAY - 399)).get("a")).toBe(6)
       expect((await uniques(DAY - 400)).get("a")).toBe(2)
       expect(await uniques(DAY - 9, DAY - 1)).toEqual(new Map())
+      expect(await run(world.queries.uniquesByValue(1, { from: DAY, to: DAY }, "b"))).toEqual(new Map([["b", 1]]))
       const returned = await run(world.queries.returned(1, "a", { from: DAY, to: DAY }))
       expect(returned.toSorted((a, b) => a.since - b.since)).toEqual([
         { day: DAY, since: 1, users: 3 },
@@ -150,7 +152,7 @@ export const cellsContract = (world: World): void => {
       await commit(stepOf(1, { intake }))
       await commit(stepOf(1, { group: "build-2", intake }))
       expect([...(await amountsOf(INTAKE)).values()]).toEqual(["3"])
-      expect(await run(world.queries.storedRange)).toEqual({ from: DAY, to: DAY })
+      expect((await run(world.queries.standing)).stored).toEqual({ from: DAY, to: DAY })
     })
   })
 }

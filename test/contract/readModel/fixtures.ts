@@ -108,7 +108,7 @@ export const stepOf = (sequence: number, over: Partial<Draft> = {}): Draft => {
 /** A step that changes only cells of measure 1. */
 export const cellStep = (
   sequence: number,
-  cells: ReadonlyArray<readonly [item: string, stat: string, amount: string]>,
+  cells: ReadonlyArray<readonly [item: string, stat: string, amount: string, day?: number]>,
   over: Partial<Draft> = {},
 ): Draft =>
   stepOf(sequence, {
@@ -118,7 +118,13 @@ export const cellStep = (
       measures: [
         {
           facts: [],
-          cells: cells.map(([item, stat, amount]) => ({ day: DAY, item, stat, amount, cause: "late-data" as const })),
+          cells: cells.map(([item, stat, amount, day = DAY]) => ({
+            day,
+            item,
+            stat,
+            amount,
+            cause: "late-data" as const,
+          })),
         },
       ],
     },

@@ -40,8 +40,12 @@ export const metricsContract = (world: World): void => {
       )
       expect(await run(world.readModel.register([metric(1), BUILTIN_METRICS.sessions]))).toEqual(first)
       expect(await run(world.readModel.measures)).toEqual(first)
-      const [sessions, next] = await run(world.readModel.register([metric(2)]))
-      expect([sessions!.definition.name, next!.definition.version, next!.state]).toEqual(["sessions", 2, "live"])
+      const versions = await run(world.readModel.register([metric(2)]))
+      expect(versions.map(({ definition: { name, version }, state }) => [name, version, state])).toEqual([
+        ["clicks", 1, "detached"],
+        ["sessions", 1, "live"],
+        ["clicks", 2, "live"],
+      ])
     })
 
     test("are built by a group of their own once something is projected, those that came together by one", async () => {
@@ -58,32 +62,108 @@ export const metricsContract = (world: World): void => {
         [sessions!.id, "building", next!.group],
         [other.id, "building", other.group],
       ])
-      // The version in between will never be live.
-      const last = await register(metric(3))
-      expect((await statesOf()).map(([id]) => id)).toEqual([old.id, sessions!.id, other.id, last.id])
     })
 
-    test("go live in place of their earlier versions, and their own checkpoints end", async () => {
-      const [old, sessions] = await run(world.readModel.register([metric(1), BUILTIN_METRICS.sessions]))
+    test("are ready beside their earlier versions, live where there was none, and their own checkpoints end", async () => {
+      const [old] = await run(world.readModel.register([metric(1)]))
+      await commit(stepOf(1))
+      const [, next, sessions] = await run(world.readModel.register([metric(2), BUILTIN_METRICS.sessions]))
+      await commit(stepOf(1, { group: next!.group }))
+      await countAll(next!.group)
+      expect(await run(world.readModel.adopt(next!.group))).toBe(true)
+      const states = await statesOf()
+      expect(states).toEqual([
+        [old!.id, "live", LIVE_GROUP],
+        [next!.id, "ready", LIVE_GROUP],
+        [sessions!.id, "live", LIVE_GROUP],
+      ])
+      expect(await run(world.readModel.checkpoint(next!.group, 0))).toBeNull()
+      expect((await run(world.readModel.checkpoint(LIVE_GROUP, 0)))?.position).toEqual(position(1))
+      // Once is enough; twice is no harm.
+      await run(world.readModel.adopt(next!.group))
+      expect(await statesOf()).toEqual(states)
+    })
+
+    const made = async () => (await run(world.readModel.made))!
+
+    /** Version 1 live, version 2 ready. */
+    const readyBeside = async () => {
+      const old = await register(metric(1))
       await commit(stepOf(1))
       const next = await register(metric(2))
       await commit(stepOf(1, { group: next.group }))
       await countAll(next.group)
-      expect(await run(world.readModel.promote(next.group))).toBe(true)
-      const states = await statesOf()
-      expect(states).toEqual([
-        [sessions!.id, "live", LIVE_GROUP],
+      await run(world.readModel.adopt(next.group))
+      return { old, next }
+    }
+
+    test("answer one in place of the other, all that are asked for in one moment, and back", async () => {
+      const { old, next } = await readyBeside()
+      const views = (sql: string) => run(world.query(sql))
+      await run(world.readModel.makeLive([next.id], await made()))
+      expect(await statesOf()).toEqual([
+        [old.id, "detached", LIVE_GROUP],
         [next.id, "live", LIVE_GROUP],
       ])
-      expect(states.map(([id]) => id)).not.toContain(old!.id)
-      expect(await run(world.readModel.checkpoint(next.group, 0))).toBeNull()
-      expect((await run(world.readModel.checkpoint(LIVE_GROUP, 0)))?.position).toEqual(position(1))
-      // Once is enough; twice is no harm.
-      await run(world.readModel.promote(next.group))
-      expect(await statesOf()).toEqual(states)
+      expect(await views("SELECT version FROM measures WHERE state = 'live'")).toEqual([{ version: 2 }])
+      const before = await run(dump)
+      await run(world.readModel.makeLive([next.id, 99], await made()))
+      expect(await run(dump)).toEqual(before)
+      await run(world.readModel.makeLive([old.id], await made()))
+      expect(await statesOf()).toEqual([
+        [old.id, "live", LIVE_GROUP],
+        [next.id, "detached", LIVE_GROUP],
+      ])
     })
 
-    test("go live only where the default group stands, in every partition", async () => {
+    test("are rebuilt as the next build of what is live, unless one is on its way", async () => {
+      const { old, next } = await readyBeside()
+      await run(world.readModel.rebuild([old.id, next.id], await made()))
+      const [, , again] = await run(world.readModel.measures)
+      expect(again).toMatchObject({ definition: metric(1), build: 2, state: "building" })
+      const before = await run(dump)
+      await run(world.readModel.rebuild([old.id], await made()))
+      expect(await run(dump)).toEqual(before)
+    })
+
+    test("that are dropped are no more, and what they have stored is deleted bit by bit", async () => {
+      const { old, next } = await readyBeside()
+      claimAnew()
+      await commit(
+        cellStep(
+          2,
+          [
+            ["", "events", "1"],
+            ["x", "events", "2"],
+          ],
+          { measures: [next.id] },
+        ),
+      )
+      await run(world.readModel.drop([next.id], await made()))
+      expect(await statesOf()).toEqual([[old.id, "live", LIVE_GROUP]])
+      expect(await failureOf(committing(stepOf(3)))).toMatchObject({ _tag: "CheckpointConflict" })
+      expect(await run(world.query(`SELECT count(*)::int AS n FROM cells WHERE measure = ${next.id}`))).toEqual([
+        { n: 2 },
+      ])
+      const swept: Array<boolean> = []
+      while (swept.at(-1) !== true) swept.push(await run(world.readModel.sweep(1)))
+      expect(swept.length).toBeGreaterThan(2)
+      expect(await run(world.query(`SELECT count(*)::int AS n FROM cells WHERE measure = ${next.id}`))).toEqual([
+        { n: 0 },
+      ])
+      expect(await run(world.query("SELECT id FROM measures"))).toEqual([{ id: old.id }])
+    })
+
+    test("stay as they are where the tables were emptied since they were looked at", async () => {
+      const { old, next } = await readyBeside()
+      const before = await run(dump)
+      await run(world.readModel.makeLive([next.id], "another"))
+      await run(world.readModel.drop([next.id], "another"))
+      await run(world.readModel.rebuild([old.id], "another"))
+      expect(await run(dump)).toEqual(before)
+    })
+
+    test("are taken over only where the default group stands, in every partition", async () => {
       await register(metric(1))
       await commit(stepOf(1))
       await commit(stepOf(1, { partition: 1 }))
@@ -91,7 +171,7 @@ export const metricsContract = (world: World): void => {
       claimAnew()
       const refused = async () => {
         const before = await run(dump)
-        expect(await run(world.readModel.promote(group))).toBe(false)
+        expect(await run(world.readModel.adopt(group))).toBe(false)
         expect(await run(dump)).toEqual(before)
       }
       await refused()
@@ -108,10 +188,10 @@ export const metricsContract = (world: World): void => {
       await countAll(group)
       // A partition of which nothing is projected keeps nobody waiting.
       await run(world.readModel.claim(LIVE_GROUP, 2, "one"))
-      expect(await run(world.readModel.promote(group))).toBe(true)
+      expect(await run(world.readModel.adopt(group))).toBe(true)
     })
 
-    test("that are to be built or go live make owners of the default group claim anew, in every partition", async () => {
+    test("that are to be built or were built make owners of the default group claim anew, in every partition", async () => {
       await register(metric(1))
       for (const partition of [0, 1]) await commit(stepOf(1, { partition }))
       const refused = async () => {
@@ -127,7 +207,7 @@ export const metricsContract = (world: World): void => {
       await commit(stepOf(2, { partition: 0 }))
       await commit(stepOf(2, { group, partition: 0 }))
       await countAll(group)
-      expect(await run(world.readModel.promote(group))).toBe(true)
+      expect(await run(world.readModel.adopt(group))).toBe(true)
       const error = await failureOf(committing(stepOf(3)))
       expect(error).toMatchObject({ _tag: "CheckpointConflict", partition: 0 })
       claimAnew()
@@ -146,11 +226,31 @@ export const metricsContract = (world: World): void => {
       await commit(stepOf(2, { measures: [live.id, next.id], changes: both, revises: (id) => id === live.id }))
       await commit(stepOf(2, { group: next.group, measures: [next.id] }))
       await countAll(next.group)
-      expect(await run(world.readModel.promote(next.group))).toBe(true)
+      expect(await run(world.readModel.adopt(next.group))).toBe(true)
+      await run(world.readModel.makeLive([next.id], await made()))
       const [cell] = await run(world.queries.cells(next.id, RANGE))
       expect(cell).toMatchObject({ amount: "2", revisedAt: null, revisionCause: null })
       const [other] = await run(world.queries.cells(live.id, RANGE))
       expect(other).toMatchObject({ amount: "2", revisedAt: checkpoint(2).logTime })
+    })
+
+    test("are other versions' from now on where these count the same", async () => {
+      const { old, next } = await readyBeside()
+      await run(world.readModel.relabel(old.id, metric(3, { owner: "growth" }), await made()))
+      const [first] = await run(world.readModel.measures)
+      expect(first).toEqual({ ...old, definition: metric(3, { owner: "growth" }) })
+      await run(world.readModel.relabel(next.id, metric(3), await made()))
+      expect((await run(world.readModel.measures))[1]).toMatchObject({ definition: metric(3), build: 2 })
+      const before = await run(dump)
+      await run(world.readModel.relabel(next.id, metric(4), "another"))
+      expect(await run(dump)).toEqual(before)
+    })
+
+    test("have rows that can be counted", async () => {
+      const old = await register(metric(1))
+      await commit(cellStep(1, [["", "events", "1"]], { measures: [old.id] }))
+      expect(await run(world.queries.sizesOf(old.id))).toEqual({ facts: 0, cells: 1 })
+      expect(await run(world.queries.sizesOf(99))).toEqual({ facts: 0, cells: 0 })
     })
   })
 }

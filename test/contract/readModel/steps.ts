@@ -26,7 +26,7 @@ export const stepsContract = (world: World): void => {
     expect(await allFactsOf([], [])).toEqual([])
     expect(await run(world.readModel.dedupeEntries(0, Number.NEGATIVE_INFINITY))).toEqual([])
     expect(await run(world.readModel.duplicates(0, 0))).toEqual(new Map())
-    expect(await run(world.queries.storedRange)).toBeNull()
+    expect((await run(world.queries.standing)).stored).toBeNull()
   })
 
   test("a step that cannot be settled leaves everything as it was, and says why", async () => {

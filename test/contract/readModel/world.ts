@@ -36,6 +36,8 @@ export const openReadModel = (makeClient: () => Layer.Layer<SqlClient.SqlClient 
 
   afterAll(() => runtime.dispose())
 
+  const query = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))
+
   /** Epochs that the test's own steps are committed under, by group and partition. */
   const epochs = new Map<string, number>()
 
@@ -116,6 +118,7 @@ export const openReadModel = (makeClient: () => Layer.Layer<SqlClient.SqlClient 
       return settingsAtFirst
     },
     run,
+    query,
     epochs,
     epochOf,
     committingUnder,

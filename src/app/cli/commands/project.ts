@@ -12,7 +12,7 @@ import { configuration, json, withNewStore, withStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
-const report = (projected: Projected, asJson: boolean) =>
+export const reportProjected = (projected: Projected, asJson: boolean) =>
   asJson
     ? printJson(projected)
     : Console.log(
@@ -21,7 +21,7 @@ const report = (projected: Projected, asJson: boolean) =>
             ? `${formatCount(projected.events)} events projected, ${formatCount(projected.duplicates)} of them duplicates.`
             : `Everything in the log is projected; workers do it (${projected.workers} of them).`,
           ...(projected.rebuilt ? ["The settings had changed, so the read model was made anew."] : []),
-          ...(projected.built.length > 0 ? [`New metrics over all of history: ${projected.built.join(", ")}.`] : []),
+          ...(projected.built.length > 0 ? [`Built over all of history: ${projected.built.join(", ")}.`] : []),
         ].join("\n"),
       )
 
@@ -57,7 +57,7 @@ export const projectCommand = Command.make(
     const configured = yield* configuration
     const { servers } = configured
     yield* servers === null || once
-      ? withStore(Effect.flatMap(projectShowing("project"), (projected) => report(projected, json)))
+      ? withStore(Effect.flatMap(projectShowing("project", {}, json), (projected) => reportProjected(projected, json)))
       : withNewStore(work(configured, servers))
   }),
 ).pipe(
@@ -66,20 +66,4 @@ export const projectCommand = Command.make(
     { command: "tidemark project", description: "Run a worker, one of any number" },
     { command: "tidemark project --once", description: "Bring the numbers up to date" },
   ]),
-)
-
-export const rebuildCommand = Command.make(
-  "rebuild",
-  {
-    acceptLog: Flag.Boolean("accept-log").pipe(
-      Flag.withDescription("Take the log as it is, also when it was put back to an older copy"),
-      Flag.withDefault(false),
-    ),
-    json,
-  },
-  ({ acceptLog, json }) =>
-    withStore(Effect.flatMap(projectShowing("rebuild", { acceptLog }), (projected) => report(projected, json))),
-).pipe(
-  Command.withDescription("Empty the read model and make it anew from the log"),
-  Command.withExamples([{ command: "tidemark rebuild", description: "Get every table back, identical, from the log" }]),
 )

@@ -1,0 +1,92 @@
+import { Effect } from "effect"
+import { liveMetrics } from "../../domain/metric/applied.ts"
+import { buildsMeasure, type MetricDefinition } from "../../domain/metric/definition.ts"
+import { countsTheSame } from "../../domain/metric/differences.ts"
+import { ReadModel } from "../../domain/projection/ReadModel.ts"
+import { readControl } from "../control.ts"
+import { type Applied, recordMetrics } from "../metrics/recordMetrics.ts"
+import { Projector, type ProjectOptions } from "../projection/Projector.ts"
+import { compare, type Comparison } from "./compare.ts"
+import { checkExpectation } from "./promote.ts"
+import { switchTo } from "./switchTo.ts"
+
+export interface ApplyOptions extends ProjectOptions {
+  /** Promotes what differs although it was expected to be the same. */
+  readonly accept?: boolean
+  /** Whether new versions of metrics that answer take their place; default `true`. */
+  readonly promote?: boolean
+  readonly why?: string | undefined
+}
+
+/** What became of definitions that were applied. */
+export interface AppliedMetrics {
+  readonly applied: ReadonlyArray<Applied>
+  /** New versions beside what they are to replace. */
+  readonly comparisons: ReadonlyArray<Comparison>
+  /** Names of versions that answer from now on. */
+  readonly promoted: ReadonlyArray<string>
+  /** Names of versions that wait to be promoted. */
+  readonly waiting: ReadonlyArray<string>
+}
+
+/**
+ * Records the definitions of files, builds what is new over all of history beside what answers, compares the two at one place
+ * in the log, and lets the new versions take over, all in one moment. Safe to repeat: it goes on where it was cut off. A
+ * version that was gone back from is not promoted again.
+ */
+export const applyMetrics = Effect.fn("applyMetrics")(function* (
+  files: string | ReadonlyArray<string>,
+  { accept = false, promote = true, why, ...projecting }: ApplyOptions = {},
+) {
+  const readModel = yield* ReadModel
+  const applied = yield* recordMetrics(typeof files === "string" ? [files] : files, why)
+  yield* Projector.use((projector) => projector.project(projecting))
+  const due = yield* newVersions(applied)
+  const held = yield* readModel.measures
+  const built = due.filter(({ definition, live }) => {
+    const isBuilt = held.some(
+      ({ definition: { name, version }, state }) =>
+        name === definition.name && version === definition.version && state !== "building",
+    )
+    return isBuilt && !countsTheSame(definition, live)
+  })
+  const comparisons = yield* Effect.forEach(built, ({ definition }) => compare(nameOf(definition)))
+  if (!promote) {
+    return {
+      applied,
+      comparisons,
+      promoted: [],
+      waiting: due.map(({ definition }) => nameOf(definition)),
+    } satisfies AppliedMetrics
+  }
+  for (const comparison of comparisons) yield* checkExpectation(comparison, accept)
+  // What counts the same has no build of its own, and formulas of other metrics have none at all.
+  const ready = due.filter(
+    (it) => built.includes(it) || countsTheSame(it.definition, it.live) || !buildsMeasure(it.definition),
+  )
+  yield* switchTo(
+    "metric_promoted",
+    ready.map(({ definition: { name, version } }) => ({ metric: name, version, build: null })),
+    why,
+  )
+  return {
+    applied,
+    comparisons,
+    promoted: ready.map(({ definition }) => nameOf(definition)),
+    waiting: due.flatMap((it) => (ready.includes(it) ? [] : [nameOf(it.definition)])),
+  } satisfies AppliedMetrics
+})
+
+const nameOf = ({ name, version }: MetricDefinition): string => `${name}@${version}`
+
+/** Of what was applied, the versions that never answered, beside the one that does. */
+const newVersions = Effect.fnUntraced(function* (applied: ReadonlyArray<Applied>) {
+  const control = yield* readControl
+  const live = liveMetrics(control)
+  return applied.flatMap(({ name, version }) => {
+    const found = control.metrics.get(name)?.versions.find(({ definition }) => definition.version === version)
+    const answering = live.get(name)
+    if (found === undefined || found.wasLive || !found.kept || answering === undefined) return []
+    return [{ definition: found.definition, live: answering }]
+  })
+})

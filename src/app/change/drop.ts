@@ -1,0 +1,30 @@
+import { Effect } from "effect"
+import { buildName } from "../../domain/projection/buildName.ts"
+import { ReadModel } from "../../domain/projection/ReadModel.ts"
+import { decision, record } from "../control.ts"
+import { findBuilds, pickBuild } from "./builds.ts"
+import { StillLive } from "./errors.ts"
+
+/**
+ * Gives up a build that does not answer queries: one that is being built, so that this ends, one that is ready, or one that
+ * another has replaced, which can't be gone back to any more. Gives its name.
+ */
+export const drop = Effect.fn("drop")(function* (asked: string, why?: string) {
+  const readModel = yield* ReadModel
+  const made = yield* readModel.made
+  const builds = yield* findBuilds(asked)
+  const build = yield* pickBuild(builds, ["building", "ready", "detached", "live"], "build")
+  const { definition, state } = build
+  if (state === "live") return yield* new StillLive({ build: buildName(build), metric: definition.name })
+  const others = builds.all.some(({ id, definition: { version } }) => id !== build.id && version === definition.version)
+  const body = {
+    metric: definition.name,
+    version: definition.version,
+    // Of several builds of a version one goes; with the last goes the version.
+    build: others ? build.build : null,
+    ...decision(why ?? null),
+  }
+  yield* record([{ name: "metric_dropped", body }])
+  if (made !== null) yield* readModel.drop([build.id], made)
+  return buildName(build)
+})

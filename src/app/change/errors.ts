@@ -1,0 +1,54 @@
+import { Data } from "effect"
+
+/** A name that no build of a metric has, or that can't be read. */
+export class NoSuchBuild extends Data.TaggedError("NoSuchBuild")<{
+  readonly asked: string
+  /** What would have done. */
+  readonly wanted: string
+  /** Builds of the metric, with their states. */
+  readonly there: ReadonlyArray<string>
+}> {
+  override get message(): string {
+    const there = this.there.length === 0 ? `There is no metric of that name.` : `There are: ${this.there.join(", ")}.`
+    return `Nothing was changed: ${this.asked} names no ${this.wanted}. ${there}`
+  }
+}
+
+/** A build that is not through yet. */
+export class NotReady extends Data.TaggedError("NotReady")<{ readonly build: string }> {
+  override get message(): string {
+    return `${this.build} is still being built. "tidemark status" shows how far it is; wait until it is ready, or give it up with "tidemark metrics drop ${this.build}".`
+  }
+}
+
+/** Numbers that differ although they were to be the same. */
+export class Unexplained extends Data.TaggedError("Unexplained")<{
+  readonly build: string
+  readonly live: string
+  readonly differing: number
+}> {
+  override get message(): string {
+    return `${this.build} was not promoted: ${this.differing} of its cells differ from those of ${this.live}, and they were expected to be the same. "tidemark metrics compare ${this.build}" shows which, and who is behind them; "tidemark metrics promote ${this.build} --accept" promotes it as it is, "tidemark metrics drop ${this.build}" gives it up.`
+  }
+}
+
+/** What answers queries can't be given up. */
+export class StillLive extends Data.TaggedError("StillLive")<{ readonly build: string; readonly metric: string }> {
+  override get message(): string {
+    return `${this.build} was not dropped: it answers queries. Promote another build of ${this.metric} first, or retire the metric ("tidemark metrics retire ${this.metric}").`
+  }
+}
+
+/** Others have changed the metrics in between. */
+export class Overtaken extends Data.TaggedError("Overtaken")<{ readonly what: string }> {
+  override get message(): string {
+    return `Somebody else has changed the metrics meanwhile: ${this.what}. Look at "tidemark metrics list", and try again if need be.`
+  }
+}
+
+/** As many builds are under way as may be at once. */
+export class TooManyBuilds extends Data.TaggedError("TooManyBuilds")<{ readonly most: number }> {
+  override get message(): string {
+    return `Nothing was begun: ${this.most} builds are under way already, and each reads the log by itself. Wait until one is ready ("tidemark status"), or give one up with "tidemark metrics drop".`
+  }
+}

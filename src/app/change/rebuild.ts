@@ -1,0 +1,97 @@
+import { Effect } from "effect"
+import { buildName } from "../../domain/projection/buildName.ts"
+import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { decision, record } from "../control.ts"
+import { Projector, type ProjectOptions } from "../projection/Projector.ts"
+import { wholeStanding } from "../query/whole.ts"
+import { liveOf } from "./builds.ts"
+import { compare, type Comparison } from "./compare.ts"
+import { TooManyBuilds } from "./errors.ts"
+import { checkExpectation } from "./promote.ts"
+import { switchOf, switchTo } from "./switchTo.ts"
+
+/** Groups that build at once, each of which reads the log by itself. */
+export const BUILDS_MAX = 4
+
+export interface RebuildOptions extends ProjectOptions {
+  /** Names of metrics; all that are live by default. */
+  readonly metrics?: ReadonlyArray<string>
+  /** Promotes what differs although it was expected to be the same. */
+  readonly accept?: boolean
+  /** Leaves what was built beside what is live. */
+  readonly promote?: boolean
+  readonly why?: string | undefined
+}
+
+/** What a rebuild came to. */
+export interface Rebuilt {
+  readonly comparisons: ReadonlyArray<Comparison>
+  /** Whether what was built answers now. */
+  readonly promoted: boolean
+}
+
+/**
+ * Builds metrics that are live once more from the log, beside what answers queries; compares every cell of both at one place
+ * in the log; and lets the new builds take over, all in one moment. What they replace is dropped where it is the same. One that
+ * was cut off goes on where it was.
+ */
+export const rebuild = Effect.fn("rebuild")(function* ({
+  metrics,
+  accept = false,
+  promote = true,
+  why,
+  ...projecting
+}: RebuildOptions = {}) {
+  const readModel = yield* ReadModel
+  yield* wholeStanding
+  const live = yield* liveOf(metrics)
+  if (live.length === 0) {
+    // Nothing was projected yet, so there is nothing to build beside.
+    yield* Projector.use((projector) => projector.project(projecting))
+    return { comparisons: [], promoted: true } satisfies Rebuilt
+  }
+  const made = yield* readModel.made
+  const groups = new Set((yield* readModel.measures).map(({ group }) => group).filter((group) => group !== LIVE_GROUP))
+  const under = yield* nextBuilds(live)
+  if (under.length < live.length && groups.size >= BUILDS_MAX) return yield* new TooManyBuilds({ most: BUILDS_MAX })
+  if (under.length < live.length && made !== null) {
+    const names = live.map(({ definition }) => definition.name)
+    yield* record([{ name: "rebuild_requested", body: { metrics: names, ...decision(why ?? null) } }])
+    yield* readModel.rebuild(
+      live.map(({ id }) => id),
+      made,
+    )
+  }
+  const builds = yield* nextBuilds(live)
+  yield* Projector.use((projector) => projector.project(projecting))
+  const comparisons = yield* Effect.forEach(builds, (build) => compare(buildName(build)))
+  if (!promote) return { comparisons, promoted: false } satisfies Rebuilt
+  for (const comparison of comparisons) yield* checkExpectation(comparison, accept)
+  const switches = builds.map((build) =>
+    switchOf(
+      build,
+      live.find(({ definition }) => definition.name === build.definition.name)!,
+    ),
+  )
+  yield* switchTo("metric_promoted", switches, why)
+  const same = new Set(comparisons.filter(({ differing }) => differing === 0).map(({ live }) => live))
+  const replaced = live.filter((it) => same.has(buildName(it))).map(({ id }) => id)
+  if (made !== null) yield* readModel.drop(replaced, made)
+  return { comparisons, promoted: true } satisfies Rebuilt
+})
+
+/** Builds after the live ones that are under way or ready. */
+const nextBuilds = Effect.fnUntraced(function* (live: ReadonlyArray<MeasureVersion>) {
+  const readModel = yield* ReadModel
+  const all = yield* readModel.measures
+  return live.flatMap((it) => {
+    const next = all.findLast(
+      ({ id, definition: { name, version }, state }) =>
+        id > it.id &&
+        name === it.definition.name &&
+        version === it.definition.version &&
+        (state === "building" || state === "ready"),
+    )
+    return next === undefined ? [] : [next]
+  })
+})

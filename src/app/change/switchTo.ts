@@ -1,0 +1,54 @@
+import { Effect } from "effect"
+import type { ControlFact } from "../../domain/control/ControlFact.ts"
+import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { decision, readControl, record } from "../control.ts"
+import { bringInLine } from "../projection/bringInLine.ts"
+import { Overtaken } from "./errors.ts"
+
+/** A version of a metric that is to answer queries. */
+export interface Switch {
+  readonly metric: string
+  readonly version: number
+  /** Where it is to be another build of the version that answers; else its newest one is. */
+  readonly build: MeasureVersion | null
+}
+
+/** A build that is to answer in place of another one. */
+export const switchOf = (build: MeasureVersion, live: MeasureVersion): Switch => ({
+  metric: build.definition.name,
+  version: build.definition.version,
+  build: build.definition.version === live.definition.version ? build : null,
+})
+
+/**
+ * Lets versions of metrics answer queries, all from one moment on. The decision goes into the log first, and a read model that
+ * is made anew from it comes to the same; between two builds of one version it decides nothing there, and is kept for the
+ * record.
+ */
+export const switchTo = Effect.fnUntraced(function* (
+  name: "metric_promoted" | "metric_rolled_back",
+  switches: ReadonlyArray<Switch>,
+  why: string | undefined,
+) {
+  if (switches.length === 0) return
+  const readModel = yield* ReadModel
+  const made = yield* readModel.made
+  yield* record(
+    switches.map(({ metric, version, build }): ControlFact => ({
+      name,
+      body: { metric, version, build: build?.build ?? null, ...decision(why ?? null) },
+    })),
+  )
+  if (made !== null) {
+    // All that are builds of a version that answers already at once, and then the rest at once: the log has the last word.
+    yield* readModel.makeLive(
+      switches.flatMap(({ build }) => (build === null ? [] : [build.id])),
+      made,
+    )
+    yield* bringInLine(made)
+  }
+  const { metrics } = yield* readControl
+  const lost = switches.find(({ metric, version }) => metrics.get(metric)?.live !== version && metrics.has(metric))
+  if (lost !== undefined)
+    return yield* new Overtaken({ what: `${lost.metric}@${lost.version} does not answer queries` })
+})

@@ -1,0 +1,53 @@
+import { Console, Effect } from "effect"
+import { Command, Flag } from "effect/cli"
+import { applyMetrics } from "../../../change/apply.ts"
+import { given, json, withNewStore } from "../../options.ts"
+import { printJson } from "../../print.ts"
+import { showingProjection } from "../../projecting.ts"
+import { accept, why } from "./decision.ts"
+import { files, inLines } from "./files.ts"
+import { comparisonLines } from "./showComparison.ts"
+
+export const applyCommand = Command.make(
+  "apply",
+  {
+    files,
+    accept,
+    noPromote: Flag.Boolean("no-promote").pipe(
+      Flag.withDescription("Build new versions beside what answers, and leave it at that"),
+      Flag.withDefault(false),
+    ),
+    why,
+    json,
+  },
+  ({ files, accept, noPromote, why, json }) =>
+    withNewStore(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const showing = yield* showingProjection(json)
+          const options = { ...showing, accept, promote: !noPromote, why: given(why) }
+          const { applied, comparisons, promoted, waiting } = yield* inLines(applyMetrics(files, options))
+          if (json) return yield* printJson({ applied, comparisons, promoted, waiting })
+          for (const { name, version, outcome } of applied) yield* Console.log(`${name}@${version}: ${outcome}`)
+          for (const comparison of comparisons) yield* Console.log(comparisonLines(comparison).join("\n"))
+          if (promoted.length > 0) yield* Console.log(`Live from now on: ${promoted.join(", ")}.`)
+          if (waiting.length > 0) {
+            yield* Console.log(
+              `Ready, and not live: ${waiting.join(", ")}. "tidemark metrics promote" makes them live.`,
+            )
+          }
+        }),
+      ),
+    ),
+).pipe(
+  Command.withDescription(
+    "Record definitions in the log, build what is new over all of history, compare it with what answers, and switch",
+  ),
+  Command.withExamples([
+    { command: "tidemark metrics apply funnels.yaml", description: "Declare funnels" },
+    {
+      command: "tidemark metrics apply metrics/ --no-promote",
+      description: "Build new versions, and look at them first",
+    },
+  ]),
+)

@@ -1,0 +1,12 @@
+import type { BuildCost } from "../../../metrics/buildCost.ts"
+import { formatCount, formatSeconds } from "../../print.ts"
+
+/** What building costs, before it is begun. */
+export const costLines = ({ events, eventsPerSecond, minutes, rows }: BuildCost): ReadonlyArray<string> => [
+  `Building reads ${formatCount(events)} events: about ${formatSeconds(Math.max(1, minutes * 60))} at ${formatCount(eventsPerSecond)} events/s, a rate that was not measured here.`,
+  ...rows.map(({ metric, replaces }) =>
+    replaces === null
+      ? `${metric} has no rows yet; how many come is not known.`
+      : `${metric} version ${replaces.version} has ${formatCount(replaces.facts)} facts and ${formatCount(replaces.cells)} cells, which stay; about as many come.`,
+  ),
+]

@@ -1,0 +1,44 @@
+import type { Comparison } from "../../../change/compare.ts"
+import type { PersonBehind } from "../../../change/personsBehind.ts"
+import { formatCount, formatTable, visible } from "../../print.ts"
+
+/** Two builds of a metric side by side. */
+export const comparisonLines = ({ build, live, expect, cells, differing, sums, biggest }: Comparison) => [
+  `${build} beside ${live}: ${formatCount(cells.equal)} cells are equal, ${formatCount(cells.changed)} changed, ${formatCount(cells.added)} added, ${formatCount(cells.removed)} removed.`,
+  differing === 0
+    ? expect === "same"
+      ? "The numbers are the same, as expected."
+      : "The numbers are the same; they were expected to differ."
+    : `They differ on ${formatCount(cells.days)} days; ${expect === "same" ? "they were expected to be the same" : "that was expected"}.`,
+  ...(differing === 0
+    ? []
+    : [
+        "",
+        formatTable(
+          ["sum over all days", live, build],
+          sums.map(({ stat, before, after }) => [stat, before, after]),
+        ),
+        "",
+        "The biggest differences:",
+        formatTable(
+          ["date", "value", "statistic", live, build],
+          biggest.map(({ date, item, stat, before, after }) => [date, item, stat, before ?? "–", after ?? "–"]),
+        ),
+        ...biggest.flatMap(({ date, stat, item, persons }) =>
+          persons.length === 0
+            ? []
+            : [
+                "",
+                `Persons behind ${date} ${item === "" ? "" : `${visible(item)} `}${visible(stat)}:`,
+                ...persons.map(personLine),
+              ],
+        ),
+      ]),
+]
+
+const personLine = ({ distinctIds, before, after, observedOnlyBefore, observedOnlyAfter }: PersonBehind): string =>
+  [
+    `  ${visible(distinctIds.join(", "))}: ${before} → ${after}`,
+    ...(observedOnlyBefore.length === 0 ? [] : [`observed only before: ${visible(observedOnlyBefore.join(", "))}`]),
+    ...(observedOnlyAfter.length === 0 ? [] : [`observed only now: ${visible(observedOnlyAfter.join(", "))}`]),
+  ].join("; ")

@@ -1,0 +1,78 @@
+import { Console, Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { priceRebuild } from "../../change/priceRebuild.ts"
+import { rebuild } from "../../change/rebuild.ts"
+import { given, json, withProvenStore, withStore } from "../options.ts"
+import { printJson } from "../print.ts"
+import { projectShowing, showingProjection } from "../projecting.ts"
+import { costLines } from "./metrics/costLines.ts"
+import { accept, why } from "./metrics/decision.ts"
+import { comparisonLines } from "./metrics/showComparison.ts"
+import { reportProjected } from "./project.ts"
+
+export const rebuildCommand = Command.make(
+  "rebuild",
+  {
+    metrics: Argument.String("metric").pipe(
+      Argument.withDescription("Metrics to build anew (default: all that are live)"),
+      Argument.variadic({ min: 0 }),
+    ),
+    plan: Flag.Boolean("plan").pipe(
+      Flag.withDescription("Say what it would cost, and do nothing"),
+      Flag.withDefault(false),
+    ),
+    noPromote: Flag.Boolean("no-promote").pipe(
+      Flag.withDescription("Leave what was built beside what answers"),
+      Flag.withDefault(false),
+    ),
+    accept,
+    wipe: Flag.Boolean("wipe").pipe(
+      Flag.withDescription("Empty every table first, who is who included; nothing is answered until it is through"),
+      Flag.withDefault(false),
+    ),
+    acceptLog: Flag.Boolean("accept-log").pipe(
+      Flag.withDescription("With --wipe: take the log as it is, also when it was put back to an older copy"),
+      Flag.withDefault(false),
+    ),
+    why,
+    json,
+  },
+  ({ metrics, plan, noPromote, accept, wipe, acceptLog, why, json }) => {
+    const names = metrics.length === 0 ? {} : { metrics }
+    if (wipe || acceptLog) {
+      return withStore(
+        Effect.flatMap(projectShowing("rebuild", { acceptLog }, json), (projected) => reportProjected(projected, json)),
+      )
+    }
+    if (plan) {
+      return withStore(
+        Effect.flatMap(priceRebuild(names.metrics), (cost) =>
+          json ? printJson(cost) : Console.log(costLines(cost).join("\n")),
+        ),
+      )
+    }
+    return withProvenStore(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const showing = yield* showingProjection(json)
+          const options = { ...names, ...showing, accept, promote: !noPromote, why: given(why) }
+          const { comparisons, promoted } = yield* rebuild(options)
+          if (json) return yield* printJson({ comparisons, promoted })
+          for (const comparison of comparisons) yield* Console.log(comparisonLines(comparison).join("\n"))
+          yield* Console.log(
+            promoted
+              ? "What was built answers from now on."
+              : `What was built is ready; "tidemark metrics promote" makes it live, "tidemark metrics drop" gives it up.`,
+          )
+        }),
+      ),
+    )
+  },
+).pipe(
+  Command.withDescription("Build metrics anew from the log beside what answers, compare every cell, and switch"),
+  Command.withExamples([
+    { command: "tidemark rebuild", description: "Get every metric back, identical, from the log" },
+    { command: "tidemark rebuild signups --no-promote", description: "Build one, and look at it first" },
+    { command: "tidemark rebuild --wipe", description: "Empty all tables and make them anew" },
+  ]),
+)

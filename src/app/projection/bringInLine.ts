@@ -1,0 +1,23 @@
+import { Effect } from "effect"
+import { ReadModel } from "../../domain/projection/ReadModel.ts"
+import { reconcile } from "../../domain/projection/reconcile.ts"
+import { readControl } from "../control.ts"
+
+/**
+ * Brings the metrics of the read model to what was applied, promoted and dropped, and looks again until there is nothing to
+ * do: so whoever was overtaken by a newer fact, and by somebody who followed it, undoes what the older ones said.
+ */
+export const bringInLine = Effect.fnUntraced(function* (made: string) {
+  const readModel = yield* ReadModel
+  for (;;) {
+    // Before the facts, so that what is held was asked for by facts among those, and what they don't ask for is over.
+    const held = yield* readModel.measures
+    if ((yield* readModel.made) !== made) return
+    const { register, relabel, makeLive, drop } = reconcile((yield* readControl).metrics, held)
+    if (register.length > 0) yield* readModel.register(register)
+    for (const { id, definition } of relabel) yield* readModel.relabel(id, definition, made)
+    if (makeLive.length > 0) yield* readModel.makeLive(makeLive, made)
+    if (drop.length > 0) yield* readModel.drop(drop, made)
+    if (register.length + relabel.length + makeLive.length + drop.length === 0) return
+  }
+})
