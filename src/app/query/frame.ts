@@ -2,15 +2,9 @@ import { Clock, Effect } from "effect"
 import type { Position } from "../../domain/log/position.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
-import {
-  type Cell,
-  type DayRange,
-  INTAKE,
-  ReadModelQueries,
-  type Standing,
-} from "../../domain/projection/ReadModelQueries.ts"
+import { type Cell, INTAKE, ReadModelQueries, type Standing } from "../../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
-import { formatDay } from "../../domain/time/calendar.ts"
+import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { nearest } from "../../domain/nearest.ts"

@@ -2,7 +2,7 @@ import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { priceRebuild } from "../../change/priceRebuild.ts"
 import { rebuild } from "../../change/rebuild.ts"
-import { given, json, withProvenStore, withStore } from "../options.ts"
+import { given, json, range, withProvenStore, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
 import { projectShowing, showingProjection } from "../projecting.ts"
 import { costLines } from "./metrics/costLines.ts"
@@ -25,6 +25,7 @@ export const rebuildCommand = Command.make(
       Flag.withDescription("Leave what was built beside what answers"),
       Flag.withDefault(false),
     ),
+    ...range,
     accept,
     wipe: Flag.Boolean("wipe").pipe(
       Flag.withDescription("Empty every table first, who is who included; nothing is answered until it is through"),
@@ -37,7 +38,7 @@ export const rebuildCommand = Command.make(
     why,
     json,
   },
-  ({ metrics, plan, noPromote, accept, wipe, acceptLog, why, json }) => {
+  ({ metrics, plan, noPromote, from, to, accept, wipe, acceptLog, why, json }) => {
     const names = metrics.length === 0 ? {} : { metrics }
     if (wipe || acceptLog) {
       return withStore(
@@ -55,7 +56,9 @@ export const rebuildCommand = Command.make(
       Effect.scoped(
         Effect.gen(function* () {
           const showing = yield* showingProjection(json)
-          const options = { ...names, ...showing, accept, promote: !noPromote, why: given(why) }
+          const days = { from: given(from), to: given(to) }
+          const some = days.from === undefined && days.to === undefined ? {} : { days }
+          const options = { ...names, ...some, ...showing, accept, promote: !noPromote, why: given(why) }
           const { comparisons, promoted } = yield* rebuild(options)
           if (json) return yield* printJson({ comparisons, promoted })
           for (const comparison of comparisons) yield* Console.log(comparisonLines(comparison).join("\n"))
@@ -73,6 +76,7 @@ export const rebuildCommand = Command.make(
   Command.withExamples([
     { command: "tidemark rebuild", description: "Get every metric back, identical, from the log" },
     { command: "tidemark rebuild signups --no-promote", description: "Build one, and look at it first" },
+    { command: "tidemark rebuild revenue --from 2026-11-01 --to 2026-11-30", description: "Build one month anew" },
     { command: "tidemark rebuild --wipe", description: "Empty all tables and make them anew" },
   ]),
 )
