@@ -17,6 +17,7 @@ export type {
 export type { Click, ErrorSeen, FeatureUsed, PageView, Purchase } from "./app/typedEvents.ts"
 export type { AppliedMetrics, ApplyOptions } from "./app/change/apply.ts"
 export type { Comparison } from "./app/change/compare.ts"
+export type { Rebuilt, RebuildOptions } from "./app/change/rebuild.ts"
 export type { PersonBehind } from "./app/change/personsBehind.ts"
 export type { Applied } from "./app/metrics/recordMetrics.ts"
 export type { BadDefinition, DefinitionProblem } from "./app/metrics/BadDefinition.ts"

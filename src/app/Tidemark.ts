@@ -1,6 +1,7 @@
 import { Data, Effect, Exit } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
+import { rebuild, type Rebuilt, type RebuildOptions } from "./change/rebuild.ts"
 import { hold } from "./holding.ts"
 import { type AppliedMetrics, applyMetrics, type ApplyOptions } from "./change/apply.ts"
 import { Projector } from "./projection/Projector.ts"
@@ -80,8 +81,8 @@ export interface Tidemark extends AsyncDisposable {
   readonly metric: (name: string, input?: RangeInput) => Promise<MetricAnswer>
   /** Applies the metric definitions of files, YAML or programs, or of those in a directory, to all of history. */
   readonly applyMetrics: (files: string | ReadonlyArray<string>, options?: ApplyOptions) => Promise<AppliedMetrics>
-  /** Empties the read model and makes it anew from the log. */
-  readonly rebuild: () => Promise<void>
+  /** Builds metrics anew from the log beside what answers, compares every cell, and switches. */
+  readonly rebuild: (options?: RebuildOptions) => Promise<Rebuilt>
   /** Flushes and lets go of the store. */
   readonly close: () => Promise<void>
 }
@@ -145,7 +146,7 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     user: (id, input) => ask((analytics) => analytics.user(id, input)),
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
     applyMetrics: (files, options) => runStore(applyMetrics(files, options)),
-    rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
+    rebuild: (options) => runStore(rebuild(options)),
     close,
     [Symbol.asyncDispose]: close,
   }
