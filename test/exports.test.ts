@@ -20,6 +20,7 @@ test("the package exports exactly these names", async () => {
     "compareBuilds",
     "dropBuild",
     "dropQuarantine",
+    "explainDifference",
     "exportLog",
     "importEvents",
     "importLog",

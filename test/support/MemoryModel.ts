@@ -195,7 +195,14 @@ export class MemoryModel {
           .filter(({ stat }) => stat === "accepted")
           .map(({ day }) => day)
         const stored = days.length === 0 ? null : { from: Math.min(...days), to: Math.max(...days) }
-        return { settings: this.settings, whole: true, measures: this.measures, stored, checkpoints: [] }
+        return {
+          settings: this.settings,
+          whole: true,
+          measures: this.measures,
+          stored,
+          checkpoints: [],
+          controlEnd: null,
+        }
       }),
       uniquesByValue: (measure, range) =>
         Effect.sync(() => {

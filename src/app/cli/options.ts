@@ -45,6 +45,12 @@ export const range = {
   to: optionalText("to", "Last day, included"),
 }
 
+/** As of when a question is asked. */
+export const asOf = optionalText(
+  "as-of",
+  "Answer from a replay of the log up to an instant (2026-11-01T00:00) or to the cut of another answer",
+)
+
 /** Options as `undefined` where they were not given. */
 export const given = <A>(option: Option.Option<A>): A | undefined => Option.getOrUndefined(option)
 

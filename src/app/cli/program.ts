@@ -4,6 +4,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { importCommand } from "./commands/import.ts"
+import { explainCommand } from "./commands/explain.ts"
 import { logCommand } from "./commands/log.ts"
 import { metricsCommand } from "./commands/metrics.ts"
 import { pauseCommand, resumeCommand, rewindCommand } from "./commands/operate.ts"
@@ -37,6 +38,7 @@ root.pipe(
     demoCommand,
     importCommand,
     queryCommand,
+    explainCommand,
     metricsCommand,
     projectCommand,
     rebuildCommand,

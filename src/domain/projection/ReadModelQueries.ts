@@ -7,7 +7,7 @@ import type { KnownIdentities } from "./whoIsWho.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
 import type { FoldFailure } from "./Fold.ts"
 import type { Settings } from "../settings.ts"
-import type { Checkpoint, MeasureVersion } from "./ReadModel.ts"
+import type { Checkpoint, LogEnd, MeasureVersion } from "./ReadModel.ts"
 
 /** One number of the read model. */
 export interface Cell {
@@ -33,6 +33,8 @@ export interface Standing {
   readonly stored: DayRange | null
   /** How far the default group is in each partition. */
   readonly checkpoints: ReadonlyArray<Checkpoint>
+  /** As `ReadModel` says it: the last control fact that the tables stand on. */
+  readonly controlEnd: LogEnd | null
 }
 
 /** Persons observed on a day, by the days since they were observed before; `Infinity` for those that never were. */

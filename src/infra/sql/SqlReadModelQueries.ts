@@ -56,6 +56,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
     const standing = Effect.map(
       sql<StandingRow>`
         SELECT (SELECT settings FROM settings), ${sql.literal(WHOLE)} AS whole,
+          (SELECT control_end FROM settings) AS "controlEnd",
           (SELECT json_agg(m ORDER BY id) FROM (
             SELECT ${sql.literal(MEASURE_COLUMNS)} FROM measures WHERE state <> 'dropped') AS m) AS measures,
           (SELECT json_build_object('from', min(day) - DATE '1970-01-01', 'to', max(day) - DATE '1970-01-01')
