@@ -84,11 +84,15 @@ const cellKey = (day: Day, item: string, stat: string): string => JSON.stringify
 /** What a fact remembers, as text, with its local day: moments where it has any, else days, with the value of the breakdown. */
 const observedBy = (fact: Fact, zone: TimeZone): ReadonlyMap<string, Day> => {
   const rows = Array.from(fact.values())
-  const moments = rows.flatMap(({ points }) => points.times.map((time) => [formatInstant(time), zone.dayOf(time)] as const))
+  const moments = rows.flatMap(({ points }) =>
+    points.times.map((time) => [formatInstant(time), zone.dayOf(time)] as const),
+  )
   if (moments.length > 0) return new Map(moments)
   return new Map(
     rows.flatMap(({ month, mask, value }) =>
-      daysOfMask(month, mask).map((day) => [value === "" ? formatDay(day) : `${formatDay(day)} ${value}`, day] as const),
+      daysOfMask(month, mask).map(
+        (day) => [value === "" ? formatDay(day) : `${formatDay(day)} ${value}`, day] as const,
+      ),
     ),
   )
 }
