@@ -2,6 +2,7 @@ import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { priceRebuild } from "../../change/priceRebuild.ts"
 import { rebuild } from "../../change/rebuild.ts"
+import { CliFailure, EXIT } from "../failure.ts"
 import { given, json, range, withProvenStore, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
 import { projectShowing, showingProjection } from "../projecting.ts"
@@ -32,7 +33,7 @@ export const rebuildCommand = Command.make(
       Flag.withDefault(false),
     ),
     acceptLog: Flag.Boolean("accept-log").pipe(
-      Flag.withDescription("With --wipe: take the log as it is, also when it was put back to an older copy"),
+      Flag.withDescription("Wipe, and take the log as it is, also when it was put back to an older copy"),
       Flag.withDefault(false),
     ),
     why,
@@ -41,6 +42,11 @@ export const rebuildCommand = Command.make(
   ({ metrics, plan, noPromote, from, to, accept, wipe, acceptLog, why, json }) => {
     const names = metrics.length === 0 ? {} : { metrics }
     if (wipe || acceptLog) {
+      const days = from._tag === "Some" || to._tag === "Some"
+      if (plan || noPromote || accept || days || metrics.length > 0) {
+        const sentence = `Nothing was done: "rebuild --wipe" empties all tables and compares nothing, so it takes no metrics or days, and no --plan, --no-promote or --accept. Leave these out, or leave out --wipe (and --accept-log, which means it).`
+        return Effect.fail(new CliFailure({ sentence, code: EXIT.badRequest }))
+      }
       return withStore(
         Effect.flatMap(projectShowing("rebuild", { acceptLog }, json), (projected) => reportProjected(projected, json)),
       )
