@@ -1,6 +1,7 @@
 import { Data, Effect, Exit } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
+import { rebuild, type Rebuilt, type RebuildOptions } from "./change/rebuild.ts"
 import type { ExplainInput, Explanation } from "./explain/explain.ts"
 import { hold } from "./holding.ts"
 import { type AppliedMetrics, applyMetrics, type ApplyOptions } from "./change/apply.ts"
@@ -83,8 +84,8 @@ export interface Tidemark extends AsyncDisposable {
   readonly explain: (metric: string, input: ExplainInput) => Promise<Explanation>
   /** Applies the metric definitions of files, YAML or programs, or of those in a directory, to all of history. */
   readonly applyMetrics: (files: string | ReadonlyArray<string>, options?: ApplyOptions) => Promise<AppliedMetrics>
-  /** Empties the read model and makes it anew from the log. */
-  readonly rebuild: () => Promise<void>
+  /** Builds metrics anew from the log beside what answers, compares every cell, and switches. */
+  readonly rebuild: (options?: RebuildOptions) => Promise<Rebuilt>
   /** Flushes and lets go of the store. */
   readonly close: () => Promise<void>
 }
@@ -149,7 +150,7 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
     explain: (metric, input) => ask((analytics) => analytics.explain(metric, input)),
     applyMetrics: (files, options) => runStore(applyMetrics(files, options)),
-    rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
+    rebuild: (options) => runStore(rebuild(options)),
     close,
     [Symbol.asyncDispose]: close,
   }

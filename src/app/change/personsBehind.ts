@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { compileMeasure } from "../../domain/measure/compile.ts"
-import { daysOfMask, EMPTY_FACT, type Fact, pointsOf } from "../../domain/measure/Fact.ts"
+import { daysOfMask, EMPTY_FACT, type Fact } from "../../domain/measure/Fact.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
 import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { type CellDifference, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
@@ -19,7 +19,7 @@ export interface PersonBehind {
   readonly distinctIds: ReadonlyArray<string>
   readonly before: number
   readonly after: number
-  /** Days, or instants where moments are kept; the first few. */
+  /** Days, or instants where moments are kept; the first few, those of the cell's own day before others. */
   readonly observedOnlyBefore: ReadonlyArray<string>
   readonly observedOnlyAfter: ReadonlyArray<string>
 }
@@ -65,14 +65,15 @@ export const personsBehind = Effect.fnUntraced(function* (
     rows.filter((row) => wanted.has(row.person)),
     (row) => row.person,
   )
-  return chosen.map((persons) =>
+  return chosen.map((persons, n) =>
     persons.map(({ person, ...amounts }): PersonBehind => {
-      const [one, other] = [before.get(person) ?? EMPTY_FACT, after.get(person) ?? EMPTY_FACT].map(observed)
+      const earlier = observedBy(before.get(person) ?? EMPTY_FACT, zone)
+      const later = observedBy(after.get(person) ?? EMPTY_FACT, zone)
       return {
         distinctIds: (idsOf.get(person) ?? []).map(({ distinctId }) => distinctId),
         ...amounts,
-        observedOnlyBefore: Array.from(one!.difference(other!)).toSorted().slice(0, MOMENTS),
-        observedOnlyAfter: Array.from(other!.difference(one!)).toSorted().slice(0, MOMENTS),
+        observedOnlyBefore: firstOnlyIn(earlier, later, differences[n]!.day),
+        observedOnlyAfter: firstOnlyIn(later, earlier, differences[n]!.day),
       }
     }),
   )
@@ -80,13 +81,31 @@ export const personsBehind = Effect.fnUntraced(function* (
 
 const cellKey = (day: Day, item: string, stat: string): string => JSON.stringify([day, item, stat])
 
-/** What a fact remembers: moments where it has any, else days, with the value of the breakdown. */
-const observed = (fact: Fact): ReadonlySet<string> => {
-  const { times } = pointsOf(fact)
-  if (times.length > 0) return new Set(Array.from(times, (time) => formatInstant(time)))
-  return new Set(
-    Array.from(fact.values()).flatMap(({ month, mask, value }) =>
-      daysOfMask(month, mask).map((day) => (value === "" ? formatDay(day) : `${formatDay(day)} ${value}`)),
+/** What a fact remembers, as text, with its local day: moments where it has any, else days, with the value of the breakdown. */
+const observedBy = (fact: Fact, zone: TimeZone): ReadonlyMap<string, Day> => {
+  const rows = Array.from(fact.values())
+  const moments = rows.flatMap(({ points }) =>
+    points.times.map((time) => [formatInstant(time), zone.dayOf(time)] as const),
+  )
+  if (moments.length > 0) return new Map(moments)
+  return new Map(
+    rows.flatMap(({ month, mask, value }) =>
+      daysOfMask(month, mask).map(
+        (day) => [value === "" ? formatDay(day) : `${formatDay(day)} ${value}`, day] as const,
+      ),
     ),
   )
+}
+
+/** The first few that only one remembers, those of a day before others. */
+const firstOnlyIn = (
+  one: ReadonlyMap<string, Day>,
+  other: ReadonlyMap<string, Day>,
+  first: Day,
+): ReadonlyArray<string> => {
+  const only = Array.from(one)
+    .filter(([text]) => !other.has(text))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const [ofDay, others] = [only.filter(([, day]) => day === first), only.filter(([, day]) => day !== first)]
+  return [...ofDay, ...others].slice(0, MOMENTS).map(([text]) => text)
 }

@@ -1,6 +1,5 @@
 import { Effect } from "effect"
-import type { DayRange } from "../../domain/projection/ReadModelQueries.ts"
-import type { Day } from "../../domain/time/calendar.ts"
+import type { DayRange, Day } from "../../domain/time/calendar.ts"
 import { formatDay, parseDay } from "../../domain/time/calendar.ts"
 import { BadQuery } from "./errors.ts"
 

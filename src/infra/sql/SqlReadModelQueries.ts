@@ -1,4 +1,5 @@
 import { Effect, Layer, Option } from "effect"
+import type { DayRange } from "../../domain/time/calendar.ts"
 import { SqlClient } from "effect/sql"
 import { AGAIN_PATTERN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
 import { byCell } from "../../domain/projection/CellSums.ts"
@@ -7,7 +8,6 @@ import {
   type CellComparison,
   type Cell,
   type ClaimedPartition,
-  type DayRange,
   INTAKE,
   ReadModelQueries,
   type Returned,

@@ -170,7 +170,16 @@ const user = Command.make(
 
 const metric = Command.make(
   "metric",
-  { name: Argument.String("name").pipe(Argument.withDescription("A metric that was applied")), ...range, asOf, json },
+  {
+    name: Argument.String("name").pipe(
+      Argument.withDescription(
+        "A metric, or an earlier or coming version of it: NAME, NAME@VERSION or NAME@VERSION.BUILD",
+      ),
+    ),
+    ...range,
+    asOf,
+    json,
+  },
   ({ name, from, to, asOf, json }) =>
     asking(
       json,
