@@ -426,7 +426,7 @@ describe("proof", () => {
     expect(findings.filter(({ outcome }: { outcome: string }) => outcome === "failure")).toEqual([])
   })
 
-  test("verify names a cell that was tampered with, and rebuild mends it", async () => {
+  test("verify names a cell that was tampered with, and rebuild --wipe mends it", async () => {
     const broken = here.copy(store, "broken")
     const database = await PGlite.create(`${broken}/postgres`)
     await database.exec(
@@ -434,7 +434,7 @@ describe("proof", () => {
     )
     await database.close()
     const ran = await tidemark(["verify", "--json", "--dir", broken])
-    expect(refusal(ran, 1)).toContain('"tidemark rebuild"')
+    expect(refusal(ran, 1)).toContain('"tidemark rebuild --wipe"')
     expect(JSON.parse(ran.stdout).differences).toEqual([
       {
         metric: "feature_adoption",
@@ -446,7 +446,7 @@ describe("proof", () => {
         oracle: "1",
       },
     ])
-    expect(await ok(["rebuild", "--dir", broken])).toContain("32 events projected, 17 of them duplicates.")
+    expect(await ok(["rebuild", "--wipe", "--dir", broken])).toContain("32 events projected, 17 of them duplicates.")
     expect(await ok(["verify", "--dir", broken])).toContain("equal what the oracle makes of 32 events")
   })
 
