@@ -15,8 +15,10 @@ export type {
   TrackerOptions,
 } from "./app/Tracker.ts"
 export type { Click, ErrorSeen, FeatureUsed, PageView, Purchase } from "./app/typedEvents.ts"
+export type { ExplainInput, Explanation } from "./app/explain/explain.ts"
 export type { AppliedMetrics, ApplyOptions } from "./app/change/apply.ts"
 export type { Comparison } from "./app/change/compare.ts"
+export type { Rebuilt, RebuildOptions } from "./app/change/rebuild.ts"
 export type { PersonBehind } from "./app/change/personsBehind.ts"
 export type { Applied } from "./app/metrics/recordMetrics.ts"
 export type { BadDefinition, DefinitionProblem } from "./app/metrics/BadDefinition.ts"

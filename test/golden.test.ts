@@ -1,11 +1,12 @@
 import { deepStrictEqual } from "node:assert"
-import { copyFileSync, readFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Layer, Result, Stream } from "effect"
 import { afterAll, describe, expect, test } from "vitest"
 import { Analytics } from "../src/app/Analytics.ts"
+import { ARCHIVE_VERSION } from "../src/app/archive/manifest.ts"
 import { layerEmbedded } from "../src/app/embedded.ts"
 import { Projector } from "../src/app/projection/Projector.ts"
 import { readBatches } from "../src/app/readBatches.ts"
@@ -20,6 +21,7 @@ import { openSpoolFile } from "../src/infra/embedded/SpoolFile.ts"
 import { FORMAT, LOG_FILE, openSqliteLog } from "../src/infra/embedded/SqliteLog.ts"
 import { makeSqliteQuarantine } from "../src/infra/embedded/SqliteQuarantine.ts"
 import { identityOf } from "../src/infra/nats/streamConfig.ts"
+import { contentOf, embeddedLog, importFrom, quarantineOf } from "./support/archives.ts"
 import { scratch } from "./support/cli.ts"
 import { faultsOf, GOLDEN, hashGoldenFiles, lostSince, readShipped, shippedInHistory } from "./support/shipped.ts"
 
@@ -37,6 +39,7 @@ const READABLE: Readonly<Record<string, ReadonlyArray<number>>> = {
     Object.entries(CONTROL_FACTS).map(([name, history]) => [name, versionsTo(newestVersion(history))]),
   ),
   log: versionsTo(FORMAT),
+  archive: versionsTo(ARCHIVE_VERSION),
   stream: [1],
 }
 
@@ -216,6 +219,21 @@ describe("the embedded log", () => {
       }).pipe(Effect.scoped, Effect.runPromise),
     )
     expect(waiting.map(({ ids }) => ids)).toEqual([["waits"]])
+  })
+
+  test("archive, version 1, makes the log that it was made of", async () => {
+    const names = Object.keys(shipped["archive"]!["1"]!)
+    await withLog("log-v1.db", async (directory) => {
+      const archive = join(directory, "archive")
+      mkdirSync(archive)
+      for (const name of names) copyFileSync(join(GOLDEN, name), join(archive, name.replace("archive-v1.", "")))
+      const source = embeddedLog(directory, 1)
+      const made = embeddedLog(join(directory, "made"), 1)
+      await made.run(importFrom(archive))
+      expect(await made.run(contentOf)).toEqual(await source.run(contentOf))
+      expect(await made.run(quarantineOf)).toEqual(await source.run(quarantineOf))
+      expect(await made.run(quarantineOf)).not.toEqual([])
+    })
   })
 
   test("format 1 gives the numbers that it gave", async () => {

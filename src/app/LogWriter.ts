@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto"
-import { Clock, Context, Effect, Layer, Semaphore } from "effect"
+import { Clock, Context, Effect, Layer, Option, Semaphore, Stream } from "effect"
 import type { Event } from "../domain/event/Event.ts"
 import { attributedTo } from "../domain/identity/distinctId.ts"
-import { encodeBatch, type PackedBatch } from "../domain/log/batch.ts"
+import { batchIdOf, encodeBatch, type PackedBatch } from "../domain/log/batch.ts"
 import { LogDamaged, type LogUnavailable, type UnknownBatchVersion } from "../domain/log/errors.ts"
 import { EventLog } from "../domain/log/EventLog.ts"
 import { partitionOf } from "../domain/log/partition.ts"
@@ -71,14 +71,16 @@ export class LogWriter extends Context.Service<
         return yield* new LogDamaged({ partition, sequence: last.sequence, problem: "its last batch is gone" })
       }
       const batch = yield* openRecord(record)
-      if (batch.origin.writer !== writer) {
-        return yield* new LogDamaged({
-          partition,
-          sequence: last.sequence,
-          problem: `its last batch is of writer ${batch.origin.writer}, but only ${writer} writes here`,
-        })
-      }
-      return { number: batch.origin.number, sum: batch.sum }
+      if (batch.origin.writer === writer) return { number: batch.origin.number, sum: batch.sum }
+      // The batches of other writers came with an archive, into the empty log: this log's own can only follow them.
+      const first = batchIdOf({ writer, partition, number: 1 })
+      const own = yield* log.read(partition, 0).pipe(
+        Stream.filter(({ position }) => position.batchId === first),
+        Stream.runHead,
+      )
+      if (Option.isNone(own)) return { number: 0, sum: "" }
+      const problem = `its last batch is of writer ${batch.origin.writer}, but only ${writer} writes here, since ${own.value.position.sequence}`
+      return yield* new LogDamaged({ partition, sequence: last.sequence, problem })
     })
 
     const appendGroups = Effect.fnUntraced(function* (groups: ReadonlyMap<number, ReadonlyArray<Event>>) {

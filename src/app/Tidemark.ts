@@ -1,6 +1,8 @@
 import { Data, Effect, Exit } from "effect"
 import { Analytics } from "./Analytics.ts"
 import { readConfiguration } from "./config/Configuration.ts"
+import { rebuild, type Rebuilt, type RebuildOptions } from "./change/rebuild.ts"
+import type { ExplainInput, Explanation } from "./explain/explain.ts"
 import { hold } from "./holding.ts"
 import { type AppliedMetrics, applyMetrics, type ApplyOptions } from "./change/apply.ts"
 import { Projector } from "./projection/Projector.ts"
@@ -78,10 +80,12 @@ export interface Tidemark extends AsyncDisposable {
   readonly events: (input?: EventsInput) => Promise<EventsAnswer>
   readonly user: (id: string, input?: RangeInput) => Promise<UserAnswer>
   readonly metric: (name: string, input?: RangeInput) => Promise<MetricAnswer>
+  /** What one number of a metric is made of, and what changed it since its day was over. */
+  readonly explain: (metric: string, input: ExplainInput) => Promise<Explanation>
   /** Applies the metric definitions of files, YAML or programs, or of those in a directory, to all of history. */
   readonly applyMetrics: (files: string | ReadonlyArray<string>, options?: ApplyOptions) => Promise<AppliedMetrics>
-  /** Empties the read model and makes it anew from the log. */
-  readonly rebuild: () => Promise<void>
+  /** Builds metrics anew from the log beside what answers, compares every cell, and switches. */
+  readonly rebuild: (options?: RebuildOptions) => Promise<Rebuilt>
   /** Flushes and lets go of the store. */
   readonly close: () => Promise<void>
 }
@@ -144,8 +148,9 @@ export const openTidemark = async (options: OpenOptions = {}): Promise<Tidemark>
     events: (input) => ask((analytics) => analytics.events(input)),
     user: (id, input) => ask((analytics) => analytics.user(id, input)),
     metric: (name, input) => ask((analytics) => analytics.metric(name, input)),
+    explain: (metric, input) => ask((analytics) => analytics.explain(metric, input)),
     applyMetrics: (files, options) => runStore(applyMetrics(files, options)),
-    rebuild: () => runStore(Effect.asVoid(Projector.use((projector) => projector.rebuild()))),
+    rebuild: (options) => runStore(rebuild(options)),
     close,
     [Symbol.asyncDispose]: close,
   }

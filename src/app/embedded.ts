@@ -13,6 +13,7 @@ import { lockStore } from "../infra/embedded/StoreLock.ts"
 import { layerSqlOperations } from "../infra/sql/SqlOperations.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
+import { Replays } from "./asOf/Replays.ts"
 import { LogWriter } from "./LogWriter.ts"
 import { Projector } from "./projection/Projector.ts"
 import type { Store } from "./store.ts"
@@ -22,6 +23,8 @@ export interface EmbeddedOptions {
   readonly directory: string
   /** Partitions of a new log; an existing one keeps its own. Default 1, which suits a single process best. */
   readonly partitions?: number
+  /** Where replays for answers as of an earlier place are kept; default `as-of` in the directory. */
+  readonly asOfDirectory?: string
 }
 
 export type OpenError = StoreInUse | StoreUnavailable | StoreNewer
@@ -30,7 +33,7 @@ export type OpenError = StoreInUse | StoreUnavailable | StoreNewer
 export const hasStore = (directory: string): boolean => existsSync(join(directory, LOG_FILE))
 
 /** The log of an embedded store, locked for this process, and the quarantine beside it. */
-const layerLog = ({ directory, partitions = 1 }: EmbeddedOptions) =>
+export const layerEmbeddedLog = ({ directory, partitions = 1 }: EmbeddedOptions) =>
   Layer.effectContext(
     Effect.gen(function* () {
       yield* lockStore(directory)
@@ -60,5 +63,6 @@ export const layerEmbedded = (options: EmbeddedOptions): Layer.Layer<Store, Open
     Layer.provideMerge(layerLockedPglite(options.directory)),
     Layer.provideMerge(WorkerReports.layerNone),
     Layer.provideMerge(LogWriter.layer),
-    Layer.provideMerge(layerLog(options)),
+    Layer.provideMerge(Replays.layer(options.asOfDirectory ?? join(options.directory, "as-of"))),
+    Layer.provideMerge(layerEmbeddedLog(options)),
   )

@@ -28,7 +28,7 @@ const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: Log
 })
 
 /** The end of what a checkpoint has taken in: its position, and the checksum that its chain holds of the batch there. */
-const endOf = ({ position, chain }: Checkpoint): LogEnd => {
+export const endOf = ({ position, chain }: Checkpoint): LogEnd => {
   const { partition, batchId } = position
   const last = Object.entries(chain).find(
     ([writer, { number }]) => batchIdOf({ writer, partition, number }) === batchId,

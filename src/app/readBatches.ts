@@ -11,6 +11,11 @@ export interface OpenedBatch {
   readonly batch: Batch
 }
 
+/** The same with what it was opened from. */
+export interface ProvenRecord extends OpenedBatch {
+  readonly bytes: Uint8Array
+}
+
 export type ReadError = LogUnavailable | LogDamaged | UnknownBatchVersion
 
 /** From where, and to where, a partition is read. */
@@ -38,7 +43,7 @@ export const openRecord = ({ position, bytes }: LogRecord): Effect.Effect<Batch,
 export const readBatches = (
   partition: number,
   { after = 0, upTo, chain }: ReadOptions = {},
-): Stream.Stream<OpenedBatch, ReadError, EventLog> =>
+): Stream.Stream<ProvenRecord, ReadError, EventLog> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const log = yield* EventLog
@@ -61,11 +66,11 @@ export const newChain = Effect.fnUntraced(function* (partition: number) {
 export const openBatches = <E, R>(
   records: Stream.Stream<LogRecord, E, R>,
   chain: ChainVerifier,
-): Stream.Stream<OpenedBatch, E | LogDamaged | UnknownBatchVersion, R> =>
+): Stream.Stream<ProvenRecord, E | LogDamaged | UnknownBatchVersion, R> =>
   Stream.mapEffect(records, ({ position, bytes }) =>
     Effect.gen(function* () {
       const batch = yield* openRecord({ position, bytes })
       yield* Effect.fromResult(chain.accept(position.sequence, batch))
-      return { position, batch }
+      return { position, batch, bytes }
     }),
   )

@@ -1,4 +1,7 @@
+import { join } from "node:path"
 import { Layer } from "effect"
+import type { EventLog } from "../domain/log/EventLog.ts"
+import type { Quarantine } from "../domain/log/Quarantine.ts"
 import type { ReadModelUnavailable } from "../domain/projection/errors.ts"
 import { type JetStreamLogOptions, layerJetStreamLog, type OpenLogError } from "../infra/nats/JetStreamLog.ts"
 import { PROJECT_DEFAULT } from "../infra/nats/streamConfig.ts"
@@ -11,6 +14,7 @@ import { layerSqlQuarantine } from "../infra/sql/SqlQuarantine.ts"
 import { layerSqlReadModel } from "../infra/sql/SqlReadModel.ts"
 import { layerSqlReadModelQueries } from "../infra/sql/SqlReadModelQueries.ts"
 import { layerSqlWorkerReports } from "../infra/sql/SqlWorkerReports.ts"
+import { Replays } from "./asOf/Replays.ts"
 import { LogWriter } from "./LogWriter.ts"
 import type { Store } from "./store.ts"
 import { layerProjectorBesideWorkers } from "./worker/besideWorkers.ts"
@@ -19,6 +23,8 @@ import { layerProjectorBesideWorkers } from "./worker/besideWorkers.ts"
 export interface ServersOptions {
   readonly nats: JetStreamLogOptions
   readonly postgres: PostgresOptions
+  /** Where replays for answers as of an earlier place are kept; default `.tidemark/as-of`. */
+  readonly asOfDirectory?: string
 }
 
 export type ServersError = OpenLogError | PostgresUnavailable | ReadModelUnavailable
@@ -27,10 +33,15 @@ export type ServersError = OpenLogError | PostgresUnavailable | ReadModelUnavail
  * Everything that a project needs, on servers: the log in NATS JetStream, the read model and the quarantine in
  * PostgreSQL. Any number of processes may use them at once.
  */
-export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<Store, ServersError> =>
+export const layerServers = ({
+  nats,
+  postgres,
+  asOfDirectory = join(".tidemark", "as-of"),
+}: ServersOptions): Layer.Layer<Store, ServersError> =>
   layerProjectorBesideWorkers.pipe(
     // The log comes last of all: streams are made only where the rest is in order.
     Layer.provideMerge(LogWriter.layer),
+    Layer.provideMerge(Replays.layer(asOfDirectory)),
     Layer.provideMerge(layerJetStreamLog(nats)),
     Layer.provideMerge(layerSqlReadModelQueries),
     Layer.provideMerge(layerSqlOperations),
@@ -39,4 +50,12 @@ export const layerServers = ({ nats, postgres }: ServersOptions): Layer.Layer<St
     Layer.provideMerge(layerSqlWorkerReports),
     Layer.provideMerge(layerSchemaOf(nats.project ?? PROJECT_DEFAULT)),
     Layer.provideMerge(layerPostgres(postgres)),
+  )
+
+/** The log and the quarantine alone. */
+export const layerServersLog = ({ nats, postgres }: ServersOptions): Layer.Layer<EventLog | Quarantine, ServersError> =>
+  layerJetStreamLog(nats).pipe(
+    Layer.provideMerge(layerSqlQuarantine),
+    Layer.provide(layerSchemaOf(nats.project ?? PROJECT_DEFAULT)),
+    Layer.provide(layerPostgres(postgres)),
   )

@@ -5,6 +5,7 @@ import type { Operations } from "../domain/projection/Operations.ts"
 import type { ReadModel } from "../domain/projection/ReadModel.ts"
 import type { ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
 import type { WorkerReports } from "../domain/projection/WorkerReports.ts"
+import type { Replays } from "./asOf/Replays.ts"
 import type { LogWriter } from "./LogWriter.ts"
 import type { Projector } from "./projection/Projector.ts"
 
@@ -18,4 +19,5 @@ export type Store =
   | Operations
   | WorkerReports
   | Projector
+  | Replays
   | SqlClient.SqlClient

@@ -1,18 +1,19 @@
 import { Effect, Stream } from "effect"
-import type { Event } from "../domain/event/Event.ts"
 import { EventLog } from "../domain/log/EventLog.ts"
 import { formatDecimal, parseDecimal } from "../domain/measure/decimal.ts"
-import { boundedItem, ITEM_LENGTH_MAX } from "../domain/metric/boundedItem.ts"
 import type { MetricDefinition } from "../domain/metric/definition.ts"
 import { oracle, type OracleInput } from "../domain/oracle/oracle.ts"
 import { EVERY_MEASURE, ISOLATED } from "../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
-import { DEFAULT_SETTINGS } from "../domain/settings.ts"
 import { formatDay, parseDay } from "../domain/time/calendar.ts"
 import { provePositions } from "./provePosition.ts"
-import { wholeStanding } from "./query/whole.ts"
+import { ask, asOfStanding, liveMeasure } from "./query/frame.ts"
 import { readBatches } from "./readBatches.ts"
+import { countingNowhere } from "./verify/countingNowhere.ts"
+import { eventNames } from "./verify/eventNames.ts"
+import { asStored, partsOf } from "./verify/oracleKey.ts"
+import { parseSample, sampleDays } from "./verify/sample.ts"
 
 /** A cell for which the read model and the oracle disagree; `null` = no such cell. */
 export interface Difference {
@@ -25,42 +26,67 @@ export interface Difference {
   readonly oracle: string | null
 }
 
+/** What is compared; everything where nothing is said. */
+export interface VerifyOptions {
+  /** Names of live metrics. */
+  readonly metrics?: ReadonlyArray<string>
+  /** Local days as in questions, both included. */
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+  /** Only some of the days, chosen by the place in the log: a share such as `10%`, or a number of them. */
+  readonly sample?: string | undefined
+}
+
 export interface Verified {
   readonly events: number
   readonly cells: number
+  /** The one place in the log for which all of it holds; `null` before anything is projected. */
+  readonly asOf: { readonly cut: string | null }
+  /** The days of the sample, ascending; `null` where none was taken. */
+  readonly days: ReadonlyArray<string> | null
   readonly differences: ReadonlyArray<Difference>
 }
 
 const EVERY_DAY = { from: parseDay("0000-01-01")!, to: parseDay("9999-12-31")! }
 
 /**
- * Recomputes every cell from the log with the naive oracle and compares it with the read model, at the place in the log
- * where the read model stood at one moment. Holds all events and cells in memory.
+ * Recomputes cells from the log with the naive oracle and compares them with the read model, at the place in the log where
+ * the read model stood at one moment; projection may go on. Holds all events in memory, those that none of the metrics
+ * looks at without their properties.
  */
-export const verify = Effect.fn("verify")(function* () {
+export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample: asked }: VerifyOptions = {}) {
   const log = yield* EventLog
   const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
+  const sample = asked === undefined ? null : yield* parseSample(asked)
   yield* provePositions
-  const { settings, measures, isolated, ends, cells } = yield* queries.snapshot(
+  const { settings, zone, range, measures, isolated, cut, ends, cells } = yield* queries.snapshot(
     Effect.gen(function* () {
-      const { settings, measures: all } = yield* wholeStanding
-      const measures = all.filter(({ state }) => state === "live")
+      const question = yield* ask({ from, to })
+      const { settings, zone } = question
+      const range = from === undefined && to === undefined ? EVERY_DAY : question.range
+      const measures =
+        metrics === undefined
+          ? question.measures.filter(({ state }) => state === "live")
+          : yield* Effect.forEach(new Set(metrics), (name) => liveMeasure(question, name))
       // Events that ended the process are in no measure, or not in those that were being built just then.
       const isolated = Map.groupBy(
         (yield* queries.failures).filter(({ metric, cause }) => metric === EVERY_MEASURE || cause === ISOLATED),
         (it) => placeOf(it),
       )
+      const { cut } = asOfStanding(question)
       const ends: Array<number> = []
       for (let partition = 0; partition < log.partitions; partition++) {
         ends.push((yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0)
       }
       const cells = new Map<number, ReadonlyArray<Cell>>()
-      for (const { id } of measures) cells.set(id, yield* queries.cells(id, EVERY_DAY))
-      return { settings: settings ?? DEFAULT_SETTINGS, measures, isolated, ends, cells }
+      for (const { id } of measures) cells.set(id, yield* queries.cells(id, range))
+      return { settings, zone, range, measures, isolated, cut, ends, cells }
     }),
   )
   const leavesOut = (metric: string, place: string) => isolated.get(place)?.some((it) => it.metric === metric) === true
+  const definitions = measures.map(({ definition }) => definition)
+  const names = eventNames(definitions)
   const input: Array<OracleInput> = []
   const partly = new Map<OracleInput, string>()
   for (const [partition, end] of ends.entries()) {
@@ -73,7 +99,8 @@ export const verify = Effect.fn("verify")(function* () {
           for (const [place, event] of batch.events().entries()) {
             const at = placeOf({ partition, sequence, place })
             if (leavesOut(EVERY_MEASURE, at)) continue
-            const entry = { event, partition, loggedAt: logTime }
+            const counts = names === null || names.has(event.name)
+            const entry = { event: counts ? event : countingNowhere(event), partition, loggedAt: logTime }
             input.push(entry)
             if (isolated.has(at)) partly.set(entry, at)
           }
@@ -81,16 +108,22 @@ export const verify = Effect.fn("verify")(function* () {
       ),
     )
   }
-  const expected = oracle(
-    input,
-    settings,
-    measures.map(({ definition }) => definition),
-  )
+  const first = formatDay(range.from)
+  const last = formatDay(range.to)
+  const isInRange = (date: string): boolean => range === EVERY_DAY || (date >= first && date <= last)
+  const dates = function* () {
+    for (const { event } of input) yield formatDay(zone.dayOf(event.time))
+    for (const { day } of [...cells.values()].flat()) yield formatDay(day)
+  }
+  const sampled = sample === null ? null : sampleDays([...dates()].filter(isInRange), sample, cut ?? "")
+  const isAsked = (date: string): boolean => isInRange(date) && (sampled === null || sampled.has(date))
+  const days = range === EVERY_DAY && sampled === null ? null : isAsked
+  const expected = oracle(input, settings, definitions, days)
   const expectedOf = (definition: MetricDefinition) => {
     const out = new Set(Array.from(partly).flatMap(([entry, at]) => (leavesOut(definition.name, at) ? [entry] : [])))
     if (out.size === 0) return expected.cells.get(definition.name)
     const seen = input.map((entry) => (out.has(entry) ? { ...entry, event: countingNowhere(entry.event) } : entry))
-    return oracle(seen, settings, [definition]).cells.get(definition.name)
+    return oracle(seen, settings, [definition], days).cells.get(definition.name)
   }
   const differences: Array<Difference> = []
   let compared = 0
@@ -98,13 +131,14 @@ export const verify = Effect.fn("verify")(function* () {
     const { name: metric, version } = definition
     const rest = new Map(Array.from(expectedOf(definition) ?? [], ([key, right]) => [asStored(key), right]))
     for (const { day, item, stat, amount } of cells.get(id)!) {
+      const date = formatDay(day)
+      if (!isAsked(date)) continue
       compared++
-      const key = `${formatDay(day)}|${item}|${stat}`
+      const key = `${date}|${item}|${stat}`
       const right = rest.get(key)
       rest.delete(key)
       const found = formatDecimal(parseDecimal(amount))
       if (right === undefined || String(right) !== found) {
-        const date = formatDay(day)
         differences.push({
           metric,
           version,
@@ -127,31 +161,14 @@ export const verify = Effect.fn("verify")(function* () {
       })
     }
   }
-  return { events: input.length, cells: compared, differences } satisfies Verified
-})
-
-/** An event that says who is who, as it did, and nothing else. */
-const countingNowhere = (event: Event): Event => ({
-  ...event,
-  kind: event.kind === "alias" || event.kind === "unalias" ? event.kind : "identify",
-  name: "",
+  return {
+    events: input.length,
+    cells: compared,
+    asOf: { cut },
+    days: sampled === null ? null : [...sampled].sort(),
+    differences,
+  } satisfies Verified
 })
 
 const placeOf = (it: { readonly partition: number; readonly sequence: number; readonly place: number }): string =>
   `${it.partition}/${it.sequence}/${it.place}`
-
-/** The oracle's name of a cell, `date|item|stat`, in its parts. */
-const partsOf = (key: string) => {
-  const first = key.indexOf("|")
-  const last = key.lastIndexOf("|")
-  return { date: key.slice(0, first), item: key.slice(first + 1, last), stat: key.slice(last + 1) }
-}
-
-/** The oracle calls a cell by the whole of its item and currency; the read model shortens those that are very long. */
-const asStored = (key: string): string => {
-  if (key.length <= ITEM_LENGTH_MAX) return key
-  const { date, item, stat } = partsOf(key)
-  const [name, ...currency] = stat.split(":")
-  const bounded = currency.length === 0 ? stat : `${name}:${boundedItem(currency.join(":"))}`
-  return `${date}|${boundedItem(item)}|${bounded}`
-}

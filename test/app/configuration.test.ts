@@ -33,6 +33,7 @@ describe("the configuration", () => {
       directory: ".tidemark",
       servers: null,
       spool: { directory: ".tidemark/spool", maxBytes: 2 ** 30 },
+      asOfDirectory: ".tidemark/as-of",
       http: null,
       readyLagSeconds: 300,
       otlpUrl: null,

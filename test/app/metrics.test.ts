@@ -65,7 +65,7 @@ describe("what can't be a definition is said with file, line and metric", () => 
       "an unknown field",
       "name: x\nversion: 1\ncolour: red\nformula: { kind: event-count }",
       [
-        "f.yaml:3, metric x: colour is not a field; there are name, version, description, owner, frequency, target, tier, parent, expect, filter, breakdown, formula.",
+        "f.yaml:3, metric x: colour is not a field; there are name, version, description, owner, frequency, target, tier, parent, expect, filter, breakdown, renamed, formula.",
       ],
     ],
     [

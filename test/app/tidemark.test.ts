@@ -94,10 +94,14 @@ describe("tracking and asking", () => {
       "metrics.yaml",
       "name: revenue\nversion: 1\nfilter: { events: [purchase] }\nformula: { kind: property-sum, property: properties.amount }\n",
     )
-    expect(await tidemark.applyMetrics(file)).toEqual([{ name: "revenue", version: 1, outcome: "applied" }])
+    const { applied, waiting } = await tidemark.applyMetrics(file)
+    expect(applied).toEqual([{ name: "revenue", version: 1, outcome: "applied" }])
+    expect(waiting).toEqual([])
     const { totals } = await tidemark.metric("revenue")
     expect(totals).toContainEqual({ value: "", stat: "sum", amount: "5" })
-    await tidemark.rebuild()
+    const { comparisons, promoted } = await tidemark.rebuild({ metrics: ["revenue"] })
+    expect(comparisons).toMatchObject([{ live: "revenue@1", build: "revenue@1.2", differing: 0 }])
+    expect(promoted).toBe(true)
     expect((await tidemark.metric("revenue")).totals).toEqual(totals)
   })
 })

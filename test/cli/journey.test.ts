@@ -77,7 +77,11 @@ describe("the numbers", () => {
     expect(answer).toEqual({
       ...FRAME,
       metric: "active_users",
-      asOf: { positions: [expect.objectContaining({ partition: 0, sequence: 1 })], instant: expect.any(String) },
+      asOf: {
+        positions: [expect.objectContaining({ partition: 0, sequence: 1 })],
+        cut: expect.stringMatching(/^0:1,c:0@[0-9a-f]{8}$/),
+        instant: expect.any(String),
+      },
       revisedAt: null,
       revisionCause: null,
       interval: "day",
@@ -381,7 +385,7 @@ describe("proof", () => {
 
   test("verify finds every cell right", async () => {
     const verified = await okJson(at("verify"))
-    expect(verified).toEqual({ events: 32, cells: expect.any(Number), differences: [] })
+    expect(verified).toMatchObject({ events: 32, days: null, differences: [], origin: null })
     expect(verified.cells).toBeGreaterThan(50)
   })
 
@@ -397,6 +401,17 @@ describe("proof", () => {
       expect(after.asOf.positions).toHaveLength(1)
     }
     expect(before.size).toBe(4)
+  })
+
+  test("--as-of gives an answer of before the second import again, and says as of where", async () => {
+    const then = before.get("activeUsers")
+    const asOf = ["--as-of", then.asOf.cut]
+    expect(await okJson(at(...QUESTIONS["activeUsers"]!, ...asOf))).toEqual(then)
+    const shown = await ok(at(...QUESTIONS["activeUsers"]!, ...asOf))
+    expect(shown).toContain(`As of ${then.asOf.cut}, logged until ${then.asOf.instant}.`)
+    expect(await refused(2, at("query", "events", "--as-of", "0:3"))).toMatch(
+      /beyond the end of the log: partition 0 ends at 2/,
+    )
   })
 
   test("status adds up", async () => {
@@ -435,7 +450,13 @@ describe("proof", () => {
     await database.close()
     const ran = await tidemark(["verify", "--json", "--dir", broken])
     expect(refusal(ran, 1)).toContain('"tidemark rebuild --wipe"')
-    expect(JSON.parse(ran.stdout).differences).toEqual([
+    const { differences, origin } = JSON.parse(ran.stdout)
+    expect(origin).toEqual({ difference: differences[0], replay: "1", event: null })
+    const shown = await tidemark(["verify", "--metric", "feature_adoption", "--from", "2026-03-04", "--dir", broken])
+    expect(refusal(shown, 1)).toContain("1 of ")
+    expect(shown.stdout).toContain("a replay of the log gives 1, as the oracle does. The tables were changed otherwise")
+    expect(await ok(["verify", "--to", "2026-03-03", "--dir", broken])).toMatch(/^All \d+ cells/)
+    expect(differences).toEqual([
       {
         metric: "feature_adoption",
         version: 1,

@@ -24,6 +24,7 @@ describe("help", () => {
         "demo",
         "import",
         "query",
+        "explain",
         "metrics",
         "project",
         "rebuild",
@@ -51,6 +52,7 @@ describe("help", () => {
     "query events": { example: true },
     "query user": { example: true },
     "query metric": { example: true },
+    explain: { example: true },
     metrics: {
       example: false,
       subcommands: ["validate", "plan", "apply", "list", "show", "history", "retire"],

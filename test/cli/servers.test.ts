@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { ok, okJson, refused, scratch, tidemark } from "../support/cli.ts"
@@ -75,11 +76,20 @@ describe("the program on servers", () => {
     expect(await okJson(["quarantine", "list"], inEnvironment())).toMatchObject({ total: 1, lines: [{ line: 17 }] })
   })
 
+  let then: any
+
   test("other settings change the numbers alike", async () => {
+    then = await okJson(["query", "active-users"], inEnvironment())
     await ok(["settings", "--time-zone", "Europe/Berlin"], inEnvironment())
     await ok(["settings", "--time-zone", "Europe/Berlin", ...embedded])
     await onBoth("project", "--once")
     expect(await onBoth("query", "active-users")).toMatchObject({ timeZone: "Europe/Berlin" })
+  })
+
+  test("an answer is given again as of where it was given, from a replay on this machine", async () => {
+    expect(then.asOf.cut).toMatch(/^\d:\d+,.*c:\d+@/)
+    expect(await okJson(["query", "active-users", "--as-of", then.asOf.cut], inEnvironment())).toEqual(then)
+    expect(readdirSync(here.path(".tidemark", "as-of"))).not.toEqual([])
   })
 
   test("status shows the log, the groups and the balance", async () => {

@@ -465,13 +465,13 @@ describe("the projector", () => {
     const [first, second] = usersIn(0) as [string, string]
     const [other] = usersIn(1) as [string]
 
-    /** Stops the projector as a crash would, when it has folded so many events. */
+    /** Stops the projector as a crash would, when the build has folded so many events. */
     const crashAfter = (events: number) =>
       Effect.gen(function* () {
-        const onProgress = (folded: number): void => {
+        const onBuilding = (folded: number): void => {
           if (folded > events) throw new Error("crash")
         }
-        const exit = yield* Effect.exit(project({ onProgress }))
+        const exit = yield* Effect.exit(project({ onBuilding }))
         if (Exit.isSuccess(exit)) throw new Error("it did not crash")
         expect(Cause.pretty(exit.cause)).toContain("crash")
       })
@@ -491,9 +491,11 @@ describe("the projector", () => {
         Effect.gen(function* () {
           const input: Array<OracleInput> = []
           yield* cutOff(input)
-          const progress: Array<number> = []
-          expect((yield* project({ onProgress: (folded) => progress.push(folded) })).built).toEqual(["clicks@1"])
-          expect(progress).toEqual([input.filter(({ partition }) => partition === 1).length])
+          const progress: Array<readonly [number, number]> = []
+          const onBuilding = (folded: number, all: number) => void progress.push([folded, all])
+          expect((yield* project({ onBuilding })).built).toEqual(["clicks@1"])
+          // Of one batch in each partition only that of the second was left.
+          expect(progress).toEqual([[input.length, input.length]])
           expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks]))
         }),
         2,

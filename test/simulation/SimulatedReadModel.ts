@@ -139,6 +139,7 @@ export class SimulatedReadModel {
     }
 
     const rebuild = (ids: ReadonlyArray<number>) => {
+      if (!tables.checkpoints.some(({ checkpoint }) => checkpoint !== null)) return
       const due = tables.measures.filter(
         ({ id, definition, state }) =>
           ids.includes(id) &&

@@ -12,7 +12,7 @@ import type { DedupeEntry } from "../../src/domain/projection/DedupeIndex.ts"
 import type { FoldFailure } from "../../src/domain/projection/Fold.ts"
 import { type Checkpoint, LIVE_GROUP, type LogEnd, type Uncounted } from "../../src/domain/projection/ReadModel.ts"
 import type { Settings } from "../../src/domain/settings.ts"
-import type { Day } from "../../src/domain/time/calendar.ts"
+import type { Day, DayRange } from "../../src/domain/time/calendar.ts"
 
 export interface MeasureRow {
   readonly id: number
@@ -20,6 +20,7 @@ export interface MeasureRow {
   build: number
   state: "building" | "ready" | "live" | "detached" | "dropped"
   liveSince: number | null
+  readonly days: DayRange | null
   group: string
 }
 
@@ -94,7 +95,7 @@ export class Tables {
   addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string): void {
     const build = this.#nextBuild(definition)
     const id = ++this.#measureId
-    this.measures.push({ id, definition, build, state, liveSince: null, group })
+    this.measures.push({ id, definition, build, state, liveSince: null, days: null, group })
     if (state === "live") this.begunLive(id)
     this.counting.set(id, NOBODY)
   }

@@ -1,4 +1,5 @@
 import { Effect, Layer, Result, Stream } from "effect"
+import type { DayRange } from "../../src/domain/time/calendar.ts"
 import { findDuplicates } from "../../src/app/findDuplicates.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { type DistinctId, userDistinctId } from "../../src/domain/identity/distinctId.ts"
@@ -19,7 +20,6 @@ import { Fold } from "../../src/domain/projection/Fold.ts"
 import { type KnownTables, LIVE_GROUP, type MeasureVersion, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import {
   type Cell,
-  type DayRange,
   INTAKE,
   ReadModelQueries,
   type Returned,
@@ -54,6 +54,7 @@ export class MemoryModel {
       definition,
       build: 1,
       liveSince: 0,
+      days: null,
       state: "live",
       group: LIVE_GROUP,
     }))
@@ -194,7 +195,14 @@ export class MemoryModel {
           .filter(({ stat }) => stat === "accepted")
           .map(({ day }) => day)
         const stored = days.length === 0 ? null : { from: Math.min(...days), to: Math.max(...days) }
-        return { settings: this.settings, whole: true, measures: this.measures, stored, checkpoints: [] }
+        return {
+          settings: this.settings,
+          whole: true,
+          measures: this.measures,
+          stored,
+          checkpoints: [],
+          controlEnd: null,
+        }
       }),
       uniquesByValue: (measure, range) =>
         Effect.sync(() => {

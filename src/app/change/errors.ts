@@ -52,3 +52,10 @@ export class TooManyBuilds extends Data.TaggedError("TooManyBuilds")<{ readonly 
     return `Nothing was begun: ${this.most} builds are under way already, and each reads the log by itself. Wait until one is ready ("tidemark status"), or give one up with "tidemark metrics drop".`
   }
 }
+
+/** Days can't be built by themselves where numbers follow from what persons did on other days. */
+export class NotDayByDay extends Data.TaggedError("NotDayByDay")<{ readonly metric: string; readonly kind: string }> {
+  override get message(): string {
+    return `Nothing was begun: ${this.metric} counts persons (${this.kind}), whose days hang together, so it is built over all of them. Leave --from and --to out; event-count and property-sum can be built for some days.`
+  }
+}

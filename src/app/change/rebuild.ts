@@ -1,12 +1,17 @@
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
+import { countsDayByDay } from "../../domain/metric/definition.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
+import type { DayRange } from "../../domain/time/calendar.ts"
+import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { decision, record } from "../control.ts"
 import { Projector, type ProjectOptions } from "../projection/Projector.ts"
+import { type RangeInput, resolveRange } from "../query/range.ts"
 import { wholeStanding } from "../query/whole.ts"
 import { liveOf } from "./builds.ts"
 import { compare, type Comparison } from "./compare.ts"
-import { TooManyBuilds } from "./errors.ts"
+import { NotDayByDay, TooManyBuilds } from "./errors.ts"
 import { checkExpectation } from "./promote.ts"
 import { switchOf, switchTo } from "./switchTo.ts"
 
@@ -16,6 +21,8 @@ export const BUILDS_MAX = 4
 export interface RebuildOptions extends ProjectOptions {
   /** Names of metrics; all that are live by default. */
   readonly metrics?: ReadonlyArray<string>
+  /** The only local days that are built anew, both included; the others are taken over as they are. */
+  readonly days?: RangeInput
   /** Promotes what differs although it was expected to be the same. */
   readonly accept?: boolean
   /** Leaves what was built beside what is live. */
@@ -37,14 +44,16 @@ export interface Rebuilt {
  */
 export const rebuild = Effect.fn("rebuild")(function* ({
   metrics,
+  days,
   accept = false,
   promote = true,
   why,
   ...projecting
 }: RebuildOptions = {}) {
   const readModel = yield* ReadModel
-  yield* wholeStanding
+  const { stored, settings } = yield* wholeStanding
   const live = yield* liveOf(metrics)
+  const range = days === undefined ? null : yield* rangeOf(days, live, stored, settings ?? DEFAULT_SETTINGS)
   if (live.length === 0) {
     // Nothing was projected yet, so there is nothing to build beside.
     yield* Projector.use((projector) => projector.project(projecting))
@@ -60,6 +69,7 @@ export const rebuild = Effect.fn("rebuild")(function* ({
     yield* readModel.rebuild(
       live.map(({ id }) => id),
       made,
+      range,
     )
   }
   const builds = yield* nextBuilds(live)
@@ -78,6 +88,21 @@ export const rebuild = Effect.fn("rebuild")(function* ({
   const replaced = live.filter((it) => same.has(buildName(it))).map(({ id }) => id)
   if (made !== null) yield* readModel.drop(replaced, made)
   return { comparisons, promoted: true } satisfies Rebuilt
+})
+
+/** The days asked for, which all of the metrics must count one by one. */
+const rangeOf = Effect.fnUntraced(function* (
+  days: RangeInput,
+  live: ReadonlyArray<MeasureVersion>,
+  stored: DayRange | null,
+  { timeZone }: Settings,
+) {
+  const other = live.find(({ definition }) => !countsDayByDay(definition))
+  if (other !== undefined) {
+    const { name, formula } = other.definition
+    return yield* new NotDayByDay({ metric: name, kind: formula.kind })
+  }
+  return yield* resolveRange(days, stored, TimeZone.of(timeZone)!.dayOf(yield* Clock.currentTimeMillis))
 })
 
 /** Builds after the live ones that are under way or ready. */

@@ -1,9 +1,11 @@
 import { Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
+import type { EventLog } from "../../domain/log/EventLog.ts"
+import type { Quarantine } from "../../domain/log/Quarantine.ts"
 import { Analytics } from "../Analytics.ts"
 import { type Configuration, readConfiguration } from "../config/Configuration.ts"
 import { hasStore } from "../embedded.ts"
-import { layerStore } from "../layerStore.ts"
+import { layerLog, layerStore, layerStoreOf } from "../layerStore.ts"
 import { layerTelemetry } from "../observe/telemetry.ts"
 import { provePositions } from "../provePosition.ts"
 import type { Store } from "../store.ts"
@@ -43,6 +45,12 @@ export const range = {
   to: optionalText("to", "Last day, included"),
 }
 
+/** As of when a question is asked. */
+export const asOf = optionalText(
+  "as-of",
+  "Answer from a replay of the log up to an instant (2026-11-01T00:00) or to the cut of another answer",
+)
+
 /** Options as `undefined` where they were not given. */
 export const given = <A>(option: Option.Option<A>): A | undefined => Option.getOrUndefined(option)
 
@@ -51,11 +59,9 @@ type StoreEffect<A, E> = Effect.Effect<A, E, Store | Analytics>
 const withStoreOf = <A, E extends { readonly _tag: string; readonly message: string }>(
   configured: Configuration,
   effect: StoreEffect<A, E>,
+  store = layerStore(configured),
 ): Effect.Effect<A, CliFailure> => {
-  const layer = Analytics.layer.pipe(
-    Layer.provideMerge(layerStore(configured)),
-    Layer.provideMerge(layerTelemetry(configured)),
-  )
+  const layer = Analytics.layer.pipe(Layer.provideMerge(store), Layer.provideMerge(layerTelemetry(configured)))
   return sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toCliFailure))
 }
 
@@ -65,24 +71,36 @@ export const withNewStore = <A, E extends { readonly _tag: string; readonly mess
 ): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
   Effect.flatMap(configuration, (configured) => withStoreOf(configured, effect))
 
-/** The same for commands that only make sense where there is a store: a slip in `--dir` or the project makes none. */
+/** The same for what says itself how many partitions a new log has. */
+export const withNewStoreOf = <A, E extends { readonly _tag: string; readonly message: string }>(
+  partitions: number,
+  effect: StoreEffect<A, E>,
+): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
+  Effect.flatMap(configuration, (configured) => withStoreOf(configured, effect, layerStoreOf(partitions, configured)))
+
+/** The configuration of a store that is there: a slip in `--dir` or the project makes none. */
+const existing = Effect.gen(function* () {
+  const configured = yield* configuration
+  const { directory, servers } = configured
+  if (servers !== null) return { ...configured, servers: { ...servers, nats: { ...servers.nats, create: false } } }
+  if (hasStore(directory)) return configured
+  const sentence = `There is no store in ${directory}. "tidemark import FILE" makes one, or name another with --dir.`
+  return yield* new CliFailure({ sentence, code: EXIT.storeUnavailable })
+})
+
+/** The same for commands that only make sense where there is a store. */
 export const withStore = <A, E extends { readonly _tag: string; readonly message: string }>(
   effect: StoreEffect<A, E>,
 ): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
-  Effect.gen(function* () {
-    const configured = yield* configuration
-    const { directory, servers } = configured
-    if (servers !== null) {
-      return yield* withStoreOf(
-        { ...configured, servers: { ...servers, nats: { ...servers.nats, create: false } } },
-        effect,
-      )
-    }
-    if (!hasStore(directory)) {
-      const sentence = `There is no store in ${directory}. "tidemark import FILE" makes one, or name another with --dir.`
-      return yield* new CliFailure({ sentence, code: EXIT.storeUnavailable })
-    }
-    return yield* withStoreOf(configured, effect)
+  Effect.flatMap(existing, (configured) => withStoreOf(configured, effect))
+
+/** The same for commands that need the log alone, whatever has become of the read model. */
+export const withLog = <A, E extends { readonly _tag: string; readonly message: string }>(
+  effect: Effect.Effect<A, E, EventLog | Quarantine>,
+): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
+  Effect.flatMap(existing, (configured) => {
+    const layer = Layer.merge(layerLog(configured), layerTelemetry(configured))
+    return sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toCliFailure))
   })
 
 /** The same for questions: the log must hold what the read model was made from, or an answer would be of another history. */

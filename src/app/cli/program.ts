@@ -4,6 +4,8 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { importCommand } from "./commands/import.ts"
+import { explainCommand } from "./commands/explain.ts"
+import { logCommand } from "./commands/log.ts"
 import { metricsCommand } from "./commands/metrics.ts"
 import { pauseCommand, resumeCommand, rewindCommand } from "./commands/operate.ts"
 import { projectCommand } from "./commands/project.ts"
@@ -36,6 +38,7 @@ root.pipe(
     demoCommand,
     importCommand,
     queryCommand,
+    explainCommand,
     metricsCommand,
     projectCommand,
     rebuildCommand,
@@ -45,6 +48,7 @@ root.pipe(
     verifyCommand,
     statusCommand,
     quarantineCommand,
+    logCommand,
     settingsCommand,
     doctorCommand,
     simulateCommand,

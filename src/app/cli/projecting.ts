@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
+import { ReplayProgress } from "../asOf/Replays.ts"
 import type { BeginOptions } from "../projection/beginAnew.ts"
 import { type ProjectOptions, Projector } from "../projection/Projector.ts"
 import { makeProgress } from "./progress.ts"
@@ -30,5 +31,18 @@ export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & 
         : undefined
       const showing = yield* showingProjection(json, verb === "rebuild" ? total : undefined)
       return yield* projector[verb]({ ...how, ...showing })
+    }),
+  )
+
+/** Shows how far a replay is, for questions that have to wait for one. */
+export const showingReplay = <A, E, R>(question: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const progress = yield* makeProgress("Replaying")
+      const counting = yield* makeProgress("Counting persons", "distinct ids")
+      return yield* Effect.provideService(question, ReplayProgress, {
+        onProgress: (done) => progress.report(done),
+        onCounted: (done) => counting.report(done),
+      })
     }),
   )

@@ -30,11 +30,12 @@ const latest = <A>(
       : [],
 })
 
-const quality = ({ quality: { late, duplicate }, revisedAt, revisionCause }: Frame): ReadonlyArray<string> => [
+const closing = ({ quality: { late, duplicate }, revisedAt, revisionCause, asOf }: Frame): ReadonlyArray<string> => [
   ...(late + duplicate === 0
     ? []
     : [`${formatShare(late)} of the events came late, ${formatShare(duplicate)} were repeats.`]),
   ...(revisedAt === null ? [] : [`Last revised ${revisedAt} (${revisionCause}).`]),
+  ...(asOf.cut === null ? [] : [`As of ${asOf.cut}, logged until ${asOf.instant}.`]),
 ]
 
 const print = (lines: ReadonlyArray<string>): Effect.Effect<void> => Console.log(lines.join("\n"))
@@ -56,7 +57,7 @@ export const showActiveUsers = (answer: ActiveUsersAnswer) => {
       chartWidth(),
     ),
     `${formatCount(answer.total.users)} distinct persons, ${formatCount(answer.total.events)} events.`,
-    ...quality(answer),
+    ...closing(answer),
   ])
 }
 
@@ -79,7 +80,7 @@ export const showAdoption = (answer: AdoptionAnswer) =>
     ),
     "",
     `${formatCount(answer.totalUsers)} persons were active.`,
-    ...quality(answer),
+    ...closing(answer),
   ])
 
 export const showFunnel = (answer: FunnelAnswer) =>
@@ -101,7 +102,7 @@ export const showFunnel = (answer: FunnelAnswer) =>
     "",
     `${formatShare(answer.overallConversionRate)} of those who entered got to the end.`,
     ...answer.warnings.map((warning) => `Note: ${visible(warning)}`),
-    ...quality(answer),
+    ...closing(answer),
   ])
 
 export const showSessions = (answer: SessionsAnswer) => {
@@ -136,7 +137,7 @@ export const showSessions = (answer: SessionsAnswer) => {
     `${formatCount(total.sessions)} sessions, ${formatSeconds(total.averageSeconds ?? 0)} on average, ${formatShare(total.bounceRate)} bounced.`,
     ...(answer.entryPages.length > 0 ? [`Entered at ${top(answer.entryPages)}.`] : []),
     ...(answer.exitPages.length > 0 ? [`Left at ${top(answer.exitPages)}.`] : []),
-    ...quality(answer),
+    ...closing(answer),
   ])
 }
 
@@ -152,7 +153,7 @@ export const showEvents = (answer: EventsAnswer) =>
       ({ kind, events }) =>
         `${formatCount(events)} of kind ${kind} are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild --wipe".`,
     ),
-    ...quality(answer),
+    ...closing(answer),
   ])
 
 export const showUser = (answer: UserAnswer) =>
@@ -168,6 +169,7 @@ export const showUser = (answer: UserAnswer) =>
         .map(([feature, uses]) => `${visible(feature)} (${formatCount(uses)})`)
         .join(", ") || "none"
     }`,
+    ...closing(answer),
   ])
 
 export const showMetric = (answer: MetricAnswer) => {
@@ -187,6 +189,6 @@ export const showMetric = (answer: MetricAnswer) => {
     ...(answer.uses.length === 0
       ? []
       : [`Made of ${answer.uses.map(({ metric, version }) => `${metric} v${version}`).join(", ")}.`]),
-    ...quality(answer),
+    ...closing(answer),
   ])
 }

@@ -14,6 +14,8 @@ export interface Configuration {
   readonly servers: ServersOptions | null
   /** Where events wait while the log is away, and how many bytes of them at most. */
   readonly spool: { readonly directory: string; readonly maxBytes: number }
+  /** Where replays for answers as of an earlier place are kept. */
+  readonly asOfDirectory: string
   /** Where a worker answers for its health and its metrics; `null` for nowhere. */
   readonly http: { readonly host: string; readonly port: number } | null
   /** A worker is not ready while the oldest unprocessed event of its live partitions is older than this. */
@@ -65,6 +67,7 @@ export const readConfiguration = Effect.fn("readConfiguration")(function* ({
       directory: values["spool.dir"] ?? join(home, "spool"),
       maxBytes: values["spool.bytes"] ?? SPOOL_BYTES_DEFAULT,
     },
+    asOfDirectory: values["asof.dir"] ?? join(home, "as-of"),
     http: port === undefined ? null : { host: values["http.host"] ?? "0.0.0.0", port },
     readyLagSeconds: values["ready.lag"] ?? READY_LAG_SECONDS_DEFAULT,
     otlpUrl: values["otlp.url"] ?? null,

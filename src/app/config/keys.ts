@@ -33,6 +33,7 @@ export const KEYS = {
   "postgres.pool": whole(1, 1000),
   "spool.dir": text,
   "spool.bytes": { kind: "bytes" },
+  "asof.dir": text,
   "http.host": text,
   "http.port": whole(0, 65_535),
   "ready.lag": whole(1, 30 * 86_400),

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { currentMetrics, isRetired, latestOf, retiredMetrics, versionsOf } from "../../domain/metric/applied.ts"
+import { currentMetrics, latestOf, retiredMetrics, versionsOf } from "../../domain/metric/applied.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { isFormulaMetric, type MetricDefinition } from "../../domain/metric/definition.ts"
 import { differencesOf, type FieldDifference } from "../../domain/metric/differences.ts"
@@ -41,11 +41,12 @@ const stateOf = (
   definition: MetricDefinition,
 ): VersionState => {
   const { name, version } = definition
-  if (isRetired(control, definition)) return "retired"
+  const history = control.metrics.get(name)
+  const ended = history?.decisions.some((it) => it.what === "metric_retired" && it.version >= version)
+  if (ended === true) return "retired"
   const builds = buildsOf(measures, definition)
   const held = STATES.find((state) => builds.some((build) => build.state === state))
   if (held !== undefined) return held
-  const history = control.metrics.get(name)
   const applied = history?.versions.find((it) => it.definition.version === version)
   if (applied?.kept === false) return "dropped"
   // Nothing has to be built of a formula of other metrics.

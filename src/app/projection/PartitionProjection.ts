@@ -2,12 +2,12 @@ import { Effect, Metric } from "effect"
 import { ChainVerifier } from "../../domain/log/ChainVerifier.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { EVERYBODY } from "../../domain/projection/counted.ts"
 import { type DedupeEntry, DedupeIndex } from "../../domain/projection/DedupeIndex.ts"
 import { CheckpointConflict } from "../../domain/projection/errors.ts"
 import { Fold, type FoldCounts } from "../../domain/projection/Fold.ts"
-import { type Checkpoint, type KnownTables, LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type Checkpoint, LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { settle } from "../../domain/projection/settle.ts"
+import { settleAlone } from "../../domain/projection/settleAlone.ts"
 import { sameSettings, type Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { findDuplicates, makeBatchReader } from "../findDuplicates.ts"
@@ -95,21 +95,13 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
     return { events: batch.count, duplicates: duplicates.size, conflicts, failed } satisfies Taken
   })
 
-  /** Tables that know nothing, and count everybody: what a step comes to by itself. */
-  const nothingKnown: KnownTables = {
-    countedTo: measures.map(() => EVERYBODY),
-    identities: (distinctIds) =>
-      Effect.succeed({ rows: [], statements: [], newKeys: Array.from(distinctIds, (_, n) => n + 1) }),
-    facts: (needs) => Effect.succeed(needs.map(() => new Map())),
-  }
-
   /** Does with some events of a batch what a step would do, and throws the result away. */
   const rehearse = Effect.fnUntraced(function* ({ position, batch }: OpenedBatch, first: number, last: number) {
     const others = new Set<number>(isolated.get(position.sequence))
     for (let place = 0; place < batch.count; place++) if (place < first || place >= last) others.add(place)
     const fold = new Fold(measures, zone)
     fold.add(partition, position.sequence, batch, NO_PLACES, others)
-    yield* settle(fold, nothingKnown, group.measures, rules)
+    yield* settleAlone(fold, group.measures, rules)
   })
 
   /** Commits what was taken in since the last commit, if anything. */

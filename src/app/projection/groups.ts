@@ -1,6 +1,7 @@
 import { compileMeasure } from "../../domain/measure/compile.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
 import { LIVE_GROUP, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { DayRange } from "../../domain/time/calendar.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
 
 /** A measure version in a group, compiled. */
@@ -46,12 +47,24 @@ export const buildGroups = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZ
     Map.groupBy(building, ({ group }) => group),
     ([name, members]) => ({
       name,
-      measures: members.map(({ id, definition }) => ({
+      measures: members.map(({ id, definition, days }) => ({
         id,
-        measure: compileMeasure(definition, zone),
+        measure: ofDays(compileMeasure(definition, zone), days),
         follows: false,
         published: false,
       })),
     }),
   )
+}
+
+/** A measure that counts day by day, of some days alone. */
+const ofDays = (measure: Measure, days: DayRange | null): Measure => {
+  const { tally } = measure
+  if (days === null || tally === null) return measure
+  return {
+    ...measure,
+    tally: (event, day, emit, emitDecimal) => {
+      if (day >= days.from && day <= days.to) tally(event, day, emit, emitDecimal)
+    },
+  }
 }

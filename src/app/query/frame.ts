@@ -1,19 +1,15 @@
 import { Clock, Effect } from "effect"
+import { formatCut } from "../../domain/log/cut.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
-import {
-  type Cell,
-  type DayRange,
-  INTAKE,
-  ReadModelQueries,
-  type Standing,
-} from "../../domain/projection/ReadModelQueries.ts"
+import { type Cell, INTAKE, ReadModelQueries, type Standing } from "../../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
-import { formatDay } from "../../domain/time/calendar.ts"
+import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { nearest } from "../../domain/nearest.ts"
+import { endOf } from "../provePosition.ts"
 import { BadQuery } from "./errors.ts"
 import { type RangeInput, resolveRange } from "./range.ts"
 import { wholeStanding } from "./whole.ts"
@@ -27,7 +23,12 @@ export interface Frame {
   readonly from: string
   readonly to: string
   /** The answer holds for all events up to here; `instant` is the log time reached. */
-  readonly asOf: { readonly positions: ReadonlyArray<Position>; readonly instant: string | null }
+  readonly asOf: {
+    readonly positions: ReadonlyArray<Position>
+    /** The same and the control facts in one text, to ask again as of there; `null` before anything is projected. */
+    readonly cut: string | null
+    readonly instant: string | null
+  }
   /** Shares (0…1) of the events of the range: that arrived on a later day, and that were repeats. */
   readonly quality: { readonly late: number; readonly duplicate: number }
   /** When a published number of this answer last changed, and why; `null` if none did. */
@@ -86,12 +87,23 @@ export const liveMeasure = Effect.fnUntraced(function* (
   })
 })
 
+/** Where the read model stands. */
+export const asOfStanding = ({ checkpoints, controlEnd }: Standing): Frame["asOf"] => {
+  const cut = [...(controlEnd === null ? [] : [controlEnd]), ...checkpoints.map((checkpoint) => endOf(checkpoint))]
+  return {
+    positions: checkpoints.map(({ position }) => position),
+    cut: checkpoints.length === 0 ? null : formatCut(cut),
+    instant: checkpoints.length === 0 ? null : formatInstant(Math.min(...checkpoints.map(({ logTime }) => logTime))),
+  }
+}
+
 /** The frame of an answer; `cells` are those it was made of, for their revisions. */
 export const frame = Effect.fnUntraced(function* (
   definition: { readonly name: string; readonly version: number },
-  { settings, range, checkpoints }: Question,
+  question: Question,
   cells: ReadonlyArray<Cell>,
 ) {
+  const { settings, range } = question
   const queries = yield* ReadModelQueries
   const intake = { accepted: 0, late: 0, duplicates: 0 }
   for (const { stat, amount } of yield* queries.cells(INTAKE, range)) {
@@ -108,10 +120,7 @@ export const frame = Effect.fnUntraced(function* (
     timeZone: settings.timeZone,
     from: formatDay(range.from),
     to: formatDay(range.to),
-    asOf: {
-      positions: checkpoints.map(({ position }) => position),
-      instant: checkpoints.length === 0 ? null : formatInstant(Math.min(...checkpoints.map(({ logTime }) => logTime))),
-    },
+    asOf: asOfStanding(question),
     quality: {
       late: share(intake.late, intake.accepted),
       duplicate: share(intake.duplicates, intake.accepted + intake.duplicates),

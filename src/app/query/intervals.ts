@@ -1,6 +1,13 @@
 import { Effect } from "effect"
-import type { DayRange, Returned } from "../../domain/projection/ReadModelQueries.ts"
-import { type Day, firstDayOfMonth, firstDayOfWeek, monthOfDay, type WeekStart } from "../../domain/time/calendar.ts"
+import type { Returned } from "../../domain/projection/ReadModelQueries.ts"
+import {
+  type DayRange,
+  type Day,
+  firstDayOfMonth,
+  firstDayOfWeek,
+  monthOfDay,
+  type WeekStart,
+} from "../../domain/time/calendar.ts"
 import { BadQuery } from "./errors.ts"
 
 /** How a series is cut: calendar periods, or windows of N days that end on each day. */

@@ -1,13 +1,20 @@
 import { Effect } from "effect"
-import type { DayRange } from "../../domain/projection/ReadModelQueries.ts"
-import type { Day } from "../../domain/time/calendar.ts"
+import type { DayRange, Day } from "../../domain/time/calendar.ts"
 import { formatDay, parseDay } from "../../domain/time/calendar.ts"
 import { BadQuery } from "./errors.ts"
 
-/** The ends of a range as a caller gives them: `YYYY-MM-DD`, `today`, `yesterday` or `N_days_ago`; both included. */
+/**
+ * What every question may say: the ends of a range, `YYYY-MM-DD`, `today`, `yesterday` or `N_days_ago`, both included; and
+ * as of when it is asked.
+ */
 export interface RangeInput {
   readonly from?: string | undefined
   readonly to?: string | undefined
+  /**
+   * An instant of log time, ISO 8601, or the `cut` of another answer: the answer that a projection of the log up to there
+   * gives, with the settings and definitions of then. Default: as of what is projected.
+   */
+  readonly asOf?: string | undefined
 }
 
 /** Most days in one answer: a century and more; beyond it a range is a slip of the keyboard. */

@@ -46,7 +46,14 @@ export interface Door {
   readonly fallbackId: () => string
 }
 
+/**
+ * Where a line of exported events says what only the log knows (docs/reference/archive-format.md). It is no part of the event:
+ * read back, the event is what it was.
+ */
+export const LOG_FIELD = "$log"
+
 const CONSUMED: ReadonlySet<string> = new Set([
+  LOG_FIELD,
   "id",
   "messageId",
   "type",

@@ -182,6 +182,10 @@ export const Formula = Schema.Union([
 ])
 export type Formula = typeof Formula.Type
 
+/** Whether the numbers of a day follow from the events of that day alone, whoever the persons are. */
+export const countsDayByDay = ({ formula: { kind } }: Pick<MetricDefinition, "formula">): boolean =>
+  kind === "event-count" || kind === "property-sum"
+
 /** A formula of numbers that other metrics have. */
 export type CombiningFormula = Extract<Formula, { kind: "ratio" | "sum" | "per-user" }>
 

@@ -1,3 +1,4 @@
+import type { Event } from "../event/Event.ts"
 import type { EventFilter, FunnelFormula, MetricDefinition, Renames } from "../metric/definition.ts"
 import type { Settings } from "../settings.ts"
 import type { CellKey } from "./Cells.ts"
@@ -43,15 +44,23 @@ export interface OracleFunnelResult {
   readonly fromPreviousMillis: ReadonlyArray<ReadonlyArray<number>>
 }
 
-/** Every cell of every metric, and who is who. */
+/**
+ * Every cell of every metric, and who is who; with `isAsked`, the cells of the days that it holds for. A person who did
+ * nothing on a day adds nothing to it, so only those who did are looked at.
+ */
 export const oracle = (
   input: ReadonlyArray<OracleInput>,
   settings: OracleSettings,
   metrics: ReadonlyArray<MetricDefinition>,
+  isAsked: ((day: string) => boolean) | null = null,
 ): OracleResult => {
-  const { events, duplicates, conflicts } = dedupe(input, settings.dedupeHorizonMillis)
-  const everyone = people(events, settings.mergeWindowMillis)
+  const deduped = dedupe(input, settings.dedupeHorizonMillis)
+  const { duplicates, conflicts } = deduped
   const calendar = new LocalCalendar(settings.timeZone)
+  const all = people(deduped.events, settings.mergeWindowMillis)
+  const isOfAskedDay = (event: Event): boolean => isAsked === null || isAsked(calendar.dayOf(event.time))
+  const everyone = { ...all, events: all.events.filter((events) => events.some(isOfAskedDay)) }
+  const events = deduped.events.filter(isOfAskedDay)
 
   const cellsOf = (metric: MetricDefinition): ReadonlyMap<CellKey, number | string> => {
     const { formula } = metric
@@ -79,7 +88,12 @@ export const oracle = (
     }
   }
 
-  const cells = new Map(metrics.map((metric) => [metric.name, cellsOf(metric)]))
+  const askedCellsOf = (metric: MetricDefinition): ReadonlyMap<CellKey, number | string> =>
+    isAsked === null
+      ? cellsOf(metric)
+      : new Map([...cellsOf(metric)].filter(([key]) => isAsked(key.slice(0, key.indexOf("|")))))
+
+  const cells = new Map(metrics.map((metric) => [metric.name, askedCellsOf(metric)]))
   return { cells, personOf: everyone.personOf, duplicates, conflicts }
 }
 

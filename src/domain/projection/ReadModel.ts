@@ -5,6 +5,7 @@ import type { Position } from "../log/position.ts"
 import type { Identity } from "../identity/persons.ts"
 import type { MetricDefinition } from "../metric/definition.ts"
 import type { Settings } from "../settings.ts"
+import type { DayRange } from "../time/calendar.ts"
 import type { KnownFacts, StepChanges } from "./StepChanges.ts"
 import type { KnownIdentities } from "./whoIsWho.ts"
 import type { CountedRange, CountedTo } from "./counted.ts"
@@ -46,6 +47,8 @@ export interface MeasureVersion {
   readonly state: "building" | "ready" | "live" | "detached"
   /** When it last began to answer queries, ms; `null` if never. */
   readonly liveSince: number | null
+  /** While it is being built: the local days that are built, where the others are taken from the build before it. */
+  readonly days: DayRange | null
   /** The projector group that folds events into it. */
   readonly group: string
 }
@@ -188,9 +191,14 @@ export class ReadModel extends Context.Service<
     /**
      * Registers the next builds of live versions, to be built together by a group of their own; a version of which one is
      * building or ready already is left alone. The same holds for owners of the default group. Nothing is changed when the
-     * tables were emptied since they were `made`, which gives the numbers of measures to others.
+     * tables were emptied since they were `made`, which gives the numbers of measures to others. `days`: the only ones that
+     * are built, for measures that count day by day. Before anything was projected there is nothing to build anew.
      */
-    readonly rebuild: (measures: ReadonlyArray<number>, made: string) => Effect.Effect<void, ReadModelUnavailable>
+    readonly rebuild: (
+      measures: ReadonlyArray<number>,
+      made: string,
+      days?: DayRange | null,
+    ) => Effect.Effect<void, ReadModelUnavailable>
     /**
      * Makes what a group has built part of the default group, and ends the group: what there was no live version of is live,
      * and the rest ready. `false`, and nothing is changed, when the default group has gone on from where the build stands, or

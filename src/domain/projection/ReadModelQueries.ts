@@ -2,18 +2,12 @@ import { Context, type Effect } from "effect"
 import type { DistinctId } from "../identity/distinctId.ts"
 import type { Identity } from "../identity/persons.ts"
 import type { Fact } from "../measure/Fact.ts"
-import type { Day } from "../time/calendar.ts"
+import type { Day, DayRange } from "../time/calendar.ts"
 import type { KnownIdentities } from "./whoIsWho.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
 import type { FoldFailure } from "./Fold.ts"
 import type { Settings } from "../settings.ts"
-import type { Checkpoint, MeasureVersion } from "./ReadModel.ts"
-
-/** Local days, both included. */
-export interface DayRange {
-  readonly from: Day
-  readonly to: Day
-}
+import type { Checkpoint, LogEnd, MeasureVersion } from "./ReadModel.ts"
 
 /** One number of the read model. */
 export interface Cell {
@@ -39,6 +33,8 @@ export interface Standing {
   readonly stored: DayRange | null
   /** How far the default group is in each partition. */
   readonly checkpoints: ReadonlyArray<Checkpoint>
+  /** As `ReadModel` says it: the last control fact that the tables stand on. */
+  readonly controlEnd: LogEnd | null
 }
 
 /** Persons observed on a day, by the days since they were observed before; `Infinity` for those that never were. */

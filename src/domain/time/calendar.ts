@@ -6,6 +6,12 @@
 /** Days since 1970-01-01. */
 export type Day = number
 
+/** Local days, both included. */
+export interface DayRange {
+  readonly from: Day
+  readonly to: Day
+}
+
 /** Months since January 1970. */
 export type Month = number
 

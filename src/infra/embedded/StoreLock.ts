@@ -33,7 +33,7 @@ export const lockStore = (directory: string): Effect.Effect<void, StoreInUse | S
   ).pipe(Effect.asVoid)
 
 /** Makes a directory and those above it. Node's own recursive way never ends where the system says that nothing is there, as /proc does. */
-const makeDirectory = (directory: string): void => {
+export const makeDirectory = (directory: string): void => {
   try {
     mkdirSync(directory)
   } catch (cause) {

@@ -225,7 +225,8 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
         countNext: (group, limit, settle) => countNext(group, limit, settle).pipe(explained("count persons")),
         register: (definitions) => measureTables.register(definitions).pipe(explained("register metrics")),
-        rebuild: (measures, made) => measureTables.rebuild(measures, made).pipe(explained("register a rebuild")),
+        rebuild: (measures, made, days) =>
+          measureTables.rebuild(measures, made, days).pipe(explained("register a rebuild")),
         adopt: (group) => measureTables.adopt(group).pipe(explained("take over what was built")),
         makeLive: (measures, made) => measureTables.makeLive(measures, made).pipe(explained("make metrics live")),
         relabel: (measure, definition, made) =>

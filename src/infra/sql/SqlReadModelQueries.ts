@@ -1,4 +1,5 @@
 import { Effect, Layer, Option } from "effect"
+import type { DayRange } from "../../domain/time/calendar.ts"
 import { SqlClient } from "effect/sql"
 import { AGAIN_PATTERN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
 import { byCell } from "../../domain/projection/CellSums.ts"
@@ -7,7 +8,6 @@ import {
   type CellComparison,
   type Cell,
   type ClaimedPartition,
-  type DayRange,
   INTAKE,
   ReadModelQueries,
   type Returned,
@@ -56,6 +56,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
     const standing = Effect.map(
       sql<StandingRow>`
         SELECT (SELECT settings FROM settings), ${sql.literal(WHOLE)} AS whole,
+          (SELECT control_end FROM settings) AS "controlEnd",
           (SELECT json_agg(m ORDER BY id) FROM (
             SELECT ${sql.literal(MEASURE_COLUMNS)} FROM measures WHERE state <> 'dropped') AS m) AS measures,
           (SELECT json_build_object('from', min(day) - DATE '1970-01-01', 'to', max(day) - DATE '1970-01-01')

@@ -2,13 +2,16 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { MetricDefinition } from "../../domain/metric/definition.ts"
 import { LIVE_GROUP, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
 import { makeCheckpointTables } from "./checkpointTables.ts"
 import { makeCountingTables } from "./countingTables.ts"
 import { checkSchema } from "./migrations.ts"
 
 /** Columns of `measures` as `MeasureVersion` names them. */
 export const MEASURE_COLUMNS = `id, definition, build, state, projector_group AS "group",
-  (extract(epoch FROM live_since) * 1000)::float8 AS "liveSince"`
+  (extract(epoch FROM live_since) * 1000)::float8 AS "liveSince",
+  CASE WHEN days_from IS NOT NULL THEN json_build_object(
+    'from', days_from - DATE '1970-01-01', 'to', days_to - DATE '1970-01-01') END AS days`
 
 /** Versions of metrics and their builds: what there is, what is being built, what is live, and what is given up. */
 export const makeMeasureTables = Effect.gen(function* () {
@@ -50,6 +53,7 @@ export const makeMeasureTables = Effect.gen(function* () {
   /** Adds builds, which count nobody yet; the group they are in is named after the first. */
   const insert = Effect.fnUntraced(function* (
     news: ReadonlyArray<{ readonly definition: MetricDefinition; readonly build: number }>,
+    days: DayRange | null = null,
   ) {
     // Whoever works for the default group claims anew, to follow what is being built or to have it at once. First
     // of all, since it waits for steps that are being committed, and the first of them decides what `begun` is.
@@ -66,6 +70,8 @@ export const makeMeasureTables = Effect.gen(function* () {
         state: begun ? "building" : "live",
         projector_group: begun ? `build-${next}` : LIVE_GROUP,
         definition: JSON.stringify(definition),
+        days_from: days === null ? null : formatDay(days.from),
+        days_to: days === null ? null : formatDay(days.to),
       })}`
     }
     yield* sql`UPDATE measures SET live_since = clock_timestamp() WHERE id >= ${next} AND state = 'live'`
@@ -96,19 +102,22 @@ export const makeMeasureTables = Effect.gen(function* () {
       }),
     )
 
-  const rebuild = (ids: ReadonlyArray<number>, made: string) =>
+  const rebuild = (ids: ReadonlyArray<number>, made: string, days: DayRange | null = null) =>
     changingMade(
       made,
       Effect.gen(function* () {
         const news = yield* sql<{ readonly definition: MetricDefinition }>`
           SELECT definition FROM measures live WHERE id = ANY(${ids}::int[]) AND state = 'live' AND NOT EXISTS (
             SELECT FROM measures other WHERE other.metric = live.metric AND other.version = live.version
-              AND other.state IN ('building', 'ready')) ORDER BY id`
+              AND other.state IN ('building', 'ready'))
+            AND EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) ORDER BY id`
         if (news.length === 0) return
         const builds = yield* nextBuilds
-        yield* insert(
-          news.map(({ definition }) => ({ definition, build: builds(definition.name, definition.version) })),
-        )
+        const next = news.map(({ definition }) => ({
+          definition,
+          build: builds(definition.name, definition.version),
+        }))
+        yield* insert(next, days)
       }),
     )
 
@@ -120,6 +129,25 @@ export const makeMeasureTables = Effect.gen(function* () {
       (name: string, version: number): number =>
         (rows.find((row) => row.metric === name && row.version === version)?.last ?? 0) + 1,
   )
+
+  /**
+   * Of what was built for some days only, the cells of the others are those of the build before it, which stands at the same
+   * place. One that is no more takes the new one with it.
+   */
+  const takeOtherDays = Effect.fnUntraced(function* (group: string) {
+    const partial = yield* sql<{ readonly id: number; readonly before: number | null }>`
+      SELECT id, (SELECT max(id) FROM measures before WHERE before.metric = built.metric
+        AND before.version = built.version AND before.state IN ('live', 'detached')) AS before
+      FROM measures built WHERE projector_group = ${group} AND state = 'building' AND days_from IS NOT NULL`
+    for (const { id, before } of partial) {
+      yield* before === null
+        ? sql`UPDATE measures SET state = 'dropped' WHERE id = ${id}`
+        : sql`INSERT INTO cells (measure, day, stat, item, amount, last_cause)
+            SELECT ${id}::int, c.day, c.stat, c.item, c.amount, c.last_cause FROM cells c JOIN measures m ON m.id = ${id}
+            WHERE c.measure = ${before} AND c.day NOT BETWEEN m.days_from AND m.days_to`
+      yield* sql`UPDATE measures SET days_from = NULL, days_to = NULL WHERE id = ${id}`
+    }
+  })
 
   const adopt = (group: string) =>
     sql.withTransaction(
@@ -135,6 +163,7 @@ export const makeMeasureTables = Effect.gen(function* () {
             IS DISTINCT FROM (live.incarnation, live.sequence, live.batch_id)`
         if (behind.length > 0) return false
         if ((yield* counting.uncounted(group)).length > 0) return false
+        yield* takeOtherDays(group)
         yield* sql`
           UPDATE measures built SET projector_group = ${LIVE_GROUP},
             state = CASE WHEN found.replaces THEN 'ready' ELSE 'live' END,

@@ -26,6 +26,8 @@ const createTables = Effect.gen(function* () {
     projector_group text NOT NULL,
     definition json NOT NULL,
     live_since timestamptz,
+    days_from date,
+    days_to date,
     UNIQUE (metric, version, build)
   )`
   yield* sql`CREATE TABLE checkpoints (

@@ -126,6 +126,51 @@ export const metricsContract = (world: World): void => {
       expect(await run(dump)).toEqual(before)
     })
 
+    test("are rebuilt for some days, and take the cells of the others from what they are to replace", async () => {
+      const live = await register(metric(1))
+      const cellsOf = async (measure: number) =>
+        (await run(world.queries.cells(measure, RANGE))).map(({ day, amount }) => [day, amount])
+      const onDay = (day: number, amount: string) => ({
+        day,
+        item: "",
+        stat: "events",
+        amount,
+        cause: "late-data" as const,
+      })
+      const counting = (
+        sequence: number,
+        measure: number,
+        cells: ReadonlyArray<ReturnType<typeof onDay>>,
+        group = LIVE_GROUP,
+      ) =>
+        commit(
+          stepOf(sequence, {
+            group,
+            measures: [measure],
+            changes: { identities: [], statements: [], measures: [{ facts: [], cells }] },
+          }),
+        )
+      const days = [0, 1, 2, 3].map((n) => RANGE.from + n)
+      await counting(
+        1,
+        live.id,
+        days.map((day) => onDay(day, "5")),
+      )
+      await run(world.readModel.rebuild([live.id], await made(), { from: days[1]!, to: days[2]! }))
+      const [, next] = await run(world.readModel.measures)
+      expect(next).toMatchObject({ build: 2, days: { from: days[1], to: days[2] } })
+      claimAnew()
+      await counting(1, next!.id, [onDay(days[1]!, "7")], next!.group)
+      await countAll(next!.group)
+      expect(await run(world.readModel.adopt(next!.group))).toBe(true)
+      expect((await run(world.readModel.measures))[1]).toMatchObject({ state: "ready", days: null })
+      expect(await cellsOf(next!.id)).toEqual([
+        [days[0], "5"],
+        [days[1], "7"],
+        [days[3], "5"],
+      ])
+    })
+
     test("that are dropped are no more, and what they have stored is deleted bit by bit", async () => {
       const { old, next } = await readyBeside()
       claimAnew()

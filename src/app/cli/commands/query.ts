@@ -2,7 +2,8 @@ import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Analytics } from "../../Analytics.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { given, json, optionalText, range, withProvenStore } from "../options.ts"
+import { asking } from "../asking.ts"
+import { asOf, given, json, optionalText, range } from "../options.ts"
 import { printJson } from "../print.ts"
 import {
   showActiveUsers,
@@ -24,6 +25,7 @@ const activeUsers = Command.make(
   "active-users",
   {
     ...range,
+    asOf,
     interval: Flag.String("interval").pipe(
       Flag.withDescription("day, week, month or rolling-N (N days that end on each day)"),
       Flag.withDefault("day"),
@@ -31,10 +33,10 @@ const activeUsers = Command.make(
     event: eventFlag,
     json,
   },
-  ({ from, to, interval, event, json }) =>
-    withProvenStore(
+  ({ from, to, asOf, interval, event, json }) =>
+    asking(
       Analytics.use((analytics) =>
-        analytics.activeUsers({ from: given(from), to: given(to), interval, event: given(event) }),
+        analytics.activeUsers({ from: given(from), to: given(to), asOf: given(asOf), interval, event: given(event) }),
       ).pipe(printAnswer(json, showActiveUsers)),
     ),
 ).pipe(
@@ -53,11 +55,11 @@ const activeUsers = Command.make(
 
 const adoption = Command.make(
   "adoption",
-  { ...range, feature: optionalText("feature", "Only this feature"), json },
-  ({ from, to, feature, json }) =>
-    withProvenStore(
+  { ...range, feature: optionalText("feature", "Only this feature"), asOf, json },
+  ({ from, to, feature, asOf, json }) =>
+    asking(
       Analytics.use((analytics) =>
-        analytics.adoption({ from: given(from), to: given(to), feature: given(feature) }),
+        analytics.adoption({ from: given(from), to: given(to), asOf: given(asOf), feature: given(feature) }),
       ).pipe(printAnswer(json, showAdoption)),
     ),
 ).pipe(
@@ -78,9 +80,10 @@ const funnel = Command.make(
       Flag.withDefault("ordered"),
     ),
     ...range,
+    asOf,
     json,
   },
-  Effect.fn(function* ({ name, steps, window, order, from, to, json }) {
+  Effect.fn(function* ({ name, steps, window, order, from, to, asOf, json }) {
     if (Option.isSome(name) === Option.isSome(steps)) {
       const sentence = "Give either the name of a funnel, or --steps a,b,c."
       return yield* new CliFailure({ sentence, code: EXIT.badRequest })
@@ -95,9 +98,15 @@ const funnel = Command.make(
       order,
       ...(Option.isSome(window) ? { window: window.value } : {}),
     }))
-    yield* withProvenStore(
+    yield* asking(
       Analytics.use((analytics) =>
-        analytics.funnel({ name: given(name), formula: given(formula), from: given(from), to: given(to) }),
+        analytics.funnel({
+          name: given(name),
+          formula: given(formula),
+          from: given(from),
+          to: given(to),
+          asOf: given(asOf),
+        }),
       ).pipe(printAnswer(json, showFunnel)),
     )
   }),
@@ -114,12 +123,12 @@ const funnel = Command.make(
 
 const sessions = Command.make(
   "sessions",
-  { ...range, gap: optionalText("gap", "Longest pause within a session (default 30m)"), json },
-  ({ from, to, gap, json }) =>
-    withProvenStore(
-      Analytics.use((analytics) => analytics.sessions({ from: given(from), to: given(to), gap: given(gap) })).pipe(
-        printAnswer(json, showSessions),
-      ),
+  { ...range, gap: optionalText("gap", "Longest pause within a session (default 30m)"), asOf, json },
+  ({ from, to, gap, asOf, json }) =>
+    asking(
+      Analytics.use((analytics) =>
+        analytics.sessions({ from: given(from), to: given(to), asOf: given(asOf), gap: given(gap) }),
+      ).pipe(printAnswer(json, showSessions)),
     ),
 ).pipe(
   Command.withDescription("Sessions per day of their start"),
@@ -128,11 +137,11 @@ const sessions = Command.make(
   ]),
 )
 
-const events = Command.make("events", { ...range, event: eventFlag, json }, ({ from, to, event, json }) =>
-  withProvenStore(
-    Analytics.use((analytics) => analytics.events({ from: given(from), to: given(to), event: given(event) })).pipe(
-      printAnswer(json, showEvents),
-    ),
+const events = Command.make("events", { ...range, event: eventFlag, asOf, json }, ({ from, to, event, asOf, json }) =>
+  asking(
+    Analytics.use((analytics) =>
+      analytics.events({ from: given(from), to: given(to), asOf: given(asOf), event: given(event) }),
+    ).pipe(printAnswer(json, showEvents)),
   ),
 ).pipe(
   Command.withDescription("Events and persons per event name and day"),
@@ -141,10 +150,10 @@ const events = Command.make("events", { ...range, event: eventFlag, json }, ({ f
 
 const user = Command.make(
   "user",
-  { id: Argument.String("id").pipe(Argument.withDescription("A user id or an anonymous id")), ...range, json },
-  ({ id, from, to, json }) =>
-    withProvenStore(
-      Analytics.use((analytics) => analytics.user(id, { from: given(from), to: given(to) })).pipe(
+  { id: Argument.String("id").pipe(Argument.withDescription("A user id or an anonymous id")), ...range, asOf, json },
+  ({ id, from, to, asOf, json }) =>
+    asking(
+      Analytics.use((analytics) => analytics.user(id, { from: given(from), to: given(to), asOf: given(asOf) })).pipe(
         printAnswer(json, showUser),
       ),
     ),
@@ -155,12 +164,12 @@ const user = Command.make(
 
 const metric = Command.make(
   "metric",
-  { name: Argument.String("name").pipe(Argument.withDescription("A metric that was applied")), ...range, json },
-  ({ name, from, to, json }) =>
-    withProvenStore(
-      Analytics.use((analytics) => analytics.metric(name, { from: given(from), to: given(to) })).pipe(
-        printAnswer(json, showMetric),
-      ),
+  { name: Argument.String("name").pipe(Argument.withDescription("A metric that was applied")), ...range, asOf, json },
+  ({ name, from, to, asOf, json }) =>
+    asking(
+      Analytics.use((analytics) =>
+        analytics.metric(name, { from: given(from), to: given(to), asOf: given(asOf) }),
+      ).pipe(printAnswer(json, showMetric)),
     ),
 ).pipe(
   Command.withDescription("The numbers of any applied metric"),

@@ -3,7 +3,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { priceRebuild } from "../../change/priceRebuild.ts"
 import { rebuild } from "../../change/rebuild.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { given, json, withProvenStore, withStore } from "../options.ts"
+import { given, json, range, withProvenStore, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
 import { projectShowing, showingProjection } from "../projecting.ts"
 import { costLines } from "./metrics/costLines.ts"
@@ -26,6 +26,7 @@ export const rebuildCommand = Command.make(
       Flag.withDescription("Leave what was built beside what answers"),
       Flag.withDefault(false),
     ),
+    ...range,
     accept,
     wipe: Flag.Boolean("wipe").pipe(
       Flag.withDescription("Empty every table first, who is who included; nothing is answered until it is through"),
@@ -38,11 +39,12 @@ export const rebuildCommand = Command.make(
     why,
     json,
   },
-  ({ metrics, plan, noPromote, accept, wipe, acceptLog, why, json }) => {
+  ({ metrics, plan, noPromote, from, to, accept, wipe, acceptLog, why, json }) => {
     const names = metrics.length === 0 ? {} : { metrics }
     if (wipe || acceptLog) {
-      if (plan || noPromote || accept || metrics.length > 0) {
-        const sentence = `Nothing was done: "rebuild --wipe" empties all tables and compares nothing, so it takes no metrics, and no --plan, --no-promote or --accept. Leave these out, or leave out --wipe (and --accept-log, which means it).`
+      const days = from._tag === "Some" || to._tag === "Some"
+      if (plan || noPromote || accept || days || metrics.length > 0) {
+        const sentence = `Nothing was done: "rebuild --wipe" empties all tables and compares nothing, so it takes no metrics or days, and no --plan, --no-promote or --accept. Leave these out, or leave out --wipe (and --accept-log, which means it).`
         return Effect.fail(new CliFailure({ sentence, code: EXIT.badRequest }))
       }
       return withStore(
@@ -60,7 +62,9 @@ export const rebuildCommand = Command.make(
       Effect.scoped(
         Effect.gen(function* () {
           const showing = yield* showingProjection(json)
-          const options = { ...names, ...showing, accept, promote: !noPromote, why: given(why) }
+          const days = { from: given(from), to: given(to) }
+          const some = days.from === undefined && days.to === undefined ? {} : { days }
+          const options = { ...names, ...some, ...showing, accept, promote: !noPromote, why: given(why) }
           const { comparisons, promoted } = yield* rebuild(options)
           if (json) return yield* printJson({ comparisons, promoted })
           for (const comparison of comparisons) yield* Console.log(comparisonLines(comparison).join("\n"))
@@ -78,6 +82,7 @@ export const rebuildCommand = Command.make(
   Command.withExamples([
     { command: "tidemark rebuild", description: "Get every metric back, identical, from the log" },
     { command: "tidemark rebuild signups --no-promote", description: "Build one, and look at it first" },
+    { command: "tidemark rebuild revenue --from 2026-11-01 --to 2026-11-30", description: "Build one month anew" },
     { command: "tidemark rebuild --wipe", description: "Empty all tables and make them anew" },
   ]),
 )

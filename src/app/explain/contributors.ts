@@ -1,0 +1,131 @@
+import { Effect } from "effect"
+import { addDecimals, type Decimal, DECIMAL_ZERO, decimalOf, parseDecimal } from "../../domain/measure/decimal.ts"
+import { type Fact, FactBuilder, pointsOf } from "../../domain/measure/Fact.ts"
+import { FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
+import type { Measure } from "../../domain/measure/Measure.ts"
+import { eventKey } from "../../domain/measure/points.ts"
+import { cutSessions, sessionRules } from "../../domain/measure/sessions.ts"
+import type { Batch } from "../../domain/log/batch.ts"
+import { BatchCursor } from "../../domain/projection/BatchCursor.ts"
+import type { Day } from "../../domain/time/calendar.ts"
+import type { TimeZone } from "../../domain/time/TimeZone.ts"
+import { type Extent, scanLog } from "../query/scanLog.ts"
+import type { Attribution, Person } from "./attribution.ts"
+
+/** A cell of a measure. */
+export interface CellKey {
+  readonly day: Day
+  readonly item: string
+  readonly stat: string
+}
+
+/** A stretch of time, both ends included, ms. */
+interface Stretch {
+  readonly from: number
+  readonly to: number
+}
+
+/** What a person adds to a cell, and by what it did when. */
+export interface Contribution {
+  readonly amount: Decimal
+  readonly stretches: ReadonlyArray<Stretch>
+}
+
+/** Whether, and how, an event counts in a cell by itself, or is looked at for its person. */
+export interface Role {
+  readonly tallied: Decimal
+  readonly value: string | null
+}
+
+/** Looks at single events as the measure does, with one cell in mind. */
+export const makeRoles = (measure: Measure, cell: CellKey, zone: TimeZone) => {
+  const isCell = (day: Day, item: string, stat: string) => day === cell.day && item === cell.item && stat === cell.stat
+  /** `null` for an event that is nothing to the measure, or could not be folded. */
+  return (cursor: BatchCursor): (Role & { readonly label: string }) | null => {
+    if (!measure.concerns(cursor.name, cursor.kind)) return null
+    let tallied = DECIMAL_ZERO
+    try {
+      const observation = measure.observe(cursor)
+      measure.tally?.(
+        cursor,
+        zone.dayOf(cursor.time),
+        (day, item, stat, amount) => {
+          if (isCell(day, item, stat)) tallied = addDecimals(tallied, decimalOf(amount))
+        },
+        (day, item, stat, amount) => {
+          if (isCell(day, item, stat)) tallied = addDecimals(tallied, parseDecimal(amount))
+        },
+      )
+      return { tallied, value: observation?.value ?? null, label: observation?.label ?? "" }
+    } catch {
+      return null
+    }
+  }
+}
+
+/** Walks the log, and works out what each person adds to a cell, by the measure's own code. */
+export const contributors = Effect.fnUntraced(function* (
+  measure: Measure,
+  cell: CellKey,
+  extents: ReadonlyArray<Extent>,
+  attribution: Attribution,
+  zone: TimeZone,
+) {
+  const roleOf = makeRoles(measure, cell, zone)
+  const facts = new Map<number, FactBuilder>()
+  const tallied = new Map<Person, Decimal>()
+  const take = (partition: number, sequence: number, batch: Batch, leftOut: ReadonlySet<number>): void => {
+    const cursor = new BatchCursor(batch)
+    for (let place = 0; place < batch.count; place++) {
+      if (leftOut.has(place)) continue
+      cursor.moveTo(place)
+      const role = roleOf(cursor)
+      if (role === null) continue
+      const person = attribution.ofEvent(batch, place)
+      if (role.tallied.digits !== 0n) {
+        tallied.set(person, addDecimals(tallied.get(person) ?? DECIMAL_ZERO, role.tallied))
+      }
+      if (person === null || role.value === null) continue
+      const builder = facts.get(person) ?? new FactBuilder()
+      facts.set(person, builder)
+      const { time } = cursor
+      builder.add(role.value, zone.dayOf(time), time, eventKey(partition, sequence, place), role.label, true)
+    }
+  }
+  yield* scanLog(extents, take)
+
+  const found = new Map<Person, Contribution>()
+  for (const [person, amount] of tallied) found.set(person, { amount, stretches: [] })
+  for (const [person, builder] of facts) {
+    const fact = builder.build()
+    const amount = contributed(measure, fact, cell)
+    if (amount.digits === 0n) continue
+    const known = found.get(person)?.amount ?? DECIMAL_ZERO
+    found.set(person, { amount: addDecimals(known, amount), stretches: stretchesOf(measure, fact, cell.day, zone) })
+  }
+  return found
+})
+
+const contributed = (measure: Measure, fact: Fact, cell: CellKey): Decimal => {
+  let sum = DECIMAL_ZERO
+  measure.contribute(fact, (day, item, stat, amount) => {
+    if (day === cell.day && item === cell.item && stat === cell.stat) sum = addDecimals(sum, decimalOf(amount))
+  })
+  return sum
+}
+
+/** When a person did what counts on a day: sessions that began then, the attempt that counts, or the day itself. */
+const stretchesOf = ({ definition }: Measure, fact: Fact, day: Day, zone: TimeZone): ReadonlyArray<Stretch> => {
+  const { formula } = definition
+  if (formula.kind === "sessions") {
+    return cutSessions(pointsOf(fact), sessionRules(formula), zone)
+      .filter(({ start }) => zone.dayOf(start) === day)
+      .map(({ start, end }) => ({ from: start, to: end }))
+  }
+  if (formula.kind === "funnel") {
+    const history = new FunnelHistory(pointsOf(fact), funnelRules(formula))
+    const reached = history.best(history.entries.filter((entry) => zone.dayOf(entry) === day))?.reached
+    return reached === undefined ? [] : [{ from: Math.min(...reached), to: Math.max(...reached) }]
+  }
+  return [{ from: zone.startOfDay(day), to: zone.startOfDay(day + 1) - 1 }]
+}
