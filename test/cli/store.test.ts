@@ -56,6 +56,14 @@ test("rewind empties nothing until it is told where to begin", async () => {
   )
 })
 
+test("rebuild --wipe passes over nothing that it was told", async () => {
+  for (const other of ["--plan", "--no-promote", "--accept", "active_users"]) {
+    expect(await refused(2, ["rebuild", other, "--wipe", "--dir", store])).toMatch(
+      /^Nothing was done: "rebuild --wipe" /,
+    )
+  }
+})
+
 describe("the directory", () => {
   test("below a file", async () => {
     const file = here.write("file", "")

@@ -28,7 +28,7 @@ export const postgresFindings = (report: PostgresReport): ReadonlyArray<Finding>
 
 const durability = ({ fsync, fullPageWrites, synchronousCommit }: PostgresReport): Finding => {
   const check = "PostgreSQL fsync"
-  const remedy = 'The log can make the read model anew ("tidemark rebuild"); not so the quarantine'
+  const remedy = 'The log can make the read model anew ("tidemark rebuild --wipe"); not so the quarantine'
   if (fsync !== "on" || fullPageWrites !== "on") {
     const setting = fsync === "on" ? "full_page_writes" : "fsync"
     return warning(check, `${setting} is off: a power cut can damage the database as a whole. Turn it on. ${remedy}`)
