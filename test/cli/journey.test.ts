@@ -451,7 +451,7 @@ describe("proof", () => {
     )
     await database.close()
     const ran = await tidemark(["verify", "--json", "--dir", broken])
-    expect(refusal(ran, 1)).toContain('"tidemark rebuild"')
+    expect(refusal(ran, 1)).toContain('"tidemark rebuild --wipe"')
     const { differences, origin } = JSON.parse(ran.stdout)
     expect(origin).toEqual({ difference: differences[0], replay: "1", event: null })
     const shown = await tidemark(["verify", "--metric", "feature_adoption", "--from", "2026-03-04", "--dir", broken])
@@ -469,7 +469,7 @@ describe("proof", () => {
         oracle: "1",
       },
     ])
-    expect(await ok(["rebuild", "--dir", broken])).toContain("32 events projected, 17 of them duplicates.")
+    expect(await ok(["rebuild", "--wipe", "--dir", broken])).toContain("32 events projected, 17 of them duplicates.")
     expect(await ok(["verify", "--dir", broken])).toContain("equal what the oracle makes of 32 events")
   })
 

@@ -68,7 +68,7 @@ export const verifyCommand = Command.make(
               : `Where the first of them comes from can't be found out: ${visible(origin.failure.message)}`,
           )
         }
-        const sentence = `${formatCount(differences.length)} of ${formatCount(cells)} cells differ from what the log says. "tidemark rebuild" makes them anew; if they differ again, please report it.`
+        const sentence = `${formatCount(differences.length)} of ${formatCount(cells)} cells differ from what the log says. "tidemark rebuild --wipe" makes them anew; if they differ again, please report it.`
         return yield* new CliFailure({ sentence, code: EXIT.failed })
       }),
     ),
