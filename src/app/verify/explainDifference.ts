@@ -52,7 +52,7 @@ export const explainDifference = Effect.fn("explainDifference")(function* (
   if (asOf === null) {
     return yield* new BadQuery({
       problem: "The tables have numbers, and say of no batch that it is in them.",
-      remedy: `"tidemark rebuild" makes them anew.`,
+      remedy: `"tidemark rebuild --wipe" makes them anew.`,
     })
   }
   const cut = yield* resolveAsOf(asOf)
