@@ -190,7 +190,7 @@ describe("replays", { timeout: 60_000 }, () => {
     const onProgress = (done: number) => {
       events = done
     }
-    await run(Effect.provideService(question, ReplayProgress, { onProgress }))
+    await run(Effect.provideService(question, ReplayProgress, Effect.succeed({ onProgress })))
     return events
   }
 
@@ -212,7 +212,9 @@ describe("replays", { timeout: 60_000 }, () => {
     const onProgress = () => {
       throw new Error("the process ends here")
     }
-    await expect(run(Effect.provideService(question, ReplayProgress, { onProgress }))).rejects.toThrow(/ends here/)
+    await expect(run(Effect.provideService(question, ReplayProgress, Effect.succeed({ onProgress })))).rejects.toThrow(
+      /ends here/,
+    )
     expect(await replayed(asOf)).toBe(7)
     expect(await run(question)).toEqual(whole)
   })

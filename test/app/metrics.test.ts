@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { recordDefinitions } from "../../src/app/control.ts"
 import { applyMetrics } from "../../src/app/change/apply.ts"
+import { rollBack } from "../../src/app/change/promote.ts"
 import { problemText } from "../../src/app/metrics/BadDefinition.ts"
 import { planMetrics } from "../../src/app/metrics/planMetrics.ts"
 import { retireMetric } from "../../src/app/metrics/retireMetric.ts"
@@ -367,5 +368,22 @@ export default [
     expect(await answer("ahead")).toMatchObject({ totals: [": 7"], uses: ["sessions v1"] })
     await store.run(applyMetrics(yaml("turned.yaml", "name: ahead\nversion: 5\nformula: { kind: event-count }\n")))
     expect(await answer("ahead")).toMatchObject({ totals: [": 9"], uses: [] })
+  })
+
+  test("can be asked for by version, what was replaced too", async () => {
+    const next = (version: number, event: string) =>
+      yaml(
+        "twice.yaml",
+        `name: twice\nversion: ${version}\nfilter: { events: [${event}] }\nformula: { kind: event-count }\n`,
+      )
+    await store.run(applyMetrics(next(1, "purchase")))
+    await store.run(applyMetrics(next(2, "feature_used")))
+    const [all, first, now] = await Promise.all(["twice", "twice@1", "twice@2"].map(answer))
+    expect(all).toEqual(now)
+    expect(first!.totals).not.toEqual(now!.totals)
+    const error = await store.run(Effect.flip(metric("twice@3")))
+    expect(error.message).toBe("There is no twice@3 to ask for here. There are: twice@1, twice@2.")
+    await store.run(rollBack("twice"))
+    expect(await answer("twice")).toEqual(first)
   })
 })

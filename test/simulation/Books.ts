@@ -276,6 +276,8 @@ const agreedIn = (records: ReadonlyArray<StoredRecord>): Agreed => {
           agreed.stay = new Set([...agreed.stay].filter((it) => agreed.seen!.has(it)).concat(definition.version))
         }
       } else if (name === "metric_retired") {
+        // Whoever retires a metric means the versions that they know.
+        if (agreed.all.some((it) => it.version > version)) continue
         agreed.live = null
         agreed.stay = new Set()
       } else if (name === "metric_dropped") {

@@ -15,7 +15,7 @@ import { INTAKE } from "../../src/domain/projection/ReadModelQueries.ts"
 import type { Random } from "../../src/domain/simulate/random.ts"
 import type { CallFault, CallFaults } from "./faults.ts"
 import type { Flaw, Flaws } from "./flaws.ts"
-import { type MeasureRow, Tables } from "./Tables.ts"
+import { Tables } from "./Tables.ts"
 import type { Process, World } from "./World.ts"
 
 /** What observers are told, by the database itself: they keep books of their own. */
@@ -115,27 +115,30 @@ export class SimulatedReadModel {
       return { epoch, checkpoint: held?.checkpoint ?? null }
     }
 
-    const register: (definitions: Parameters<ReadModel["Service"]["register"]>[0]) => ReadonlyArray<MeasureVersion> = (
-      definitions,
-    ) => {
+    type Register = (...args: Parameters<ReadModel["Service"]["register"]>) => ReadonlyArray<MeasureVersion>
+    const register: Register = (definitions, liveSince = () => null) => {
       const news = definitions.filter((definition) => !tables.holds(definition))
-      if (news.length === 0) return measures()
-      insert(news)
-      for (const old of tables.measures.filter(({ state }) => state === "live")) {
-        const { name, version } = old.definition
-        const newer = (row: MeasureRow) =>
-          row.state === "live" && row.definition.name === name && row.definition.version > version
-        if (tables.measures.some(newer)) old.state = "detached"
-      }
+      if (news.length > 0) insert(news, liveSince)
       return measures()
     }
 
-    const insert = (definitions: ReadonlyArray<MeasureVersion["definition"]>) => {
+    const insert = (
+      definitions: ReadonlyArray<MeasureVersion["definition"]>,
+      liveSince: (definition: MeasureVersion["definition"]) => number | null,
+    ) => {
       if (!has("registers in silence")) fenceLive()
       const begun = tables.checkpoints.some(({ checkpoint }) => checkpoint !== null)
-      const state = begun ? "building" : "live"
       const group = begun ? `build-${tables.nextMeasureId}` : LIVE_GROUP
-      for (const definition of definitions) tables.addMeasure(definition, state, group)
+      for (const definition of definitions) {
+        const since = begun ? null : liveSince(definition)
+        tables.addMeasure(definition, begun ? "building" : since === null ? "ready" : "detached", group, since)
+      }
+      if (begun) return
+      for (const row of tables.measures) {
+        if (row.state === "dropped" || tables.isLive(row.definition.name)) continue
+        row.state = "live"
+        if (row.liveSince === null) tables.begunLive(row.id)
+      }
     }
 
     const rebuild = (ids: ReadonlyArray<number>) => {
@@ -146,7 +149,12 @@ export class SimulatedReadModel {
           state === "live" &&
           !tables.buildsOf(definition).some((other) => other.state === "building" || other.state === "ready"),
       )
-      if (due.length > 0) insert(due.map(({ definition }) => definition))
+      if (due.length > 0) {
+        insert(
+          due.map(({ definition }) => definition),
+          () => null,
+        )
+      }
     }
 
     const makeLive = (ids: ReadonlyArray<number>) => {
@@ -169,8 +177,11 @@ export class SimulatedReadModel {
       if (row !== undefined && row.definition.version !== definition.version) tables.relabel(row, definition)
     }
 
-    const drop = (ids: ReadonlyArray<number>) => {
-      const due = tables.measures.filter(({ id, state }) => ids.includes(id) && state !== "dropped")
+    const drop = (builds: ReadonlyArray<Pick<MeasureVersion, "id" | "state">>) => {
+      const due = tables.measures.filter(({ id, state }) => {
+        const found = builds.find((build) => build.id === id)
+        return found !== undefined && state !== "dropped" && (state !== "live" || found.state === "live")
+      })
       if (due.length === 0) return
       const groups = new Set(due.filter(({ state }) => state === "building").map(({ group }) => group))
       for (const row of due) tables.drop(row)
@@ -198,9 +209,7 @@ export class SimulatedReadModel {
       const isReady = standsWhereLiveStands(group) && built.every(({ id }) => !tables.counting.has(id))
       if (!isReady && !has("adopts too early")) return false
       for (const row of built) {
-        const replaces = tables.measures.some(
-          ({ definition, state }) => state === "live" && definition.name === row.definition.name,
-        )
+        const replaces = tables.isLive(row.definition.name)
         row.state = replaces ? "ready" : "live"
         if (!replaces) tables.begunLive(row.id)
         row.group = LIVE_GROUP
@@ -248,12 +257,13 @@ export class SimulatedReadModel {
         ),
       commit: (step, settle) => this.#commit(process, step, settle),
       countNext: (group, limit, settle) => this.#countNext(process, group, limit, settle),
-      register: (definitions) => call("register", "register metrics", () => register(definitions), { writes: true }),
+      register: (definitions, liveSince) =>
+        call("register", "register metrics", () => register(definitions, liveSince), { writes: true }),
       rebuild: (ids, made) => changing("rebuild", made, () => rebuild(ids)),
       adopt: (group) => call(`adopt ${group}`, "take over what was built", () => adopt(group), { writes: true }),
       makeLive: (ids, made) => changing("make live", made, () => makeLive(ids)),
       relabel: (id, definition, made) => changing("relabel", made, () => relabel(id, definition)),
-      drop: (ids, made) => changing("drop", made, () => drop(ids)),
+      drop: (builds, made) => changing("drop", made, () => drop(builds)),
       sweep: () => call("sweep", "delete what dropped versions left", () => tables.sweep(), { writes: true }),
       wipe: (settings, made) =>
         call(

@@ -83,6 +83,11 @@ export class Tables {
     return this.whole && !this.measures.some(({ id, state }) => state === "live" && this.counting.has(id))
   }
 
+  /** Whether a build of the metric answers queries. */
+  isLive(name: string): boolean {
+    return this.measures.some(({ definition, state }) => state === "live" && definition.name === name)
+  }
+
   /** Builds of a version, also those given up. */
   buildsOf({ name, version }: MetricDefinition): ReadonlyArray<MeasureRow> {
     return this.measures.filter(({ definition }) => definition.name === name && definition.version === version)
@@ -92,11 +97,10 @@ export class Tables {
     return this.buildsOf(definition).some(({ state }) => state !== "dropped")
   }
 
-  addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string): void {
+  addMeasure(definition: MetricDefinition, state: MeasureRow["state"], group: string, liveSince: number | null): void {
     const build = this.#nextBuild(definition)
     const id = ++this.#measureId
-    this.measures.push({ id, definition, build, state, liveSince: null, days: null, group })
-    if (state === "live") this.begunLive(id)
+    this.measures.push({ id, definition, build, state, liveSince, days: null, group })
     this.counting.set(id, NOBODY)
   }
 

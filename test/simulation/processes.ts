@@ -91,7 +91,8 @@ const rebuildBeside = Effect.fnUntraced(function* (versions: ReadonlyArray<Measu
   const again = versions.filter(({ build }) => build > 1)
   if (random.chance(0.3)) yield* readModel.rebuild(ids(versions), made)
   if (random.chance(0.5)) yield* readModel.makeLive(ids(again.filter(({ state }) => state === "ready")), made)
-  if (random.chance(0.2)) yield* readModel.drop(ids(again.filter(({ state }) => state !== "live")), made)
+  const notLive = again.filter(({ state }) => state !== "live" && random.chance(0.5))
+  if (random.chance(0.2)) yield* readModel.drop(notLive, made)
 })
 
 /** The typed failure of an exit, or its defect; `null` when it succeeded. */

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto"
 import { rmSync } from "node:fs"
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Context, Effect, Layer, type Scope, Semaphore } from "effect"
 import { type Cut, formatCut } from "../../domain/log/cut.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
@@ -21,10 +21,10 @@ export type ReplayError = ProjectError | ReadModelUnavailable | StoreInUse | Sto
 /** What questions to a replay are asked of: a log that ends at its cut, and a read model that holds all of it. */
 export type Replayed = EventLog | ReadModel | ReadModelQueries
 
-/** Hears how far a replay is that a question has to wait for. */
-export const ReplayProgress = Context.Reference<Pick<ProjectOptions, "onProgress" | "onCounted">>(
+/** What hears how far a replay is that a question has to wait for; made when one begins, and held until it is through. */
+export const ReplayProgress = Context.Reference<Effect.Effect<ProjectOptions, never, Scope.Scope>>(
   "tidemark/app/ReplayProgress",
-  { defaultValue: () => ({}) },
+  { defaultValue: () => Effect.succeed({}) },
 )
 
 /**
@@ -92,5 +92,5 @@ const complete = Effect.fnUntraced(function* ({ holds, forget, name }: Slot) {
   }
   yield* name
   const projector = yield* Projector
-  yield* projector.project(yield* ReplayProgress)
+  yield* Effect.scoped(Effect.flatMap(yield* ReplayProgress, projector.project))
 })

@@ -86,7 +86,7 @@ const newVersions = Effect.fnUntraced(function* (applied: ReadonlyArray<Applied>
   return applied.flatMap(({ name, version }) => {
     const found = control.metrics.get(name)?.versions.find(({ definition }) => definition.version === version)
     const answering = live.get(name)
-    if (found === undefined || found.wasLive || !found.kept || answering === undefined) return []
+    if (found === undefined || found.liveSince !== null || !found.kept || answering === undefined) return []
     return [{ definition: found.definition, live: answering }]
   })
 })

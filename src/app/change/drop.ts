@@ -3,7 +3,8 @@ import { buildName } from "../../domain/projection/buildName.ts"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { decision, record } from "../control.ts"
 import { findBuilds, pickBuild } from "./builds.ts"
-import { StillLive } from "./errors.ts"
+import { bringInLine } from "../projection/bringInLine.ts"
+import { Overtaken, StillLive } from "./errors.ts"
 
 /**
  * Gives up a build that does not answer queries: one that is being built, so that this ends, one that is ready, or one that
@@ -25,6 +26,13 @@ export const drop = Effect.fn("drop")(function* (asked: string, why?: string) {
     ...decision(why ?? null),
   }
   yield* record([{ name: "metric_dropped", body }])
-  if (made !== null) yield* readModel.drop([build.id], made)
+  if (made === null) return buildName(build)
+  // What somebody has promoted meanwhile goes on, and so does a build that other versions that count the same go by.
+  if (others) yield* readModel.drop([build], made)
+  else yield* bringInLine(made)
+  const left = (yield* readModel.measures).find(({ id }) => id === build.id)
+  if (left?.state === "live") {
+    return yield* new Overtaken({ what: `${buildName(build)} answers queries, and was not given up` })
+  }
   return buildName(build)
 })

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { buildName } from "../../domain/projection/buildName.ts"
+import { buildName, isNamed } from "../../domain/projection/buildName.ts"
 import { findBuilds, liveAmong, pickBuild } from "./builds.ts"
 import { compare, type Comparison } from "./compare.ts"
 import { NoSuchBuild, Unexplained } from "./errors.ts"
@@ -29,23 +29,23 @@ export const promote = Effect.fn("promote")(function* (asked: string, { accept =
   const build = yield* pickBuild(builds, ["ready", "detached"], "build to promote")
   const comparison = yield* compare(buildName(build))
   yield* checkExpectation(comparison, accept)
-  yield* switchTo("metric_promoted", [switchOf(build, liveAmong(builds)!)], why)
+  yield* switchTo("metric_promoted", [switchOf(build, builds.all)], why)
   return { live: comparison.build, replaced: comparison.live, comparison } satisfies Promoted & {
     readonly comparison: Comparison
   }
 })
 
-/** Makes the build that answered before the one that does answer again. */
+/** Makes the build that answered before the one that does answer again, or one that is named and answered earlier. */
 export const rollBack = Effect.fn("rollBack")(function* (asked: string, why?: string) {
   const builds = yield* findBuilds(asked)
   const live = liveAmong(builds)
   const [build] = builds.all
-    .filter(({ state }) => state === "detached")
+    .filter((it) => it.state === "detached" && isNamed(it, builds.name))
     .toSorted((a, b) => (b.liveSince ?? 0) - (a.liveSince ?? 0))
   if (live === undefined || build === undefined) {
     const there = builds.all.map((it) => `${buildName(it)} (${it.state})`)
     return yield* new NoSuchBuild({ asked, wanted: "metric with an earlier build to go back to", there })
   }
-  yield* switchTo("metric_rolled_back", [switchOf(build, live)], why)
+  yield* switchTo("metric_rolled_back", [switchOf(build, builds.all)], why)
   return { live: buildName(build), replaced: buildName(live) } satisfies Promoted
 })

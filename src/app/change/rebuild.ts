@@ -77,15 +77,18 @@ export const rebuild = Effect.fn("rebuild")(function* ({
   const comparisons = yield* Effect.forEach(builds, (build) => compare(buildName(build)))
   if (!promote) return { comparisons, promoted: false } satisfies Rebuilt
   for (const comparison of comparisons) yield* checkExpectation(comparison, accept)
+  const all = yield* readModel.measures
   const switches = builds.map((build) =>
     switchOf(
       build,
-      live.find(({ definition }) => definition.name === build.definition.name)!,
+      all.filter(({ definition }) => definition.name === build.definition.name),
     ),
   )
   yield* switchTo("metric_promoted", switches, why)
   const same = new Set(comparisons.filter(({ differing }) => differing === 0).map(({ live }) => live))
-  const replaced = live.filter((it) => same.has(buildName(it))).map(({ id }) => id)
+  const replaced = live.flatMap(({ id, ...it }) =>
+    same.has(buildName(it)) ? [{ id, state: "detached" as const }] : [],
+  )
   if (made !== null) yield* readModel.drop(replaced, made)
   return { comparisons, promoted: true } satisfies Rebuilt
 })

@@ -9,16 +9,17 @@ import { Overtaken } from "./errors.ts"
 export interface Switch {
   readonly metric: string
   readonly version: number
-  /** Where it is to be another build of the version that answers; else its newest one is. */
+  /** Where it is not to be the newest build of another version than the one that answers. */
   readonly build: MeasureVersion | null
 }
 
-/** A build that is to answer in place of another one. */
-export const switchOf = (build: MeasureVersion, live: MeasureVersion): Switch => ({
-  metric: build.definition.name,
-  version: build.definition.version,
-  build: build.definition.version === live.definition.version ? build : null,
-})
+/** A build that is to answer in place of another one of the metric, of whose builds it is one. */
+export const switchOf = (build: MeasureVersion, all: ReadonlyArray<MeasureVersion>): Switch => {
+  const { name, version } = build.definition
+  const built = all.filter(({ definition, state }) => definition.version === version && state !== "building")
+  const isNewest = built.at(-1)?.id === build.id
+  return { metric: name, version, build: isNewest && built.every(({ state }) => state !== "live") ? null : build }
+}
 
 /**
  * Lets versions of metrics answer queries, all from one moment on. The decision goes into the log first, and a read model that
@@ -40,7 +41,7 @@ export const switchTo = Effect.fnUntraced(function* (
     })),
   )
   if (made !== null) {
-    // All that are builds of a version that answers already at once, and then the rest at once: the log has the last word.
+    // All that the log leaves open at once, and then the rest at once: the log has the last word.
     yield* readModel.makeLive(
       switches.flatMap(({ build }) => (build === null ? [] : [build.id])),
       made,

@@ -62,6 +62,7 @@ const CODE_OF_TAG: Readonly<Record<string, number>> = {
   ReadModelUnavailable: EXIT.failed,
   WorkersStandStill: EXIT.failed,
   CheckpointConflict: EXIT.failed,
+  Unexplained: EXIT.failed,
 }
 
 /** Turns every typed error into its own sentence and code; those not listed are the request's fault. */

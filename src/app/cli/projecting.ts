@@ -35,14 +35,5 @@ export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & 
   )
 
 /** Shows how far a replay is, for questions that have to wait for one. */
-export const showingReplay = <A, E, R>(question: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const progress = yield* makeProgress("Replaying")
-      const counting = yield* makeProgress("Counting persons", "distinct ids")
-      return yield* Effect.provideService(question, ReplayProgress, {
-        onProgress: (done) => progress.report(done),
-        onCounted: (done) => counting.report(done),
-      })
-    }),
-  )
+export const showingReplay = <A, E, R>(json: boolean, question: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(question, ReplayProgress, showingProjection(json))

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
+import { liveSinceOf } from "../../domain/metric/lifecycle.ts"
 import { reconcile } from "../../domain/projection/reconcile.ts"
 import { readControl } from "../control.ts"
 
@@ -13,8 +14,9 @@ export const bringInLine = Effect.fnUntraced(function* (made: string) {
     // Before the facts, so that what is held was asked for by facts among those, and what they don't ask for is over.
     const held = yield* readModel.measures
     if ((yield* readModel.made) !== made) return
-    const { register, relabel, makeLive, drop } = reconcile((yield* readControl).metrics, held)
-    if (register.length > 0) yield* readModel.register(register)
+    const { metrics } = yield* readControl
+    const { register, relabel, makeLive, drop } = reconcile(metrics, held)
+    if (register.length > 0) yield* readModel.register(register, (definition) => liveSinceOf(metrics, definition))
     for (const { id, definition } of relabel) yield* readModel.relabel(id, definition, made)
     if (makeLive.length > 0) yield* readModel.makeLive(makeLive, made)
     if (drop.length > 0) yield* readModel.drop(drop, made)

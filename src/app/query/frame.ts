@@ -8,6 +8,7 @@ import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
 import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
+import { buildName, isNamed, parseBuildName } from "../../domain/projection/buildName.ts"
 import { nearest } from "../../domain/nearest.ts"
 import { endOf } from "../provePosition.ts"
 import { BadQuery } from "./errors.ts"
@@ -54,7 +55,7 @@ export const ask = Effect.fnUntraced(function* (input: RangeInput) {
 
 type FormulaKind = MeasureVersion["definition"]["formula"]["kind"]
 
-/** The live version of a metric, of one kind if given. */
+/** The live build of a metric, or the one that is named (`signups@2`, `signups@2.3`), of one kind if given. */
 export const liveMeasure = Effect.fnUntraced(function* (
   { measures, whole }: Question,
   name: string,
@@ -67,11 +68,23 @@ export const liveMeasure = Effect.fnUntraced(function* (
       remedy: `"tidemark project --once" projects what is in the log.`,
     })
   }
-  const live = measures.filter(
-    ({ definition, state }) => state === "live" && (kind === undefined || definition.formula.kind === kind),
+  const built = measures.filter(
+    ({ definition, state }) => state !== "building" && (kind === undefined || definition.formula.kind === kind),
   )
-  const found = live.find((measure) => measure.definition.name === name)
+  const live = built.filter(({ state }) => state === "live")
+  const named = parseBuildName(name)
+  const found =
+    named === undefined || named.version === null
+      ? live.find((measure) => measure.definition.name === name)
+      : built.findLast((measure) => isNamed(measure, named))
   if (found !== undefined) return found
+  const others = built.filter(({ definition }) => definition.name === named?.metric)
+  if (others.length > 0) {
+    return yield* new BadQuery({
+      problem: `There is no ${name} to ask for here.`,
+      remedy: `There are: ${others.map(buildName).join(", ")}.`,
+    })
+  }
   const names = live.map((measure) => measure.definition.name)
   const like = nearest(name, names)
   return yield* new BadQuery({

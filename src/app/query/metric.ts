@@ -4,6 +4,7 @@ import { isRetired, latestOf, liveMetrics } from "../../domain/metric/applied.ts
 import { isFormulaMetric } from "../../domain/metric/definition.ts"
 import { STATISTICS, statisticOf } from "../../domain/metric/statistics.ts"
 import { pairKey } from "../../domain/projection/CellSums.ts"
+import { parseBuildName } from "../../domain/projection/buildName.ts"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
@@ -21,7 +22,8 @@ import type { RangeInput } from "./range.ts"
 export const metric = Effect.fnUntraced(function* (name: string, input: RangeInput = {}) {
   const { snapshot } = yield* ReadModelQueries
   const measures = yield* ReadModel.use(({ measures }) => measures)
-  if (measures.some(({ definition, state }) => state === "live" && definition.name === name)) {
+  const version = parseBuildName(name)?.version ?? null
+  if (version !== null || measures.some(({ definition, state }) => state === "live" && definition.name === name)) {
     return yield* snapshot(measuredMetric(name, input))
   }
   const control = yield* readControl

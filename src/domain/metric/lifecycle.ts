@@ -1,5 +1,6 @@
 import type { ControlFact } from "../control/ControlFact.ts"
 import type { MetricDefinition } from "./definition.ts"
+import { countsTheSame } from "./differences.ts"
 
 /**
  * What the control facts of a log say of metrics: which versions there are, which of them answers queries, and which are
@@ -9,8 +10,8 @@ import type { MetricDefinition } from "./definition.ts"
 /** A version of a metric as it was applied. */
 export interface AppliedVersion {
   readonly definition: MetricDefinition
-  /** Whether it ever was the one to answer queries. */
-  readonly wasLive: boolean
+  /** When it last became the one to answer queries, ms; `null` if it never was. */
+  readonly liveSince: number | null
   /** Whether its numbers are kept: it was not given up. */
   readonly kept: boolean
 }
@@ -48,7 +49,7 @@ export const afterFact = (histories: MetricHistories, fact: ControlFact, at: num
   if (fact.name === "settings_changed" || fact.name === "rebuild_requested") return histories
   const name = fact.name === "metric_applied" ? fact.body.definition.name : fact.body.metric
   const before = histories.get(name) ?? { name, versions: [], live: null, decisions: [] }
-  const after = step(before, fact)
+  const after = step(before, fact, at)
   if (after === null) return histories
   const { by, why } = fact.body
   const version = fact.name === "metric_applied" ? fact.body.definition.version : fact.body.version
@@ -57,24 +58,38 @@ export const afterFact = (histories: MetricHistories, fact: ControlFact, at: num
   return new Map(histories).set(name, { ...before, ...after, decisions })
 }
 
+/** When a version, or one that is kept and counts the same, last became the one to answer queries, ms; `null` if never. */
+export const liveSinceOf = (histories: MetricHistories, definition: MetricDefinition): number | null => {
+  const versions = histories.get(definition.name)?.versions ?? []
+  const instants = versions.flatMap((it) =>
+    it.kept && it.liveSince !== null && countsTheSame(it.definition, definition) ? [it.liveSince] : [],
+  )
+  return instants.length === 0 ? null : Math.max(...instants)
+}
+
 type MetricFact = Exclude<ControlFact, { readonly name: "settings_changed" | "rebuild_requested" }>
 
 /** What becomes of a metric; `null` when the fact says nothing. */
-const step = (history: MetricHistory, fact: MetricFact): Pick<MetricHistory, "versions" | "live"> | null => {
+const step = (
+  history: MetricHistory,
+  fact: MetricFact,
+  at: number,
+): Pick<MetricHistory, "versions" | "live"> | null => {
   const { versions, live } = history
   switch (fact.name) {
     case "metric_applied":
-      return applied(history, fact.body)
+      return applied(history, fact.body, at)
     case "metric_promoted":
     case "metric_rolled_back": {
       const { version } = fact.body
       const isKept = versions.some((it) => it.kept && it.definition.version === version)
       if (live === null || !isKept) return null
-      return { live: version, versions: changed(versions, version, { wasLive: true }) }
+      return { live: version, versions: changed(versions, version, { liveSince: at }) }
     }
     case "metric_dropped": {
       const { version, build } = fact.body
-      if (version === live && build === null) return null
+      const isKnown = versions.some(({ definition }) => definition.version === version)
+      if (!isKnown || (version === live && build === null)) return null
       // Where a version has several builds one of them went, not the version.
       return { live, versions: build === null ? changed(versions, version, { kept: false }) : versions }
     }
@@ -87,14 +102,14 @@ const step = (history: MetricHistory, fact: MetricFact): Pick<MetricHistory, "ve
 
 type Applied = Extract<ControlFact, { readonly name: "metric_applied" }>["body"]
 
-const applied = ({ versions, live }: MetricHistory, { definition, promote }: Applied) => {
+const applied = ({ versions, live }: MetricHistory, { definition, promote }: Applied, at: number) => {
   // Two that are applied at once may get the same version: it means what it meant first, in every replay.
   if (definition.version <= (versions.at(-1)?.definition.version ?? 0)) return null
   const atOnce = live === null || promote === "when-built"
   // What was never asked, and what gives its place up for good, is not kept.
-  const before = versions.map((it) => ({ ...it, kept: it.kept && it.wasLive && !atOnce }))
+  const before = versions.map((it) => ({ ...it, kept: it.kept && it.liveSince !== null && !atOnce }))
   return {
-    versions: [...before, { definition, wasLive: atOnce, kept: true }],
+    versions: [...before, { definition, liveSince: atOnce ? at : null, kept: true }],
     live: atOnce ? definition.version : live,
   }
 }

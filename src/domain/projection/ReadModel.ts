@@ -181,12 +181,14 @@ export class ReadModel extends Context.Service<
     ) => Effect.Effect<boolean, ReadModelUnavailable>
     /**
      * Registers metric versions to be built together, by a group of their own; those already known are left alone. While
-     * nothing is projected yet the newest of each metric are live at once, and the others detached. Owners of the default
-     * group must claim anew, since it has other measures now, or moves those being built when persons turn out to be
-     * others. They count nobody until `countNext`.
+     * nothing is projected yet all are part of the default group at once: the first of a metric that has none is live,
+     * others are detached if they ever answered queries (`liveSince`: when they last began to, ms), and else ready. Owners
+     * of the default group must claim anew, since it has other measures now, or moves those being built when persons turn
+     * out to be others. They count nobody until `countNext`.
      */
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,
+      liveSince?: (definition: MetricDefinition) => number | null,
     ) => Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
     /**
      * Registers the next builds of live versions, to be built together by a group of their own; a version of which one is
@@ -201,7 +203,7 @@ export class ReadModel extends Context.Service<
     ) => Effect.Effect<void, ReadModelUnavailable>
     /**
      * Makes what a group has built part of the default group, and ends the group: what there was no live version of is live,
-     * and the rest ready. `false`, and nothing is changed, when the default group has gone on from where the build stands, or
+     * of several the first registered, and the rest ready. `false`, and nothing is changed, when the default group has gone on from where the build stands, or
      * not everybody is counted. Owners of the default group must claim anew, since it has other measures now.
      */
     readonly adopt: (group: string) => Effect.Effect<boolean, ReadModelUnavailable>
@@ -217,8 +219,14 @@ export class ReadModel extends Context.Service<
       definition: MetricDefinition,
       made: string,
     ) => Effect.Effect<void, ReadModelUnavailable>
-    /** Gives builds up, whatever their state; what they have stored is left for `sweep`. `made`: as for `rebuild`. */
-    readonly drop: (measures: ReadonlyArray<number>, made: string) => Effect.Effect<void, ReadModelUnavailable>
+    /**
+     * Gives builds up, except one that has begun to answer queries since it was found in the state given; what they have
+     * stored is left for `sweep`. `made`: as for `rebuild`.
+     */
+    readonly drop: (
+      builds: ReadonlyArray<Pick<MeasureVersion, "id" | "state">>,
+      made: string,
+    ) => Effect.Effect<void, ReadModelUnavailable>
     /** Deletes about so many rows that builds given up have left; `true` when there are none. */
     readonly sweep: (limit: number) => Effect.Effect<boolean, ReadModelUnavailable>
     /**

@@ -10,7 +10,7 @@ export interface Reconciliation {
   /** Builds that are another version's from now on, which counts the same. */
   readonly relabel: ReadonlyArray<{ readonly id: number; readonly definition: MetricDefinition }>
   readonly makeLive: ReadonlyArray<number>
-  readonly drop: ReadonlyArray<number>
+  readonly drop: ReadonlyArray<MeasureVersion>
 }
 
 /**
@@ -40,7 +40,7 @@ export const reconcile = (histories: MetricHistories, held: ReadonlyArray<Measur
     // What is live and superseded answers until its successor does.
     for (const { id, state } of ofMetric) if (state === "live") asked.add(id)
   }
-  for (const { id } of held) if (!asked.has(id)) found.drop.push(id)
+  for (const build of held) if (!asked.has(build.id)) found.drop.push(build)
   return found
 }
 

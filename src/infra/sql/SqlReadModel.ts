@@ -224,14 +224,15 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         commit: (step, settle) =>
           commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
         countNext: (group, limit, settle) => countNext(group, limit, settle).pipe(explained("count persons")),
-        register: (definitions) => measureTables.register(definitions).pipe(explained("register metrics")),
+        register: (definitions, liveSince) =>
+          measureTables.register(definitions, liveSince).pipe(explained("register metrics")),
         rebuild: (measures, made, days) =>
           measureTables.rebuild(measures, made, days).pipe(explained("register a rebuild")),
         adopt: (group) => measureTables.adopt(group).pipe(explained("take over what was built")),
         makeLive: (measures, made) => measureTables.makeLive(measures, made).pipe(explained("make metrics live")),
         relabel: (measure, definition, made) =>
           measureTables.relabel(measure, definition, made).pipe(explained("note another version of a metric")),
-        drop: (measures, made) => measureTables.drop(measures, made).pipe(explained("drop versions of metrics")),
+        drop: (builds, made) => measureTables.drop(builds, made).pipe(explained("drop versions of metrics")),
         sweep: (limit) => measureTables.sweep(limit).pipe(explained("delete what dropped versions left")),
         wipe: (next, made) => wipe(next, made).pipe(explained("empty the read model")),
       })

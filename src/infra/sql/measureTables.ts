@@ -52,7 +52,11 @@ export const makeMeasureTables = Effect.gen(function* () {
 
   /** Adds builds, which count nobody yet; the group they are in is named after the first. */
   const insert = Effect.fnUntraced(function* (
-    news: ReadonlyArray<{ readonly definition: MetricDefinition; readonly build: number }>,
+    news: ReadonlyArray<{
+      readonly definition: MetricDefinition
+      readonly build: number
+      readonly liveSince: number | null
+    }>,
     days: DayRange | null = null,
   ) {
     // Whoever works for the default group claims anew, to follow what is being built or to have it at once. First
@@ -62,19 +66,23 @@ export const makeMeasureTables = Effect.gen(function* () {
       SELECT EXISTS (SELECT FROM checkpoints WHERE sequence IS NOT NULL) AS begun,
         (SELECT coalesce(max(id), 0) + 1 FROM measures) AS next`
     const { begun, next } = found!
-    for (const { definition, build } of news) {
+    for (const { definition, build, liveSince } of news) {
       yield* sql`INSERT INTO measures ${sql.insert({
         metric: definition.name,
         version: definition.version,
         build,
-        state: begun ? "building" : "live",
+        state: begun ? "building" : liveSince === null ? "ready" : "detached",
         projector_group: begun ? `build-${next}` : LIVE_GROUP,
         definition: JSON.stringify(definition),
         days_from: days === null ? null : formatDay(days.from),
         days_to: days === null ? null : formatDay(days.to),
+        live_since: begun || liveSince === null ? null : new Date(liveSince).toISOString(),
       })}`
     }
-    yield* sql`UPDATE measures SET live_since = clock_timestamp() WHERE id >= ${next} AND state = 'live'`
+    if (!begun) {
+      yield* sql`UPDATE measures SET state = 'live', live_since = coalesce(live_since, clock_timestamp()) WHERE id IN (
+        SELECT min(id) FROM measures WHERE state <> 'dropped' GROUP BY metric HAVING bool_and(state <> 'live'))`
+    }
     yield* counting.begin(next)
   })
 
@@ -85,7 +93,10 @@ export const makeMeasureTables = Effect.gen(function* () {
       SELECT projector_group FROM measures WHERE state = 'building')`,
   )
 
-  const register = (definitions: ReadonlyArray<MetricDefinition>) =>
+  const register = (
+    definitions: ReadonlyArray<MetricDefinition>,
+    liveSince: (definition: MetricDefinition) => number | null = () => null,
+  ) =>
     changing(
       Effect.gen(function* () {
         const known = yield* sql<{ readonly metric: string; readonly version: number }>`
@@ -95,9 +106,13 @@ export const makeMeasureTables = Effect.gen(function* () {
         )
         if (news.length === 0) return yield* measures
         const builds = yield* nextBuilds
-        yield* insert(news.map((definition) => ({ definition, build: builds(definition.name, definition.version) })))
-        yield* sql`UPDATE measures old SET state = 'detached' FROM measures new
-          WHERE old.state = 'live' AND new.state = 'live' AND new.metric = old.metric AND new.version > old.version`
+        yield* insert(
+          news.map((definition) => ({
+            definition,
+            build: builds(definition.name, definition.version),
+            liveSince: liveSince(definition),
+          })),
+        )
         return yield* measures
       }),
     )
@@ -116,6 +131,7 @@ export const makeMeasureTables = Effect.gen(function* () {
         const next = news.map(({ definition }) => ({
           definition,
           build: builds(definition.name, definition.version),
+          liveSince: null,
         }))
         yield* insert(next, days)
       }),
@@ -166,10 +182,10 @@ export const makeMeasureTables = Effect.gen(function* () {
         yield* takeOtherDays(group)
         yield* sql`
           UPDATE measures built SET projector_group = ${LIVE_GROUP},
-            state = CASE WHEN found.replaces THEN 'ready' ELSE 'live' END,
-            live_since = CASE WHEN found.replaces THEN NULL ELSE clock_timestamp() END
-          FROM (SELECT b.id, EXISTS (
-              SELECT FROM measures live WHERE live.metric = b.metric AND live.state = 'live') AS replaces
+            state = CASE WHEN found.answers THEN 'live' ELSE 'ready' END,
+            live_since = CASE WHEN found.answers THEN clock_timestamp() END
+          FROM (SELECT b.id, b.id = min(b.id) OVER (PARTITION BY b.metric) AND NOT EXISTS (
+              SELECT FROM measures live WHERE live.metric = b.metric AND live.state = 'live') AS answers
             FROM measures b WHERE b.projector_group = ${group} AND b.state = 'building') AS found
           WHERE built.id = found.id`
         yield* sql`DELETE FROM checkpoints WHERE projector_group = ${group}`
@@ -204,12 +220,15 @@ export const makeMeasureTables = Effect.gen(function* () {
       }),
     )
 
-  const drop = (ids: ReadonlyArray<number>, made: string) =>
+  const drop = (builds: ReadonlyArray<Pick<MeasureVersion, "id" | "state">>, made: string) =>
     changingMade(
       made,
       Effect.gen(function* () {
+        const ids = builds.map(({ id }) => id)
+        const live = builds.flatMap(({ id, state }) => (state === "live" ? [id] : []))
         const dropped = yield* sql`
-          UPDATE measures SET state = 'dropped' WHERE id = ANY(${ids}::int[]) AND state <> 'dropped' RETURNING id`
+          UPDATE measures SET state = 'dropped' WHERE id = ANY(${ids}::int[]) AND state <> 'dropped'
+            AND (state <> 'live' OR id = ANY(${live}::int[])) RETURNING id`
         if (dropped.length === 0) return
         yield* endGroups
         yield* newLiveEpochs

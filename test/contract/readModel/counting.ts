@@ -99,7 +99,7 @@ export const countingContract = (world: World): void => {
       const register = async (version: number) => (await run(world.readModel.register([metric(version)]))).at(-1)!
       const dropped = await register(1)
       const { group } = await register(2)
-      await run(Effect.flatMap(world.readModel.made, (made) => world.readModel.drop([dropped.id], made!)))
+      await run(Effect.flatMap(world.readModel.made, (made) => world.readModel.drop([dropped], made!)))
       const of = (name: string) => run(world.readModel.countNext(name, 1, settleUncounted))
       expect([await of(dropped.group), await of(group)]).toEqual([true, false])
       await run(Effect.flatMap(world.readModel.made, (made) => world.readModel.wipe(DEFAULT_SETTINGS, made)))

@@ -42,9 +42,46 @@ export const metricsContract = (world: World): void => {
       expect(await run(world.readModel.measures)).toEqual(first)
       const versions = await run(world.readModel.register([metric(2)]))
       expect(versions.map(({ definition: { name, version }, state }) => [name, version, state])).toEqual([
-        ["clicks", 1, "detached"],
+        ["clicks", 1, "live"],
         ["sessions", 1, "live"],
-        ["clicks", 2, "live"],
+        ["clicks", 2, "ready"],
+      ])
+    })
+
+    test("that the control facts tell of are there after the tables were emptied as they were before", async () => {
+      const since = Date.parse("2026-03-01T12:00:00.250Z")
+      const answered = (version: number) => metric(version, { description: "answered" })
+      const definitions = [metric(5), answered(2), metric(3), BUILTIN_METRICS.sessions]
+      const versions = await run(
+        world.readModel.register(definitions, ({ version, description }) =>
+          description === "answered" ? since + version : null,
+        ),
+      )
+      expect(versions.map(({ state, liveSince }) => [state, liveSince])).toEqual([
+        ["live", expect.any(Number)],
+        ["detached", since + 2],
+        ["ready", null],
+        ["live", expect.any(Number)],
+      ])
+      const [, , , , next] = await run(world.readModel.register([answered(7)], () => since))
+      expect(next).toMatchObject({ state: "detached", liveSince: since })
+      await commit(stepOf(1))
+      const [, , , , , built] = await run(world.readModel.register([answered(8)], () => since))
+      expect(built).toMatchObject({ state: "building", liveSince: null })
+    })
+
+    test("are live one at a time, also where several versions of a metric are built together", async () => {
+      await register(BUILTIN_METRICS.sessions)
+      await commit(stepOf(1))
+      const { group } = await register(metric(3), metric(2), metric(5))
+      await commit(stepOf(1, { group }))
+      await countAll(group)
+      expect(await run(world.readModel.adopt(group))).toBe(true)
+      const states = (await run(world.readModel.measures)).map(({ definition: { version }, state }) => [version, state])
+      expect(states.slice(1)).toEqual([
+        [3, "live"],
+        [2, "ready"],
+        [5, "ready"],
       ])
     })
 
@@ -184,7 +221,9 @@ export const metricsContract = (world: World): void => {
           { measures: [next.id] },
         ),
       )
-      await run(world.readModel.drop([next.id], await made()))
+      // One that answers meanwhile goes on.
+      await run(world.readModel.drop([{ ...old, state: "ready" }], await made()))
+      await run(world.readModel.drop([next], await made()))
       expect(await statesOf()).toEqual([[old.id, "live", LIVE_GROUP]])
       expect(await failureOf(committing(stepOf(3)))).toMatchObject({ _tag: "CheckpointConflict" })
       expect(await run(world.query(`SELECT count(*)::int AS n FROM cells WHERE measure = ${next.id}`))).toEqual([
@@ -203,7 +242,7 @@ export const metricsContract = (world: World): void => {
       const { old, next } = await readyBeside()
       const before = await run(dump)
       await run(world.readModel.makeLive([next.id], "another"))
-      await run(world.readModel.drop([next.id], "another"))
+      await run(world.readModel.drop([next], "another"))
       await run(world.readModel.rebuild([old.id], "another"))
       expect(await run(dump)).toEqual(before)
     })

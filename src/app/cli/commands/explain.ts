@@ -18,6 +18,7 @@ export const explainCommand = Command.make(
   },
   ({ metric, date, item, stat, asOf, json }) =>
     asking(
+      json,
       Analytics.use((analytics) =>
         analytics.explain(metric, { date, item: given(item), stat: given(stat), asOf: given(asOf) }),
       ).pipe(Effect.flatMap((explanation) => (json ? printJson(explanation) : showExplanation(explanation)))),

@@ -35,6 +35,7 @@ const activeUsers = Command.make(
   },
   ({ from, to, asOf, interval, event, json }) =>
     asking(
+      json,
       Analytics.use((analytics) =>
         analytics.activeUsers({ from: given(from), to: given(to), asOf: given(asOf), interval, event: given(event) }),
       ).pipe(printAnswer(json, showActiveUsers)),
@@ -58,6 +59,7 @@ const adoption = Command.make(
   { ...range, feature: optionalText("feature", "Only this feature"), asOf, json },
   ({ from, to, feature, asOf, json }) =>
     asking(
+      json,
       Analytics.use((analytics) =>
         analytics.adoption({ from: given(from), to: given(to), asOf: given(asOf), feature: given(feature) }),
       ).pipe(printAnswer(json, showAdoption)),
@@ -99,6 +101,7 @@ const funnel = Command.make(
       ...(Option.isSome(window) ? { window: window.value } : {}),
     }))
     yield* asking(
+      json,
       Analytics.use((analytics) =>
         analytics.funnel({
           name: given(name),
@@ -126,6 +129,7 @@ const sessions = Command.make(
   { ...range, gap: optionalText("gap", "Longest pause within a session (default 30m)"), asOf, json },
   ({ from, to, gap, asOf, json }) =>
     asking(
+      json,
       Analytics.use((analytics) =>
         analytics.sessions({ from: given(from), to: given(to), asOf: given(asOf), gap: given(gap) }),
       ).pipe(printAnswer(json, showSessions)),
@@ -139,6 +143,7 @@ const sessions = Command.make(
 
 const events = Command.make("events", { ...range, event: eventFlag, asOf, json }, ({ from, to, event, asOf, json }) =>
   asking(
+    json,
     Analytics.use((analytics) =>
       analytics.events({ from: given(from), to: given(to), asOf: given(asOf), event: given(event) }),
     ).pipe(printAnswer(json, showEvents)),
@@ -153,6 +158,7 @@ const user = Command.make(
   { id: Argument.String("id").pipe(Argument.withDescription("A user id or an anonymous id")), ...range, asOf, json },
   ({ id, from, to, asOf, json }) =>
     asking(
+      json,
       Analytics.use((analytics) => analytics.user(id, { from: given(from), to: given(to), asOf: given(asOf) })).pipe(
         printAnswer(json, showUser),
       ),
@@ -164,9 +170,19 @@ const user = Command.make(
 
 const metric = Command.make(
   "metric",
-  { name: Argument.String("name").pipe(Argument.withDescription("A metric that was applied")), ...range, asOf, json },
+  {
+    name: Argument.String("name").pipe(
+      Argument.withDescription(
+        "A metric, or an earlier or coming version of it: NAME, NAME@VERSION or NAME@VERSION.BUILD",
+      ),
+    ),
+    ...range,
+    asOf,
+    json,
+  },
   ({ name, from, to, asOf, json }) =>
     asking(
+      json,
       Analytics.use((analytics) =>
         analytics.metric(name, { from: given(from), to: given(to), asOf: given(asOf) }),
       ).pipe(printAnswer(json, showMetric)),

@@ -59,7 +59,7 @@ export const verifyCommand = Command.make(
         }
         if (!json) yield* showDifferences(differences)
         // The differences are what was asked for; where they come from may be more than can be found out.
-        const origin = yield* Effect.result(showingReplay(explainDifference(first, asOf.cut)))
+        const origin = yield* Effect.result(showingReplay(json, explainDifference(first, asOf.cut)))
         if (json) yield* printJson({ ...verified, origin: origin._tag === "Success" ? origin.success : null })
         else {
           yield* Console.log(
