@@ -65,7 +65,7 @@ describe("what can't be a definition is said with file, line and metric", () => 
       "an unknown field",
       "name: x\nversion: 1\ncolour: red\nformula: { kind: event-count }",
       [
-        "f.yaml:3, metric x: colour is not a field; there are name, version, description, owner, frequency, target, tier, parent, expect, filter, breakdown, formula.",
+        "f.yaml:3, metric x: colour is not a field; there are name, version, description, owner, frequency, target, tier, parent, expect, filter, breakdown, renamed, formula.",
       ],
     ],
     [
@@ -354,8 +354,8 @@ export default [
     expect(await answer("revenue")).toMatchObject({ totals: [": 2", ": 0.3", ": 1"], uses: [] })
     const history = await store.run(metricHistory("revenue"))
     expect(history.map(({ what, version, state }) => [what, version, state])).toEqual([
-      ["applied", 1, "retired"],
-      ["retired", 1, "retired"],
+      ["applied", 1, "dropped"],
+      ["retired", 1, "dropped"],
       ["applied", 2, "live"],
     ])
     expect(history[2]!.fields.map(({ path }) => path)).toContain("formula.currency")

@@ -94,7 +94,12 @@ describe("tracking and asking", () => {
       "metrics.yaml",
       "name: revenue\nversion: 1\nfilter: { events: [purchase] }\nformula: { kind: property-sum, property: properties.amount }\n",
     )
-    expect(await tidemark.applyMetrics(file)).toEqual([{ name: "revenue", version: 1, outcome: "applied" }])
+    expect(await tidemark.applyMetrics(file)).toEqual({
+      applied: [{ name: "revenue", version: 1, outcome: "applied" }],
+      comparisons: [],
+      promoted: [],
+      waiting: [],
+    })
     const { totals } = await tidemark.metric("revenue")
     expect(totals).toContainEqual({ value: "", stat: "sum", amount: "5" })
     await tidemark.rebuild()

@@ -99,7 +99,7 @@ test("events of kinds that only a newer version knows are counted apart, and mak
   expect(unknownKinds).toEqual([{ kind: "unknown(7)", events: 2 }])
   expect(totals.map(({ event }: { event: string }) => event).sort()).toEqual(["bought", "click", "sign_up", "signup"])
   expect(await ok(["query", "events", "--dir", store])).toContain(
-    `2 of kind unknown(7) are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild".`,
+    `2 of kind unknown(7) are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild --wipe".`,
   )
   expect((await okJson(["verify", "--dir", store])).differences).toEqual([])
 })

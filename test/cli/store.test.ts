@@ -130,7 +130,7 @@ describe("made by a newer version", () => {
     await database.exec("INSERT INTO tidemark.migrations (migration_id, name) VALUES (99, 'later')")
     await database.close()
     expect(await refused(3, ["status", "--json", "--dir", newer])).toMatch(
-      /its schema has version 99 and this version of Tidemark knows up to 4; upgrade Tidemark/,
+      /its schema has version 99 and this version of Tidemark knows up to 5; upgrade Tidemark/,
     )
   })
 })

@@ -150,7 +150,7 @@ export const showEvents = (answer: EventsAnswer) =>
     ),
     ...answer.unknownKinds.map(
       ({ kind, events }) =>
-        `${formatCount(events)} of kind ${kind} are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild".`,
+        `${formatCount(events)} of kind ${kind} are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild --wipe".`,
     ),
     ...quality(answer),
   ])

@@ -27,7 +27,7 @@ export const verifyCommand = Command.make("verify", { json }, ({ json }) =>
         )
       }
       if (differences.length > 0) {
-        const sentence = `${formatCount(differences.length)} of ${formatCount(cells)} cells differ from what the log says. "tidemark rebuild" makes them anew; if they differ again, please report it.`
+        const sentence = `${formatCount(differences.length)} of ${formatCount(cells)} cells differ from what the log says. "tidemark rebuild --accept" builds them anew; if they differ again, please report it.`
         return yield* new CliFailure({ sentence, code: EXIT.failed })
       }
     }),
