@@ -355,8 +355,8 @@ export default [
     expect(await answer("revenue")).toMatchObject({ totals: [": 2", ": 0.3", ": 1"], uses: [] })
     const history = await store.run(metricHistory("revenue"))
     expect(history.map(({ what, version, state }) => [what, version, state])).toEqual([
-      ["applied", 1, "retired"],
-      ["retired", 1, "retired"],
+      ["applied", 1, "dropped"],
+      ["retired", 1, "dropped"],
       ["applied", 2, "live"],
     ])
     expect(history[2]!.fields.map(({ path }) => path)).toContain("formula.currency")

@@ -325,8 +325,9 @@ describe("metrics", () => {
         { name: "to_purchase", version: 1, outcome: "applied" },
         { name: "revenue", version: 1, outcome: "applied" },
       ],
-      built: ["to_purchase", "revenue"],
-      waiting: null,
+      comparisons: [],
+      promoted: [],
+      waiting: [],
     })
     const answer = await ask("funnel")
     expect(answer).toMatchObject({ ...FRAME, metric: "to_purchase", funnel: "to_purchase" })
@@ -339,7 +340,7 @@ describe("metrics", () => {
 
   test("applied again it is unchanged", async () => {
     const text = await ok(at("metrics", "apply", here.path("metrics.yaml")))
-    expect(text).toBe("to_purchase version 1: unchanged\nrevenue version 1: unchanged\n")
+    expect(text).toBe("to_purchase@1: unchanged\nrevenue@1: unchanged\n")
   })
 
   test("a change without a new version is refused, whole", async () => {
@@ -347,7 +348,9 @@ describe("metrics", () => {
       "changed.yaml",
       METRICS.replace("event: sign_up", "event: sign_in").replace("revenue", "r2"),
     )
-    expect(await refused(2, at("metrics", "apply", file, "--json"))).toMatch(/to_purchase .*version 1.*give.*version 2/)
+    expect(await refused(2, at("metrics", "apply", file, "--json"))).toMatch(
+      /metric to_purchase: version 1 .*give it version 2/,
+    )
   })
 
   test("list shows all, with what was applied and no more", async () => {
@@ -356,11 +359,11 @@ describe("metrics", () => {
       "active_users 1 live",
       "active_users_by_event 1 live",
       "feature_adoption 1 live",
+      "revenue 1 live",
       "sessions 1 live",
       "to_purchase 1 live",
-      "revenue 1 live",
     ])
-    expect(metrics[4]).toMatchObject({ owner: "growth", description: "From the first page to a purchase" })
+    expect(metrics[5]).toMatchObject({ owner: "growth", description: "From the first page to a purchase" })
   })
 
   test("the amounts of a metric are exact", async () => {
@@ -390,6 +393,17 @@ describe("proof", () => {
   })
 
   test("rebuild gives the same answers, byte for byte", async () => {
+    const { comparisons, promoted } = await okJson(at("rebuild"))
+    expect(promoted).toBe(true)
+    expect(comparisons.map(({ metric, differing }: any) => [metric, differing]).toSorted()).toEqual([
+      ["active_users", 0],
+      ["active_users_by_event", 0],
+      ["feature_adoption", 0],
+      ["revenue", 0],
+      ["sessions", 0],
+      ["to_purchase", 0],
+    ])
+    for (const { cells } of comparisons) expect(cells.equal).toBeGreaterThan(0)
     expect(await okJson(at("rebuild", "--wipe"))).toMatchObject({ events: 32, duplicates: 17, conflicts: 0 })
     // What was imported since is in the log position, and in the share of repeats.
     const comparable = ({ asOf: _1, revisedAt: _2, revisionCause: _3, quality, ...rest }: any) =>
@@ -469,6 +483,14 @@ describe("proof", () => {
         oracle: "1",
       },
     ])
+    // Numbers that differ where they were to be the same are shown to somebody first.
+    expect(await refused(1, ["rebuild", "--dir", broken])).toMatch(
+      /^feature_adoption@1\.\d was not promoted: 1 of its cells differ from those of feature_adoption@1.* --accept/,
+    )
+    expect(await ok(["rebuild", "--accept", "--dir", broken])).toMatch(
+      /feature_adoption@1\.\d beside feature_adoption@1[.\d]*: \d+ cells are equal, 1 changed, 0 added, 0 removed\./,
+    )
+    expect(await ok(["verify", "--dir", broken])).toMatch(/^All \d+ cells/)
     expect(await ok(["rebuild", "--wipe", "--dir", broken])).toContain("32 events projected, 17 of them duplicates.")
     expect(await ok(["verify", "--dir", broken])).toContain("equal what the oracle makes of 32 events")
   })

@@ -97,7 +97,9 @@ describe("plan, apply and what follows", () => {
     )
     expect(await okJson(["metrics", "apply", files, "--dir", store])).toMatchObject({
       applied: [{ name: "signup_rate", outcome: "applied" }, { name: "signups" }],
-      built: ["signups"],
+      comparisons: [],
+      promoted: [],
+      waiting: [],
     })
     const after = await plan(files, "--json")
     expect([after.code, JSON.parse(after.stdout)]).toMatchObject([0, { added: [], changed: [], cost: null }])
@@ -144,7 +146,9 @@ describe("plan, apply and what follows", () => {
     expect(await refused(2, ["metrics", "show", "signups", "--version", "9", "--dir", store])).toMatch(
       /has no version 9/,
     )
-    expect(await ok(["metrics", "history", "signups", "--dir", store])).toMatch(/^20\S+Z {2}version 1, live\n$/)
+    expect(await ok(["metrics", "history", "signups", "--dir", store])).toMatch(
+      /^20\S+Z {2}version 1, applied by \S+, live\n$/,
+    )
   })
 
   test("retire refuses while something stands on the metric, and ends it otherwise", async () => {
@@ -158,7 +162,7 @@ describe("plan, apply and what follows", () => {
     expect(await okJson(args("signups"))).toMatchObject({ outcome: "retired", version: 2, waiting: null })
     expect(await refused(2, ["query", "metric", "signups", "--dir", store])).toMatch(/retired with version 2/)
     expect(await ok(["metrics", "history", "signups", "--dir", store])).toMatch(
-      /version 1\n.* version 2\n {4}tier: "key-result" → none\n {4}parent: "signup_rate" → none\n.*retired with version 2\n$/,
+      /version 1, applied by \S+, retired\n.* version 2, applied by \S+, retired\n {4}tier: "key-result" → none\n {4}parent: "signup_rate" → none\n.* version 2, promoted by \S+\n.* version 2, retired by \S+\n$/,
     )
     expect(await ok(["verify", "--dir", store])).toMatch(/^All /)
   })

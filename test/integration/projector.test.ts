@@ -23,12 +23,12 @@ import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts"
 import { layerPglite } from "../../src/infra/embedded/PgliteClient.ts"
 import { openSqliteLog, type SqliteLog } from "../../src/infra/embedded/SqliteLog.ts"
-import { joinFragments, type PackedFragment } from "../../src/infra/sql/factRows.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import { fromStorable } from "../../src/infra/sql/storableText.ts"
 import { arbHistory, arbMetrics } from "../support/arbitraries.ts"
 import { cellTexts } from "../support/MemoryReadModel.ts"
 import { emptied } from "../support/emptied.ts"
+import { readTables } from "../support/readTables.ts"
 
 // Opening Postgres takes seconds, and so do some dozens of histories.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 })
@@ -134,48 +134,6 @@ const plain = (cells: CellsByMetric) =>
 
 const expectCells = (actual: CellsByMetric, expected: CellsByMetric): void =>
   expect(plain(actual)).toEqual(plain(expected))
-
-/**
- * Everything that a rebuild has to give again. Identities are named, since their keys are given in the order of steps;
- * the older part of a device has a row from the first fact in it on, so it is compared where it has any. Facts are what
- * their fragments join to, since every step leaves fragments of its own; and who owns a checkpoint, under which epoch,
- * since when, is another matter with every run, as is a claim of what nothing was committed of.
- */
-const readTables = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  const texts = (rows: ReadonlyArray<{ readonly row: string }>) => rows.map(({ row }) => row).sort()
-  return {
-    cells: texts(
-      yield* sql<{
-        row: string
-      }>`SELECT json_build_array(coalesce(m.metric, 'intake'), m.version, c.day, c.stat, c.item,
-        trim_scale(c.amount))::text AS row FROM cells c LEFT JOIN measures m ON m.id = c.measure WHERE c.amount <> 0`,
-    ),
-    facts: Array.from(
-      yield* sql<{ readonly name: string; readonly fragments: ReadonlyArray<PackedFragment> }>`
-        SELECT json_build_array(m.metric, m.version, d.distinct_id, d.older)::text AS name, json_agg(json_build_array(
-          f.measure, f.key, f.month, f.mask, f.items, f.masks, encode(f.points, 'hex'))) AS fragments
-        FROM facts f JOIN measures m ON m.id = f.measure JOIN distinct_ids d ON d.key = f.key GROUP BY name`,
-      ({ name, fragments }) => {
-        const rows = [...joinFragments(fragments)].sort(([a], [b]) => (a < b ? -1 : 1))
-        return `${name} ${JSON.stringify(rows)}`
-      },
-    ).sort(),
-    distinctIds: texts(
-      yield* sql<{ row: string }>`SELECT json_build_array(d.distinct_id, d.older, p.distinct_id, p.older, d.link_time,
-        d.link_user)::text AS row FROM distinct_ids d JOIN distinct_ids p ON p.key = d.person
-        WHERE NOT d.older OR EXISTS (SELECT FROM facts f WHERE f.key = d.key)`,
-    ),
-    aliases: texts(yield* sql<{ row: string }>`SELECT row_to_json(t)::text AS row FROM aliases t`),
-    dedupe: texts(yield* sql<{ row: string }>`SELECT row_to_json(t)::text AS row FROM dedupe t`),
-    duplicates: texts(yield* sql<{ row: string }>`SELECT row_to_json(t)::text AS row FROM duplicates t`),
-    quarantine: texts(yield* sql<{ row: string }>`SELECT row_to_json(t)::text AS row FROM quarantine t`),
-    checkpoints: texts(
-      yield* sql<{ row: string }>`SELECT (to_jsonb(t) - '{epoch,owner,claimed_at,committed_at}'::text[])::text AS row
-        FROM checkpoints t WHERE sequence IS NOT NULL`,
-    ),
-  }
-})
 
 const BUILTIN: ReadonlyArray<MetricDefinition> = Object.values(BUILTIN_METRICS)
 

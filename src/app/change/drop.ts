@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
-import { decision, record } from "../control.ts"
+import { decision, readControl, record } from "../control.ts"
 import { findBuilds, pickBuild } from "./builds.ts"
 import { bringInLine } from "../projection/bringInLine.ts"
 import { Overtaken, StillLive } from "./errors.ts"
@@ -16,8 +16,11 @@ export const drop = Effect.fn("drop")(function* (asked: string, why?: string) {
   const builds = yield* findBuilds(asked)
   const build = yield* pickBuild(builds, ["building", "ready", "detached", "live"], "build")
   const { definition, state } = build
-  if (state === "live") return yield* new StillLive({ build: buildName(build), metric: definition.name })
   const others = builds.all.some(({ id, definition: { version } }) => id !== build.id && version === definition.version)
+  const { metrics } = yield* readControl
+  if (state === "live" || (!others && metrics.get(definition.name)?.live === definition.version)) {
+    return yield* new StillLive({ build: buildName(build), metric: definition.name, isBuilt: state === "live" })
+  }
   const body = {
     metric: definition.name,
     version: definition.version,

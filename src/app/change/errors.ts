@@ -32,10 +32,15 @@ export class Unexplained extends Data.TaggedError("Unexplained")<{
   }
 }
 
-/** What answers queries can't be given up. */
-export class StillLive extends Data.TaggedError("StillLive")<{ readonly build: string; readonly metric: string }> {
+/** What answers queries, or is to, can't be given up. */
+export class StillLive extends Data.TaggedError("StillLive")<{
+  readonly build: string
+  readonly metric: string
+  readonly isBuilt: boolean
+}> {
   override get message(): string {
-    return `${this.build} was not dropped: it answers queries. Promote another build of ${this.metric} first, or retire the metric ("tidemark metrics retire ${this.metric}").`
+    const answers = this.isBuilt ? "it answers queries" : "it is to answer queries as soon as it is built"
+    return `${this.build} was not dropped: ${answers}. Promote another build of ${this.metric} first, or retire the metric ("tidemark metrics retire ${this.metric}").`
   }
 }
 
