@@ -172,6 +172,24 @@ describe("builds of a metric", () => {
     await run(drop("clicks@3.3"))
   })
 
+  test("of some days are not taken for one of all days, and persons can't be built for some", async () => {
+    expect(await refusal("NotDayByDay", rebuild({ metrics: ["sessions"], days: { from: "2026-03-01" } }))).toMatch(
+      /sessions counts persons/,
+    )
+    const days = { from: "2026-03-01", to: "2026-03-01" }
+    const { comparisons } = await run(rebuild({ metrics: ["clicks"], days, promote: false }))
+    expect(comparisons).toMatchObject([{ days, differing: 0 }])
+    const { build } = comparisons[0]!
+    for (const other of [{}, { days: { from: "2026-03-01", to: "2026-03-02" } }]) {
+      expect(await refusal("BuiltForOtherDays", rebuild({ metrics: ["clicks"], ...other }))).toContain(
+        `${build} is under way or ready, and is built for the days from 2026-03-01 to 2026-03-01 only.`,
+      )
+    }
+    expect(await run(rebuild({ metrics: ["clicks"], days }))).toMatchObject({ promoted: true })
+    const all = await run(rebuild({ metrics: ["clicks"] }))
+    expect(all).toMatchObject({ promoted: true, comparisons: [{ days: null, differing: 0 }] })
+  })
+
   test("a built-in metric stays when a rebuild of it is given up", async () => {
     await run(rebuild({ metrics: ["sessions"], promote: false }))
     expect(await run(drop("sessions@1.2"))).toBe("sessions@1.2")

@@ -20,6 +20,8 @@ export interface Comparison {
   readonly live: string
   readonly build: string
   readonly expect: "same" | "different"
+  /** The only days that the build was made for, both included, where the others were taken over; `null` for all. */
+  readonly days: { readonly from: string; readonly to: string } | null
   readonly asOf: ReadonlyArray<Position>
   readonly cells: Pick<CellComparison, "equal" | "added" | "removed" | "changed" | "days">
   /** Cells that differ in any way. */
@@ -54,6 +56,7 @@ export const compare = Effect.fn("compare")(function* (asked: string, listed = L
         live: buildName(live),
         build: buildName(build),
         expect: expectation(live, build),
+        days: build.days === null ? null : { from: formatDay(build.days.from), to: formatDay(build.days.to) },
         asOf: checkpoints.map(({ position }) => position),
         cells,
         differing: cells.added + cells.removed + cells.changed,

@@ -1,4 +1,5 @@
 import { Data } from "effect"
+import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
 
 /** A name that no build of a metric has, or that can't be read. */
 export class NoSuchBuild extends Data.TaggedError("NoSuchBuild")<{
@@ -62,5 +63,18 @@ export class TooManyBuilds extends Data.TaggedError("TooManyBuilds")<{ readonly 
 export class NotDayByDay extends Data.TaggedError("NotDayByDay")<{ readonly metric: string; readonly kind: string }> {
   override get message(): string {
     return `Nothing was begun: ${this.metric} counts persons (${this.kind}), whose days hang together, so it is built over all of them. Leave --from and --to out; event-count and property-sum can be built for some days.`
+  }
+}
+
+/** A build is there, of other days than those asked for. */
+export class BuiltForOtherDays extends Data.TaggedError("BuiltForOtherDays")<{
+  readonly build: string
+  /** The days it is for; `null` for all. */
+  readonly days: DayRange | null
+}> {
+  override get message(): string {
+    const what =
+      this.days === null ? "all days" : `the days from ${formatDay(this.days.from)} to ${formatDay(this.days.to)} only`
+    return `Nothing was begun: ${this.build} is under way or ready, and is built for ${what}. Promote it or give it up first ("tidemark metrics drop ${this.build}").`
   }
 }

@@ -11,7 +11,7 @@ import { type RangeInput, resolveRange } from "../query/range.ts"
 import { wholeStanding } from "../query/whole.ts"
 import { liveOf } from "./builds.ts"
 import { compare, type Comparison } from "./compare.ts"
-import { NotDayByDay, TooManyBuilds } from "./errors.ts"
+import { BuiltForOtherDays, NotDayByDay, TooManyBuilds } from "./errors.ts"
 import { checkExpectation } from "./promote.ts"
 import { switchOf, switchTo } from "./switchTo.ts"
 
@@ -62,6 +62,8 @@ export const rebuild = Effect.fn("rebuild")(function* ({
   const made = yield* readModel.made
   const groups = new Set((yield* readModel.measures).map(({ group }) => group).filter((group) => group !== LIVE_GROUP))
   const under = yield* nextBuilds(live)
+  const other = under.find(({ days }) => days?.from !== range?.from || days?.to !== range?.to)
+  if (other !== undefined) return yield* new BuiltForOtherDays({ build: buildName(other), days: other.days })
   if (under.length < live.length && groups.size >= BUILDS_MAX) return yield* new TooManyBuilds({ most: BUILDS_MAX })
   if (under.length < live.length && made !== null) {
     const names = live.map(({ definition }) => definition.name)

@@ -47,7 +47,7 @@ export interface MeasureVersion {
   readonly state: "building" | "ready" | "live" | "detached"
   /** When it last began to answer queries, ms; `null` if never. */
   readonly liveSince: number | null
-  /** While it is being built: the local days that are built, where the others are taken from the build before it. */
+  /** The only local days it was built for, where those of the others are from the build before it; `null` for all. */
   readonly days: DayRange | null
   /** The projector group that folds events into it. */
   readonly group: string

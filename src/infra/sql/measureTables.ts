@@ -152,8 +152,9 @@ export const makeMeasureTables = Effect.gen(function* () {
    */
   const takeOtherDays = Effect.fnUntraced(function* (group: string) {
     const partial = yield* sql<{ readonly id: number; readonly before: number | null }>`
-      SELECT id, (SELECT max(id) FROM measures before WHERE before.metric = built.metric
-        AND before.version = built.version AND before.state IN ('live', 'detached')) AS before
+      SELECT id, (SELECT id FROM measures before WHERE before.metric = built.metric
+          AND before.version = built.version AND before.state IN ('live', 'detached')
+        ORDER BY before.state = 'live' DESC, id DESC LIMIT 1) AS before
       FROM measures built WHERE projector_group = ${group} AND state = 'building' AND days_from IS NOT NULL`
     for (const { id, before } of partial) {
       yield* before === null
@@ -161,7 +162,6 @@ export const makeMeasureTables = Effect.gen(function* () {
         : sql`INSERT INTO cells (measure, day, stat, item, amount, last_cause)
             SELECT ${id}::int, c.day, c.stat, c.item, c.amount, c.last_cause FROM cells c JOIN measures m ON m.id = ${id}
             WHERE c.measure = ${before} AND c.day NOT BETWEEN m.days_from AND m.days_to`
-      yield* sql`UPDATE measures SET days_from = NULL, days_to = NULL WHERE id = ${id}`
     }
   })
 

@@ -200,7 +200,10 @@ export const metricsContract = (world: World): void => {
       await counting(1, next!.id, [onDay(days[1]!, "7")], next!.group)
       await countAll(next!.group)
       expect(await run(world.readModel.adopt(next!.group))).toBe(true)
-      expect((await run(world.readModel.measures))[1]).toMatchObject({ state: "ready", days: null })
+      expect((await run(world.readModel.measures))[1]).toMatchObject({
+        state: "ready",
+        days: { from: days[1], to: days[2] },
+      })
       expect(await cellsOf(next!.id)).toEqual([
         [days[0], "5"],
         [days[1], "7"],

@@ -3,8 +3,9 @@ import type { PersonBehind } from "../../../change/personsBehind.ts"
 import { formatCount, formatTable, visible } from "../../print.ts"
 
 /** Two builds of a metric side by side. */
-export const comparisonLines = ({ build, live, expect, cells, differing, sums, biggest }: Comparison) => [
+export const comparisonLines = ({ build, live, expect, days, cells, differing, sums, biggest }: Comparison) => [
   `${build} beside ${live}: ${formatCount(cells.equal)} cells are equal, ${formatCount(cells.changed)} changed, ${formatCount(cells.added)} added, ${formatCount(cells.removed)} removed.`,
+  ...(days === null ? [] : [`It was built for ${days.from} to ${days.to} only; the other days were taken over.`]),
   differing === 0
     ? expect === "same"
       ? "The numbers are the same, as expected."
