@@ -286,6 +286,32 @@ describe("while workers project", () => {
     expect(await expectEveryBuildExact()).toBe(8)
   })
 
+  test("a build that finds no room says so, while the others answer, and goes on by itself once there is room", async () => {
+    const { id } = (await run(ReadModel.use(({ measures }) => measures))).at(-1)!
+    await stage.postgres.query(`
+      CREATE FUNCTION tidemark.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.measure > ${id} THEN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END IF;
+        RETURN NEW; END $$;
+      CREATE TRIGGER no_room BEFORE INSERT ON tidemark.facts FOR EACH ROW EXECUTE FUNCTION tidemark.no_room()`)
+    const definition = clicks(5, "page_view", "purchase")
+    await run(recordMetrics([fileOf(definition)]))
+    await eventually("the build says why it does not go on", async () => {
+      const building = (await run(status())).groups.filter(({ group }) => group !== LIVE_GROUP)
+      return JSON.stringify(building).includes("no space left on the disk")
+    })
+    const before = await run(Analytics.use((analytics) => analytics.metric("clicks")))
+    await stage.append(some(20))
+    await stage.caughtUp()
+    const after = await run(Analytics.use((analytics) => analytics.metric("clicks")))
+    expect([before.version, after.version]).toEqual([1, 1])
+    expect(after.asOf).not.toEqual(before.asOf)
+    expect(await versions("clicks")).toEqual(["1 live", "4 detached", "5 building"])
+    await stage.postgres.query("DROP TRIGGER no_room ON tidemark.facts")
+    await eventually("it is built", async () => (await versions("clicks")).includes("5 ready"))
+    expect(await expectEveryBuildExact()).toBe(9)
+    await run(drop("clicks@5"))
+  })
+
   test("a metric that is retired is answered no more, and the others go on", async () => {
     await run(applyMetrics(fileOf({ name: "gone", version: 1, formula: { kind: "event-count" } })))
     expect(await run(Analytics.use((analytics) => analytics.metric("gone")))).toMatchObject({ version: 1 })
