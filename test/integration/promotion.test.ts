@@ -174,10 +174,10 @@ describe("while versions take each other's place", () => {
     expect([...right.keys()].filter((name) => name.endsWith("2"))).toHaveLength(4)
     for (const name of Object.keys(questions)) expect(right.get(`${name} 1`)).not.toEqual(right.get(`${name} 2`))
 
-    let over = false
+    const work = { over: false }
     const seen = new Map<string, number>()
     const reading = Object.entries(questions).map(async ([name, ask]) => {
-      while (!over) {
+      while (!work.over) {
         const { version, answer } = await ask()
         expect(answer).toEqual(right.get(`${name} ${version}`))
         seen.set(`${name} ${version}`, (seen.get(`${name} ${version}`) ?? 0) + 1)
@@ -190,7 +190,7 @@ describe("while versions take each other's place", () => {
         await switchTo(2)
       }
     })()
-    await switching.finally(() => (over = true))
+    await switching.finally(() => (work.over = true))
     await Promise.all(reading)
     await client.end()
     console.log(`answers: ${[...seen].map(([name, count]) => `${name}: ${count}`).join(", ")}`)
@@ -273,10 +273,10 @@ describe("while workers project", () => {
       "both are alive",
       async () => (await run(Operations.use(({ liveWorkers }) => liveWorkers))).length === 2,
     )
-    let over = false
+    const work = { over: false }
     let worstLag = 0
     const trickle = (async () => {
-      while (!over) {
+      while (!work.over) {
         await stage.append(some(5))
         const { groups } = await run(status())
         worstLag = Math.max(worstLag, groups.find(({ group }) => group === LIVE_GROUP)!.lag.seconds)
@@ -304,7 +304,7 @@ describe("while workers project", () => {
         [0, true],
       ])
     }
-    await story().finally(() => (over = true))
+    await story().finally(() => (work.over = true))
     await trickle
     console.log(`live was at most ${worstLag.toFixed(1)} s behind`)
     expect(await versions("clicks")).toEqual(["1 live", "6 detached"])
