@@ -484,13 +484,13 @@ describe("the projector", () => {
     const [first, second] = usersIn(0) as [string, string]
     const [other] = usersIn(1) as [string]
 
-    /** Stops the projector as a crash would, when it has folded so many events. */
+    /** Stops the projector as a crash would, when it has folded so many events into what it builds. */
     const crashAfter = (events: number) =>
       Effect.gen(function* () {
-        const onProgress = (folded: number): void => {
+        const onBuilding = (folded: number): void => {
           if (folded > events) throw new Error("crash")
         }
-        const exit = yield* Effect.exit(project({ onProgress }))
+        const exit = yield* Effect.exit(project({ onBuilding }))
         if (Exit.isSuccess(exit)) throw new Error("it did not crash")
         expect(Cause.pretty(exit.cause)).toContain("crash")
       })
@@ -510,9 +510,12 @@ describe("the projector", () => {
         Effect.gen(function* () {
           const input: Array<OracleInput> = []
           yield* cutOff(input)
-          const progress: Array<number> = []
-          expect((yield* project({ onProgress: (folded) => progress.push(folded) })).built).toEqual(["clicks@1"])
-          expect(progress).toEqual([input.filter(({ partition }) => partition === 1).length])
+          // What the first partition holds is there already.
+          const progress: Array<readonly [number, number]> = []
+          const onBuilding = (folded: number, total: number) => void progress.push([folded, total])
+          expect((yield* project({ onBuilding })).built).toEqual(["clicks@1"])
+          expect(input.filter(({ partition }) => partition === 1)).toHaveLength(1)
+          expect(progress).toEqual([[input.length, input.length]])
           expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks]))
         }),
         2,
