@@ -95,14 +95,14 @@ describe("a program that tracks", () => {
       "name: to_click\nversion: 1\nformula: { kind: funnel, steps: [{ event: page_view }, { event: click }] }\n",
     )
     const known = newKnown()
-    const works = ["metrics", "track", "project", "rebuild"]
-    for (let round = 0; round < 14; round++) {
+    const works = ["metrics", "track", "rebuild-beside", "project", "rebuild", "rebuild-beside"]
+    for (let round = 0; round < 16; round++) {
       const work = works[round % works.length]!
       const moment = round % 5 === 4 ? { sinceStart: random(200, 2500) } : { sinceLook: random(0, 500) }
       await runWriter(directory, known, work, moment)
     }
     await runWriter(directory, known, "track", {})
-    expect(known.looks).toBeGreaterThanOrEqual(10)
+    expect(known.looks).toBeGreaterThanOrEqual(12)
     expect(known.acknowledged.size).toBeGreaterThan(100)
   })
 })

@@ -9,6 +9,7 @@ import { Effect, Layer, ManagedRuntime, Stream } from "effect"
 import { Analytics } from "../../src/app/Analytics.ts"
 import { layerEmbedded } from "../../src/app/embedded.ts"
 import { applyMetrics } from "../../src/app/change/apply.ts"
+import { rebuild } from "../../src/app/change/rebuild.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import { Tracker } from "../../src/app/Tracker.ts"
 import { verify } from "../../src/app/verify.ts"
@@ -62,6 +63,7 @@ const doWork = Effect.gen(function* () {
   next += 7
   for (;;) {
     if (work === "rebuild") yield* projector.rebuild()
+    else if (work === "rebuild-beside") yield* rebuild()
     else if (work === "metrics") yield* applyMetrics(file)
     else if (work === "project") yield* projector.project()
     yield* trackSome(next, 25)

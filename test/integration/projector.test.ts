@@ -7,7 +7,7 @@ import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
-import { readControl, recordDefinitions, recordSettings } from "../../src/app/control.ts"
+import { readControl, record, recordDefinitions, recordSettings } from "../../src/app/control.ts"
 import { layerEmbedded } from "../../src/app/embedded.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { Projector, type ProjectOptions } from "../../src/app/projection/Projector.ts"
@@ -21,6 +21,7 @@ import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import { oracle, type OracleInput } from "../../src/domain/oracle/oracle.ts"
 import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts"
+import { Random } from "../../src/domain/simulate/random.ts"
 import { layerPglite } from "../../src/infra/embedded/PgliteClient.ts"
 import { openSqliteLog, type SqliteLog } from "../../src/infra/embedded/SqliteLog.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
@@ -28,13 +29,17 @@ import { fromStorable } from "../../src/infra/sql/storableText.ts"
 import { arbHistory, arbMetrics } from "../support/arbitraries.ts"
 import { cellTexts } from "../support/MemoryReadModel.ts"
 import { emptied } from "../support/emptied.ts"
-import { readTables } from "../support/readTables.ts"
+import { readBuilds, readTables } from "../support/readTables.ts"
+import { workOnce } from "../simulation/processes.ts"
 
 // Opening Postgres takes seconds, and so do some dozens of histories.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 })
 
 /** Random histories, each through the whole pipeline, with a rebuild. */
 const RUNS = 15
+
+/** Those with builds that come and go, which take longer. */
+const BUILDING_RUNS = 8
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -209,6 +214,62 @@ describe("the projector", () => {
       }),
       { numRuns: RUNS },
     )
+  })
+
+  test("builds that come and go while events arrive hold what a projection from scratch comes to", async () => {
+    const arb = fc.record({
+      history: arbHistory({ conflicts: true, maxLength: 60 }),
+      metrics: arbMetrics,
+      partitions: fc.constantFrom(1, 2),
+      seed: fc.nat(),
+    })
+    let builds = 0
+    let metWhileBuilding = 0
+    await fc.assert(
+      fc.asyncProperty(arb, async ({ history, metrics, partitions, seed }) => {
+        await inStore(
+          Effect.gen(function* () {
+            const { events, settings } = history
+            const readModel = yield* ReadModel
+            const random = new Random(seed)
+            const names = metrics.map(({ name }) => name).slice(0, 3)
+            yield* recordSettings(settings)
+            yield* recordDefinitions(metrics.slice(0, 3))
+            for (let from = 0, version = 1; from < events.length; from += 8) {
+              yield* TestClock.adjust(1)
+              yield* append(events.slice(from, from + 8), [])
+              // Of one metric there is a version that counts otherwise, waiting for somebody to ask for it.
+              const name = random.oneOf(names)
+              const other = { ...random.oneOf(metrics), name, version: ++version }
+              const decided = { metric: name, version: random.between(1, version), build: null, by: null, why: null }
+              if (random.chance(0.5)) {
+                const body = { definition: other, promote: "when-asked" as const, by: null, why: null }
+                yield* record([{ name: "metric_applied", body }])
+              } else {
+                yield* record([{ name: random.oneOf(["metric_promoted", "metric_dropped"] as const), body: decided }])
+              }
+              // Whoever turns out to be whom in these steps does so in the middle of some builds.
+              for (let n = random.between(0, 12); n > 0; n--) {
+                yield* workOnce("worker", random, true)
+                const building = (yield* readModel.measures).filter(({ state }) => state === "building")
+                if (building.length > 0) metWhileBuilding++
+              }
+            }
+            yield* project()
+            const before = yield* readBuilds
+            yield* Effect.flatMap(Projector, (projector) => projector.rebuild())
+            const scratch = new Map((yield* readBuilds).map(({ name, rows }) => [name, rows]))
+            expect(new Set(before.map(({ name }) => name))).toEqual(new Set(scratch.keys()))
+            for (const { name, rows } of before) expect(rows).toEqual(scratch.get(name))
+            builds += before.length
+          }),
+          partitions,
+        )
+      }),
+      { numRuns: BUILDING_RUNS },
+    )
+    expect(builds).toBeGreaterThan(BUILDING_RUNS * BUILTIN.length)
+    expect(metWhileBuilding).toBeGreaterThan(BUILDING_RUNS)
   })
 
   const clicks: MetricDefinition = {
@@ -423,7 +484,7 @@ describe("the projector", () => {
     const [first, second] = usersIn(0) as [string, string]
     const [other] = usersIn(1) as [string]
 
-    /** Stops the projector as a crash would, when the build has folded so many events. */
+    /** Stops the projector as a crash would, when it has folded so many events into what it builds. */
     const crashAfter = (events: number) =>
       Effect.gen(function* () {
         const onBuilding = (folded: number): void => {
@@ -449,10 +510,11 @@ describe("the projector", () => {
         Effect.gen(function* () {
           const input: Array<OracleInput> = []
           yield* cutOff(input)
+          // What the first partition holds is there already.
           const progress: Array<readonly [number, number]> = []
-          const onBuilding = (folded: number, all: number) => void progress.push([folded, all])
+          const onBuilding = (folded: number, total: number) => void progress.push([folded, total])
           expect((yield* project({ onBuilding })).built).toEqual(["clicks@1"])
-          // Of one batch in each partition only that of the second was left.
+          expect(input.filter(({ partition }) => partition === 1)).toHaveLength(1)
           expect(progress).toEqual([[input.length, input.length]])
           expectCells(yield* readCells, expectedCells(input, DEFAULT_SETTINGS, [...BUILTIN, clicks]))
         }),

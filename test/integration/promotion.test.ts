@@ -174,10 +174,10 @@ describe("while versions take each other's place", () => {
     expect([...right.keys()].filter((name) => name.endsWith("2"))).toHaveLength(4)
     for (const name of Object.keys(questions)) expect(right.get(`${name} 1`)).not.toEqual(right.get(`${name} 2`))
 
-    const state = { over: false }
+    const work = { over: false }
     const seen = new Map<string, number>()
     const reading = Object.entries(questions).map(async ([name, ask]) => {
-      while (!state.over) {
+      while (!work.over) {
         const { version, answer } = await ask()
         expect(answer).toEqual(right.get(`${name} ${version}`))
         seen.set(`${name} ${version}`, (seen.get(`${name} ${version}`) ?? 0) + 1)
@@ -190,7 +190,7 @@ describe("while versions take each other's place", () => {
         await switchTo(2)
       }
     })()
-    await switching.finally(() => (state.over = true))
+    await switching.finally(() => (work.over = true))
     await Promise.all(reading)
     await client.end()
     console.log(`answers: ${[...seen].map(([name, count]) => `${name}: ${count}`).join(", ")}`)
@@ -238,6 +238,32 @@ describe("while versions take each other's place", () => {
     await run(drop("clicks@3"))
     expect(await versions("clicks")).toEqual(["1 detached", "2 live"])
   })
+
+  test("a build that finds no room says so, while the others answer, and goes on once there is room", async () => {
+    const { id } = (await run(ReadModel.use(({ measures }) => measures))).at(-1)!
+    await stage.postgres.query(`
+      CREATE FUNCTION tidemark.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.measure > ${id} THEN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END IF;
+        RETURN NEW; END $$;
+      CREATE TRIGGER no_room BEFORE INSERT ON tidemark.facts FOR EACH ROW EXECUTE FUNCTION tidemark.no_room()`)
+    const five = fileOf(clicks(5, "page_view", "purchase"))
+    const before = await run(Analytics.use((analytics) => analytics.metric("clicks")))
+    const failed = await run(Effect.flip(applyMetrics(five, { promote: false })))
+    expect(failed).toMatchObject({ _tag: "ReadModelUnavailable" })
+    expect(failed.message).toMatch(/no space left on the disk/)
+    expect(await versions("clicks")).toEqual(["1 detached", "2 live", "5 building"])
+    // What answers goes on, and takes in what comes meanwhile.
+    await stage.append(some(20))
+    await run(Effect.flip(Projector.use((projector) => projector.project())))
+    const after = await run(Analytics.use((analytics) => analytics.metric("clicks")))
+    expect([before.version, after.version]).toEqual([2, 2])
+    expect(after.asOf).not.toEqual(before.asOf)
+    await stage.postgres.query("DROP TRIGGER no_room ON tidemark.facts")
+    expect(await run(applyMetrics(five, { promote: false }))).toMatchObject({ waiting: ["clicks@5"] })
+    expect(await versions("clicks")).toEqual(["1 detached", "2 live", "5 ready"])
+    expect(await expectEveryBuildExact()).toBe(9)
+    await run(drop("clicks@5"))
+  })
 })
 
 describe("while workers project", () => {
@@ -247,10 +273,10 @@ describe("while workers project", () => {
       "both are alive",
       async () => (await run(Operations.use(({ liveWorkers }) => liveWorkers))).length === 2,
     )
-    const state = { over: false }
+    const work = { over: false }
     let worstLag = 0
     const trickle = (async () => {
-      while (!state.over) {
+      while (!work.over) {
         await stage.append(some(5))
         const { groups } = await run(status())
         worstLag = Math.max(worstLag, groups.find(({ group }) => group === LIVE_GROUP)!.lag.seconds)
@@ -259,16 +285,16 @@ describe("while workers project", () => {
     })()
     const story = async () => {
       const { comparisons, waiting } = await run(
-        applyMetrics(fileOf(clicks(4, "click", "purchase")), { promote: false }),
+        applyMetrics(fileOf(clicks(6, "click", "purchase")), { promote: false }),
       )
-      expect(waiting).toEqual(["clicks@4"])
-      expect(comparisons).toMatchObject([{ live: "clicks@2", build: "clicks@4" }])
-      const { cells } = await run(compare("clicks@4"))
+      expect(waiting).toEqual(["clicks@6"])
+      expect(comparisons).toMatchObject([{ live: "clicks@2", build: "clicks@6" }])
+      const { cells } = await run(compare("clicks@6"))
       expect(cells.equal + cells.changed + cells.added + cells.removed).toBeGreaterThan(0)
-      expect(await run(promote("clicks@4"))).toMatchObject({ live: "clicks@4", replaced: "clicks@2" })
-      expect(await run(rollBack("clicks"))).toEqual({ live: "clicks@2", replaced: "clicks@4" })
+      expect(await run(promote("clicks@6"))).toMatchObject({ live: "clicks@6", replaced: "clicks@2" })
+      expect(await run(rollBack("clicks"))).toEqual({ live: "clicks@2", replaced: "clicks@6" })
       expect(await run(rollBack("clicks@1"))).toEqual({ live: "clicks@1", replaced: "clicks@2" })
-      expect(await versions("clicks")).toEqual(["1 live", "2 detached", "4 detached"])
+      expect(await versions("clicks")).toEqual(["1 live", "2 detached", "6 detached"])
       expect(await run(drop("clicks@2"))).toBe("clicks@2")
       // Built once more over all of history, beside what workers keep up to date, it is the same to the cell.
       const { comparisons: again, promoted } = await run(rebuild({ metrics: ["to_click", "active_users"] }))
@@ -278,10 +304,10 @@ describe("while workers project", () => {
         [0, true],
       ])
     }
-    await story().finally(() => (state.over = true))
+    await story().finally(() => (work.over = true))
     await trickle
     console.log(`live was at most ${worstLag.toFixed(1)} s behind`)
-    expect(await versions("clicks")).toEqual(["1 live", "4 detached"])
+    expect(await versions("clicks")).toEqual(["1 live", "6 detached"])
     expect(await versions("to_click")).toEqual(["1 detached", "2 live"])
     expect(await expectEveryBuildExact()).toBe(8)
   })
