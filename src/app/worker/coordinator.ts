@@ -22,7 +22,7 @@ const COUNT_MILLIS = 5_000
 /** A group that comes within this time to where the default group stood keeps up with it, ms. */
 const KEEPS_UP_MILLIS = 3_000
 
-/** The default group stands still for the last stretch of a promotion at most so long. */
+/** The default group stands still for a build that is about to take over at most so long. */
 const STILL_MILLIS = 20_000
 
 /**
@@ -67,7 +67,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     }
     const at = positionsOf(ownerships, LIVE_GROUP)
     const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
-    // What is about to go live goes first: the default group stands still for it.
+    // What is about to take over goes first: the default group stands still for it.
     if (behind || standsStill()) return
     if (yield* count(LIVE_GROUP)) yield* readModel.markWhole(made)
   })
@@ -79,16 +79,16 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     return yield* countPersons(group, () => Effect.andThen(report.turned, inTime))
   })
 
-  const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const
+  const still = { group: null, partition: ALL_PARTITIONS, cause: "takeover" } as const
 
   /**
-   * Lets the default group go on when no promotion needs it to stand still any more: whether this one is over, its group
-   * or the tables are others now, or a coordinator before this one ended in the middle.
+   * Lets the default group go on when no build is about to take over any more: whether it has, its group or
+   * the tables are others now, or a coordinator before this one ended in the middle.
    */
   const endStandstill = Effect.fnUntraced(function* ({ groups, pauses }: Outlook) {
     for (const group of chases.keys()) if (!groups.includes(group)) chases.delete(group)
-    if (standsStill() || !pauses.some(({ cause }) => cause === "promotion")) return
-    yield* operations.resume(ALL_PARTITIONS, ["promotion"])
+    if (standsStill() || !pauses.some(({ cause }) => cause === "takeover")) return
+    yield* operations.resume(ALL_PARTITIONS, ["takeover"])
   })
 
   const metricsOf = (group: string) =>
@@ -154,7 +154,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     Effect.catch((error) =>
       Effect.gen(function* () {
         provenAt = Number.NEGATIVE_INFINITY
-        // The default group must not stand still for a promotion that can't go on.
+        // The default group must not stand still for a build that can't take over.
         chases.clear()
         const remedy = yield* remedyFor(error, false, failures++)
         const sentence = error.message
