@@ -1,5 +1,6 @@
 import { Clock, Effect, Latch, Schedule, Stream } from "effect"
 import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
+import { buildName } from "../../domain/projection/buildName.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { countPersons } from "../projection/countPersons.ts"
@@ -91,11 +92,11 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     yield* operations.resume(ALL_PARTITIONS, ["takeover"])
   })
 
-  const metricsOf = (group: string) =>
+  const buildsOf = (group: string) =>
     Effect.map(readModel.measures, (versions) =>
       versions
         .filter((version) => version.group === group)
-        .map(({ definition: { name, version } }) => `${name} version ${version}`)
+        .map(buildName)
         .join(", "),
     )
 
@@ -109,7 +110,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     // Counted before the default group stands still, since that may take long, and not while it does so for another.
     const due = before.still || (reached(before.live) && !standsStill())
     const counted = due && (yield* count(group))
-    const names = yield* metricsOf(group)
+    const names = yield* buildsOf(group)
     if (counted && reached(live) && (yield* readModel.adopt(group))) {
       yield* Effect.logInfo(`Built over all of history: ${names}.`)
       chases.delete(group)

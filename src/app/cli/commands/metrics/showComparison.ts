@@ -21,7 +21,7 @@ export const comparisonLines = ({ build, live, expect, cells, differing, sums, b
         "",
         "The biggest differences:",
         formatTable(
-          ["date", "value", "statistic", live, build],
+          ["date", "item", "stat", live, build],
           biggest.map(({ date, item, stat, before, after }) => [date, item, stat, before ?? "–", after ?? "–"]),
         ),
         ...biggest.flatMap(({ date, stat, item, persons }) =>
