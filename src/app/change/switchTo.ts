@@ -3,8 +3,8 @@ import type { ControlFact } from "../../domain/control/ControlFact.ts"
 import { versionName } from "../../domain/projection/buildName.ts"
 import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { decision, readControl, record } from "../control.ts"
+import { Overtaken } from "../metrics/Overtaken.ts"
 import { bringInLine } from "../projection/bringInLine.ts"
-import { Overtaken } from "./errors.ts"
 
 /** A version of a metric that is to answer queries. */
 export interface Switch {

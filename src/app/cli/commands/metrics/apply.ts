@@ -5,9 +5,9 @@ import { applyMetrics } from "../../../change/apply.ts"
 import { given, json, withNewStore } from "../../options.ts"
 import { printJson } from "../../print.ts"
 import { showingProjection } from "../../projecting.ts"
+import { comparisonLines } from "./comparisonLines.ts"
 import { accept, why } from "./decision.ts"
 import { files, inLines } from "./files.ts"
-import { comparisonLines } from "./showComparison.ts"
 
 export const applyCommand = Command.make(
   "apply",
