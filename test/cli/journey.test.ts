@@ -275,7 +275,7 @@ describe("the numbers", () => {
 describe("as people read them", () => {
   test("active users: a table, a chart, the totals, the shares", async () => {
     const text = await ok(at("query", "active-users"))
-    expect(text).toContain("Active users per day, 2026-03-02 to 2026-03-09 (active_users v1, days of UTC)")
+    expect(text).toContain("Active users per day, 2026-03-02 to 2026-03-09 (active_users@1, days of UTC)")
     expect(text).toMatch(/^2026-03-02 +2 +5$/m)
     expect(text).toMatch(/^2026-03-05 +0 +0$/m)
     expect(text).toContain("███    ▅")

@@ -86,8 +86,8 @@ describe("plan, apply and what follows", () => {
     expect([before.code, before.stderr]).toEqual([2, ""])
     expect(before.stdout).toBe(
       [
-        "+ signup_rate version 1, nothing to build",
-        "+ signups version 1",
+        "+ signup_rate@1, nothing to build",
+        "+ signups@1",
         "",
         "2 changes, 1 to build.",
         "Building reads 16 events: about 1 s at 40,000 events/s, a rate that was not measured here.",
@@ -114,9 +114,9 @@ describe("plan, apply and what follows", () => {
     )
     const { code, stdout } = await plan(next)
     expect(code).toBe(2)
-    expect(stdout).toContain("~ signups version 1 → 2: same numbers expected\n")
+    expect(stdout).toContain("~ signups@1 → signups@2: same numbers expected\n")
     expect(stdout).toContain('    filter.events[1]: none → "signup"\n')
-    expect(stdout).toMatch(/signups version 1 has \d+ facts and \d+ cells, which stay; about as many come\./)
+    expect(stdout).toMatch(/signups@1 has \d+ facts and \d+ cells, which stay; about as many come\./)
     expect(stdout).toContain("Not in these files, and left as they are: signup_rate.")
     expectHarmless(stdout)
   })
@@ -131,9 +131,7 @@ describe("plan, apply and what follows", () => {
       ],
       totals: [{ value: "", stat: "ratio", amount: "0.66666666666666666667" }],
     })
-    expect(await ok(["query", "metric", "signup_rate", "--dir", store])).toContain(
-      "Made of signups v1, active_users v1.",
-    )
+    expect(await ok(["query", "metric", "signup_rate", "--dir", store])).toContain("Made of signups@1, active_users@1.")
   })
 
   test("metrics are listed as a tree, shown as YAML, and have a history", async () => {
@@ -147,7 +145,7 @@ describe("plan, apply and what follows", () => {
       /has no version 9/,
     )
     expect(await ok(["metrics", "history", "signups", "--dir", store])).toMatch(
-      /^20\S+Z {2}version 1, applied by \S+, live\n$/,
+      /^20\S+Z {2}signups@1, applied by \S+, live\n$/,
     )
   })
 
@@ -162,7 +160,7 @@ describe("plan, apply and what follows", () => {
     expect(await okJson(args("signups"))).toMatchObject({ outcome: "retired", version: 2, waiting: null })
     expect(await refused(2, ["query", "metric", "signups", "--dir", store])).toMatch(/retired with version 2/)
     expect(await ok(["metrics", "history", "signups", "--dir", store])).toMatch(
-      /version 1, applied by \S+, retired\n.* version 2, applied by \S+, retired\n {4}tier: "key-result" → none\n {4}parent: "signup_rate" → none\n.* version 2, promoted by \S+\n.* version 2, retired by \S+\n$/,
+      /signups@1, applied by \S+, retired\n.* signups@2, applied by \S+, retired\n {4}tier: "key-result" → none\n {4}parent: "signup_rate" → none\n.* signups@2, promoted by \S+\n.* signups@2, retired by \S+\n$/,
     )
     expect(await ok(["verify", "--dir", store])).toMatch(/^All /)
   })

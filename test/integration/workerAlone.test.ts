@@ -65,9 +65,14 @@ test("the embedded store is projected in the process that writes to it", async (
   await expectExact()
 })
 
-test("live does not stand still for a promotion that nobody makes", async () => {
+test("live does not stand still for a build that never takes over", async () => {
   // As a coordinator leaves it whose build was replaced, or that was cut off from the database when it was done.
-  const pause = { group: null, partition: ALL_PARTITIONS, cause: "promotion", sentence: "Metrics go live." } as const
+  const pause = {
+    group: null,
+    partition: ALL_PARTITIONS,
+    cause: "takeover",
+    sentence: "Metrics are about to be ready.",
+  } as const
   await runtime.runPromise(Operations.use((operations) => operations.pause(pause)))
   await append(600, 700)
   await eventually("the pause is lifted", () =>

@@ -77,7 +77,7 @@ describe("running workers", () => {
 
   test("pause and go on", async () => {
     await stage.run(pause(1))
-    // Of a pause for a promotion, which may be over this very moment, it would say something else.
+    // Of a pause for a build that takes over, which may be over this very moment, it would say something else.
     const owner = await eventually("partition 1 is paused by an operator", async () =>
       workers.find((worker) => {
         const state = worker.stateOf(1)

@@ -66,7 +66,7 @@ describe("the program on servers", () => {
     })
     const metric = here.write("later.yaml", "name: later\nversion: 1\nformula: { kind: event-count }\n")
     expect(await ok(["metrics", "apply", metric], env)).toMatch(
-      /^later version 1: applied\nRecorded; what is new is built when the workers go on\. The workers don't go on: Paused by /,
+      /^later@1: applied\nRecorded; what is new is built when the workers go on\. The workers don't go on: Paused by /,
     )
     expect(await ok(["resume"], env)).toMatch(/^Goes on\. It was paused because:\n {2}Paused by /)
     expect(await ok(["resume"], env)).toBe("Nothing was paused.\n")

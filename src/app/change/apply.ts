@@ -1,7 +1,8 @@
 import { Effect } from "effect"
 import { liveMetrics } from "../../domain/metric/applied.ts"
-import { buildsMeasure, type MetricDefinition } from "../../domain/metric/definition.ts"
+import { buildsMeasure } from "../../domain/metric/definition.ts"
 import { countsTheSame } from "../../domain/metric/differences.ts"
+import { versionName } from "../../domain/projection/buildName.ts"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { readControl } from "../control.ts"
 import { type Applied, recordMetrics } from "../metrics/recordMetrics.ts"
@@ -50,13 +51,13 @@ export const applyMetrics = Effect.fn("applyMetrics")(function* (
     )
     return isBuilt && !countsTheSame(definition, live)
   })
-  const comparisons = yield* Effect.forEach(built, ({ definition }) => compare(nameOf(definition)))
+  const comparisons = yield* Effect.forEach(built, ({ definition }) => compare(versionName(definition)))
   if (!promote) {
     return {
       applied,
       comparisons,
       promoted: [],
-      waiting: due.map(({ definition }) => nameOf(definition)),
+      waiting: due.map(({ definition }) => versionName(definition)),
     } satisfies AppliedMetrics
   }
   for (const comparison of comparisons) yield* checkExpectation(comparison, accept)
@@ -72,12 +73,10 @@ export const applyMetrics = Effect.fn("applyMetrics")(function* (
   return {
     applied,
     comparisons,
-    promoted: ready.map(({ definition }) => nameOf(definition)),
-    waiting: due.flatMap((it) => (ready.includes(it) ? [] : [nameOf(it.definition)])),
+    promoted: ready.map(({ definition }) => versionName(definition)),
+    waiting: due.flatMap((it) => (ready.includes(it) ? [] : [versionName(it.definition)])),
   } satisfies AppliedMetrics
 })
-
-const nameOf = ({ name, version }: MetricDefinition): string => `${name}@${version}`
 
 /** Of what was applied, the versions that never answered, beside the one that does. */
 const newVersions = Effect.fnUntraced(function* (applied: ReadonlyArray<Applied>) {

@@ -2,9 +2,10 @@ import { Effect } from "effect"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { decision, readControl, record } from "../control.ts"
+import { Overtaken } from "../metrics/Overtaken.ts"
 import { findBuilds, pickBuild } from "./builds.ts"
 import { bringInLine } from "../projection/bringInLine.ts"
-import { Overtaken, StillLive } from "./errors.ts"
+import { StillLive } from "./errors.ts"
 
 /**
  * Gives up a build that does not answer queries: one that is being built, so that this ends, one that is ready, or one that

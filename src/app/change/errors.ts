@@ -45,13 +45,6 @@ export class StillLive extends Data.TaggedError("StillLive")<{
   }
 }
 
-/** Others have changed the metrics in between. */
-export class Overtaken extends Data.TaggedError("Overtaken")<{ readonly what: string }> {
-  override get message(): string {
-    return `Somebody else has changed the metrics meanwhile: ${this.what}. Look at "tidemark metrics list", and try again if need be.`
-  }
-}
-
 /** As many builds are under way as may be at once. */
 export class TooManyBuilds extends Data.TaggedError("TooManyBuilds")<{ readonly most: number }> {
   override get message(): string {

@@ -1,9 +1,10 @@
 import { Effect } from "effect"
 import type { ControlFact } from "../../domain/control/ControlFact.ts"
+import { versionName } from "../../domain/projection/buildName.ts"
 import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { decision, readControl, record } from "../control.ts"
+import { Overtaken } from "../metrics/Overtaken.ts"
 import { bringInLine } from "../projection/bringInLine.ts"
-import { Overtaken } from "./errors.ts"
 
 /** A version of a metric that is to answer queries. */
 export interface Switch {
@@ -51,5 +52,7 @@ export const switchTo = Effect.fnUntraced(function* (
   const { metrics } = yield* readControl
   const lost = switches.find(({ metric, version }) => metrics.get(metric)?.live !== version && metrics.has(metric))
   if (lost !== undefined)
-    return yield* new Overtaken({ what: `${lost.metric}@${lost.version} does not answer queries` })
+    return yield* new Overtaken({
+      what: `${versionName({ name: lost.metric, version: lost.version })} does not answer queries`,
+    })
 })

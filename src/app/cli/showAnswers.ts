@@ -1,4 +1,5 @@
 import { Console, Effect } from "effect"
+import { versionName } from "../../domain/projection/buildName.ts"
 import type { ActiveUsersAnswer } from "../query/activeUsers.ts"
 import type { AdoptionAnswer } from "../query/adoption.ts"
 import type { EventsAnswer } from "../query/events.ts"
@@ -16,8 +17,11 @@ const BAR_WIDTH = 30
 
 const chartWidth = (): number => Math.max(20, Math.min(100, (process.stdout.columns ?? 80) - 4))
 
+const nameOf = ({ metric, version }: Pick<Frame, "metric" | "version">): string =>
+  versionName({ name: metric, version })
+
 const heading = (answer: Frame, what: string): string =>
-  `${what}, ${answer.from} to ${answer.to} (${answer.metric} v${answer.version}, days of ${answer.timeZone})`
+  `${what}, ${answer.from} to ${answer.to} (${nameOf(answer)}, days of ${answer.timeZone})`
 
 /** The last rows of a series; a long one is cut, and says so. */
 const latest = <A>(
@@ -186,9 +190,7 @@ export const showMetric = (answer: MetricAnswer) => {
     ...answer.totals
       .slice(0, ROWS_MAX)
       .map(({ value, stat, amount }) => `${visible(value)} ${stat}: ${amount ?? "–"}`.trim()),
-    ...(answer.uses.length === 0
-      ? []
-      : [`Made of ${answer.uses.map(({ metric, version }) => `${metric} v${version}`).join(", ")}.`]),
+    ...(answer.uses.length === 0 ? [] : [`Made of ${answer.uses.map(nameOf).join(", ")}.`]),
     ...closing(answer),
   ])
 }

@@ -1,4 +1,5 @@
 import { Console, type Effect } from "effect"
+import { versionName } from "../../domain/projection/buildName.ts"
 import type { Explanation } from "../explain/explain.ts"
 import { formatCount, formatTable, visible } from "./print.ts"
 
@@ -20,7 +21,7 @@ export const showExplanation = (explanation: Explanation): Effect.Effect<void> =
   const name = [cell.item, cell.stat].filter((part) => part !== "").join(" ")
   return Console.log(
     [
-      `${visible(definition.name)} v${definition.version} on ${cell.date}, ${visible(name)}: ${cell.amount}`,
+      `${visible(versionName(definition))} on ${cell.date}, ${visible(name)}: ${cell.amount}`,
       "",
       `definition   ${visible(JSON.stringify(definition))}`,
       `settings     ${visible(JSON.stringify(settings))}`,

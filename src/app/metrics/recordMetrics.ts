@@ -4,10 +4,10 @@ import { buildsMeasure, isFormulaMetric, type MetricDefinition } from "../../dom
 import { saysTheSame } from "../../domain/metric/differences.ts"
 import { planChanges } from "../../domain/metric/planChanges.ts"
 import type { ControlFact } from "../../domain/control/ControlFact.ts"
-import { Overtaken } from "../change/errors.ts"
 import { decision, readControl, record } from "../control.ts"
 import { BadDefinition } from "./BadDefinition.ts"
 import { checkFiles } from "./checkFiles.ts"
+import { Overtaken } from "./Overtaken.ts"
 
 export interface Applied {
   readonly name: string

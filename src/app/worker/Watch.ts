@@ -81,6 +81,6 @@ export const pauseOf = (outlook: Outlook, group: string, partition: number): Pau
     (pause) =>
       (pause.group === null || pause.group === group) &&
       (pause.partition === ALL_PARTITIONS || pause.partition === partition) &&
-      // What is being promoted has to come up to where the default group stands.
-      (pause.cause !== "promotion" || group === LIVE_GROUP),
+      // What is about to take over has to come up to where the default group stands.
+      (pause.cause !== "takeover" || group === LIVE_GROUP),
   )

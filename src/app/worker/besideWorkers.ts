@@ -1,7 +1,7 @@
 import { Effect, Layer } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { Operations, type Outlook } from "../../domain/projection/Operations.ts"
+import { isOverByItself, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { readControl } from "../control.ts"
@@ -85,7 +85,7 @@ export const layerProjectorBesideWorkers = Layer.effect(
     /** Before answers are given up for a rebuild that nobody would make. */
     const refusePaused = Effect.gen(function* () {
       const { pauses } = yield* operations.look
-      const pause = pauses.find(({ cause }) => cause !== "promotion")
+      const pause = pauses.find((it) => !isOverByItself(it))
       if (pause !== undefined) {
         return yield* new WorkersStandStill({ why: `${pause.sentence} The read model was left as it is.` })
       }
@@ -137,7 +137,6 @@ const buildShare = ({ groups, ownerships }: Outlook) => {
 /** Why a place is not gone on from, if nobody goes on from it until somebody acts. */
 const whyNot = (outlook: Outlook, { group, partition }: Place): string | undefined => {
   const stop = outlook.stops.find((it) => it.group === group && it.partition === partition)
-  // A promotion is over by itself.
-  const pauses = outlook.pauses.filter(({ cause }) => cause !== "promotion")
+  const pauses = outlook.pauses.filter((it) => !isOverByItself(it))
   return (stop ?? pauseOf({ ...outlook, pauses }, group, partition))?.sentence
 }

@@ -1,5 +1,6 @@
 import { Clock, Effect, Latch, Schedule, Stream } from "effect"
 import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
+import { buildName } from "../../domain/projection/buildName.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { countPersons } from "../projection/countPersons.ts"
@@ -22,7 +23,7 @@ const COUNT_MILLIS = 5_000
 /** A group that comes within this time to where the default group stood keeps up with it, ms. */
 const KEEPS_UP_MILLIS = 3_000
 
-/** The default group stands still for the last stretch of a promotion at most so long. */
+/** The default group stands still for a build that is about to take over at most so long. */
 const STILL_MILLIS = 20_000
 
 /**
@@ -67,7 +68,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     }
     const at = positionsOf(ownerships, LIVE_GROUP)
     const behind = Array.from(target.ends).some(([partition, end]) => (at.get(partition) ?? 0) < end)
-    // What is about to go live goes first: the default group stands still for it.
+    // What is about to take over goes first: the default group stands still for it.
     if (behind || standsStill()) return
     if (yield* count(LIVE_GROUP)) yield* readModel.markWhole(made)
   })
@@ -79,23 +80,23 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     return yield* countPersons(group, () => Effect.andThen(report.turned, inTime))
   })
 
-  const still = { group: null, partition: ALL_PARTITIONS, cause: "promotion" } as const
+  const still = { group: null, partition: ALL_PARTITIONS, cause: "takeover" } as const
 
   /**
-   * Lets the default group go on when no promotion needs it to stand still any more: whether this one is over, its group
-   * or the tables are others now, or a coordinator before this one ended in the middle.
+   * Lets the default group go on when no build is about to take over any more: whether it has, its group or
+   * the tables are others now, or a coordinator before this one ended in the middle.
    */
   const endStandstill = Effect.fnUntraced(function* ({ groups, pauses }: Outlook) {
     for (const group of chases.keys()) if (!groups.includes(group)) chases.delete(group)
-    if (standsStill() || !pauses.some(({ cause }) => cause === "promotion")) return
-    yield* operations.resume(ALL_PARTITIONS, ["promotion"])
+    if (standsStill() || !pauses.some(({ cause }) => cause === "takeover")) return
+    yield* operations.resume(ALL_PARTITIONS, ["takeover"])
   })
 
-  const metricsOf = (group: string) =>
+  const buildsOf = (group: string) =>
     Effect.map(readModel.measures, (versions) =>
       versions
         .filter((version) => version.group === group)
-        .map(({ definition: { name, version } }) => `${name} version ${version}`)
+        .map(buildName)
         .join(", "),
     )
 
@@ -109,7 +110,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     // Counted before the default group stands still, since that may take long, and not while it does so for another.
     const due = before.still || (reached(before.live) && !standsStill())
     const counted = due && (yield* count(group))
-    const names = yield* metricsOf(group)
+    const names = yield* buildsOf(group)
     if (counted && reached(live) && (yield* readModel.adopt(group))) {
       yield* Effect.logInfo(`Built over all of history: ${names}.`)
       chases.delete(group)
@@ -154,7 +155,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     Effect.catch((error) =>
       Effect.gen(function* () {
         provenAt = Number.NEGATIVE_INFINITY
-        // The default group must not stand still for a promotion that can't go on.
+        // The default group must not stand still for a build that can't take over.
         chases.clear()
         const remedy = yield* remedyFor(error, false, failures++)
         const sentence = error.message

@@ -32,7 +32,7 @@ export const pause = Effect.fn("pause")(function* (partition: number | null) {
   yield* operations.pause({ group: null, partition: yield* checked(partition), cause: "operator", sentence })
 })
 
-/** Lets the workers go on, whoever or whatever paused them; gives what was lifted. A promotion is over by itself. */
+/** Lets the workers go on, whoever or whatever paused them; gives what was lifted. Taking over is over by itself. */
 export const resume = Effect.fn("resume")(function* (partition: number | null) {
   const operations = yield* Operations
   return yield* operations.resume(yield* checked(partition), ["operator", "budget", "crash"])

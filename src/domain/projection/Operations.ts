@@ -11,8 +11,8 @@ export const ISOLATED = "The worker ended without a word whenever it handled thi
 /** Stands for every partition, or every group. */
 export const ALL_PARTITIONS = -1
 
-/** Why partitions stand still: an operator said so, too many events failed, a batch kills, or metrics are being promoted. */
-export type PauseCause = "operator" | "budget" | "crash" | "promotion"
+/** Why partitions stand still: an operator said so, too many events failed, a batch kills, or a build is about to take over. */
+export type PauseCause = "operator" | "budget" | "crash" | "takeover"
 
 /** Partitions stand still until somebody lets them go on. */
 export interface Pause {
@@ -25,6 +25,9 @@ export interface Pause {
   /** ms */
   readonly since: number
 }
+
+/** Whether a pause ends without anybody's doing. */
+export const isOverByItself = ({ cause }: Pause): boolean => cause === "takeover"
 
 /** Something that a worker can't go on from until somebody acts. */
 export interface Stop {

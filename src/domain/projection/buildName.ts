@@ -19,12 +19,18 @@ export const parseBuildName = (text: string): BuildName | undefined => {
 
 const numberOf = (digits: string | undefined): number | null => (digits === undefined ? null : Number(digits))
 
+/** A version of a metric. */
+interface Version {
+  readonly name: string
+  readonly version: number
+}
+
+/** The name of a version, such as `signups@2`. */
+export const versionName = ({ name, version }: Version): string => `${name}@${version}`
+
 /** The name of a build; the first of a version goes by the version alone. */
-export const buildName = ({
-  definition: { name, version },
-  build,
-}: Pick<MeasureVersion, "definition" | "build">): string =>
-  build === 1 ? `${name}@${version}` : `${name}@${version}.${build}`
+export const buildName = ({ definition, build }: { readonly definition: Version; readonly build: number }): string =>
+  build === 1 ? versionName(definition) : `${versionName(definition)}.${build}`
 
 /** Whether a build may be meant. */
 export const isNamed = ({ definition, build }: MeasureVersion, name: BuildName): boolean =>

@@ -28,6 +28,7 @@ import { checkSchema, layerMigrations, SAME_SCHEMA } from "./migrations.ts"
 import { measuringCommit } from "./readModelMetrics.ts"
 import { toStorable } from "./storableText.ts"
 import { WHOLE } from "./whole.ts"
+
 /**
  * How often a step is made again that another got in the way of. Each time another was committed, so that all together
  * get on; so many in a row is more than bad luck, and its owner should wait a little.

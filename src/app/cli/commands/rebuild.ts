@@ -6,9 +6,9 @@ import { CliFailure, EXIT } from "../failure.ts"
 import { given, json, range, withProvenStore, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
 import { projectShowing, showingProjection } from "../projecting.ts"
+import { comparisonLines } from "./metrics/comparisonLines.ts"
 import { costLines } from "./metrics/costLines.ts"
 import { accept, why } from "./metrics/decision.ts"
-import { comparisonLines } from "./metrics/showComparison.ts"
 import { reportProjected } from "./project.ts"
 
 export const rebuildCommand = Command.make(

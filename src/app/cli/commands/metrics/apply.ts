@@ -1,12 +1,13 @@
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
+import { versionName } from "../../../../domain/projection/buildName.ts"
 import { applyMetrics } from "../../../change/apply.ts"
 import { given, json, withNewStore } from "../../options.ts"
 import { printJson } from "../../print.ts"
 import { showingProjection } from "../../projecting.ts"
+import { comparisonLines } from "./comparisonLines.ts"
 import { accept, why } from "./decision.ts"
 import { files, inLines } from "./files.ts"
-import { comparisonLines } from "./showComparison.ts"
 
 export const applyCommand = Command.make(
   "apply",
@@ -28,7 +29,7 @@ export const applyCommand = Command.make(
           const options = { ...showing, accept, promote: !noPromote, why: given(why) }
           const { applied, comparisons, promoted, waiting } = yield* inLines(applyMetrics(files, options))
           if (json) return yield* printJson({ applied, comparisons, promoted, waiting })
-          for (const { name, version, outcome } of applied) yield* Console.log(`${name}@${version}: ${outcome}`)
+          for (const it of applied) yield* Console.log(`${versionName(it)}: ${it.outcome}`)
           for (const comparison of comparisons) yield* Console.log(comparisonLines(comparison).join("\n"))
           if (promoted.length > 0) yield* Console.log(`Live from now on: ${promoted.join(", ")}.`)
           if (waiting.length > 0) {

@@ -1,5 +1,6 @@
 import { Console, Effect } from "effect"
 import { Argument, Command } from "effect/cli"
+import { buildName } from "../../../../domain/projection/buildName.ts"
 import { type HistoryEntry, metricHistory } from "../../../metrics/versions.ts"
 import { json, withStore } from "../../options.ts"
 import { printJson, visible } from "../../print.ts"
@@ -12,7 +13,9 @@ export const historyCommand = Command.make(
     withStore(
       Effect.gen(function* () {
         const history = yield* metricHistory(name)
-        yield* json ? printJson({ metric: name, history }) : Console.log(history.flatMap(entryLines).join("\n"))
+        yield* json
+          ? printJson({ metric: name, history })
+          : Console.log(history.flatMap((entry) => entryLines(name, entry)).join("\n"))
       }),
     ),
 ).pipe(
@@ -20,9 +23,12 @@ export const historyCommand = Command.make(
   Command.withExamples([{ command: "tidemark metrics history revenue", description: "How revenue came to be" }]),
 )
 
-const entryLines = ({ what, version, build, at, by, why, state, fields }: HistoryEntry): ReadonlyArray<string> => [
+const entryLines = (
+  name: string,
+  { what, version, build, at, by, why, state, fields }: HistoryEntry,
+): ReadonlyArray<string> => [
   [
-    `${at ?? "built in"}  version ${version}${build === null ? "" : `, build ${build}`}`,
+    `${at ?? "built in"}  ${buildName({ definition: { name, version }, build: build ?? 1 })}`,
     ...(what === "built in" ? [] : [by === null ? what : `${what} by ${visible(by)}`]),
     ...(what === "applied" || what === "built in" ? [state] : []),
     ...(why === null ? [] : [visible(why)]),

@@ -1,5 +1,6 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
+import { versionName } from "../../../../domain/projection/buildName.ts"
 import { problemText } from "../../../metrics/BadDefinition.ts"
 import { planMetrics, type PricedPlan } from "../../../metrics/planMetrics.ts"
 import { ChangesPlanned, CliFailure, EXIT } from "../../failure.ts"
@@ -32,12 +33,12 @@ const planLines = ({ added, changed, unaffected, unmentioned, builds, cost, warn
   const changes = added.length + changed.length
   return [
     ...warnings.map((warning) => `warning: ${visible(problemText(warning))}`),
-    ...added.map(({ name, version, builds }) => `+ ${name} version ${version}${builds ? "" : ", nothing to build"}`),
+    ...added.map((it) => `+ ${versionName(it)}${it.builds ? "" : ", nothing to build"}`),
     ...changed.flatMap(({ name, from, to, revives, fields, expect, builds }) => [
-      `~ ${name} version ${from} → ${to}${revives ? ", comes back" : ""}: ${expect} numbers expected${builds ? "" : ", nothing to build"}`,
+      `~ ${versionName({ name, version: from })} → ${versionName({ name, version: to })}${revives ? ", comes back" : ""}: ${expect} numbers expected${builds ? "" : ", nothing to build"}`,
       ...fields.map((field) => `    ${fieldLine(field)}`),
     ]),
-    ...unaffected.map(({ name, version }) => `= ${name} version ${version}`),
+    ...unaffected.map((it) => `= ${versionName(it)}`),
     ...(unmentioned.length === 0 ? [] : [`Not in these files, and left as they are: ${unmentioned.join(", ")}.`]),
     "",
     changes === 0 ? "No changes." : `${changes} change${changes === 1 ? "" : "s"}, ${builds.length} to build.`,

@@ -22,7 +22,7 @@ export const comparisonLines = ({ build, live, expect, days, cells, differing, s
         "",
         "The biggest differences:",
         formatTable(
-          ["date", "value", "statistic", live, build],
+          ["date", "item", "stat", live, build],
           biggest.map(({ date, item, stat, before, after }) => [date, item, stat, before ?? "–", after ?? "–"]),
         ),
         ...biggest.flatMap(({ date, stat, item, persons }) =>

@@ -5,8 +5,8 @@ import { drop } from "../../../change/drop.ts"
 import { promote, rollBack } from "../../../change/promote.ts"
 import { given, json, withProvenStore, withStore } from "../../options.ts"
 import { printJson } from "../../print.ts"
+import { comparisonLines } from "./comparisonLines.ts"
 import { accept, why } from "./decision.ts"
-import { comparisonLines } from "./showComparison.ts"
 
 const build = (what: string) => Argument.String("build").pipe(Argument.withDescription(what))
 
