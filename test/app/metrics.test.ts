@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { recordDefinitions } from "../../src/app/control.ts"
 import { applyMetrics } from "../../src/app/change/apply.ts"
-import { rollBack } from "../../src/app/change/promote.ts"
+import { promote, rollBack } from "../../src/app/change/promote.ts"
 import { problemText } from "../../src/app/metrics/BadDefinition.ts"
 import { planMetrics } from "../../src/app/metrics/planMetrics.ts"
 import { retireMetric } from "../../src/app/metrics/retireMetric.ts"
@@ -355,8 +355,8 @@ export default [
     expect(await answer("revenue")).toMatchObject({ totals: [": 2", ": 0.3", ": 1"], uses: [] })
     const history = await store.run(metricHistory("revenue"))
     expect(history.map(({ what, version, state }) => [what, version, state])).toEqual([
-      ["applied", 1, "dropped"],
-      ["retired", 1, "dropped"],
+      ["applied", 1, "retired"],
+      ["retired", 1, "retired"],
       ["applied", 2, "live"],
     ])
     expect(history[2]!.fields.map(({ path }) => path)).toContain("formula.currency")
@@ -385,5 +385,41 @@ export default [
     expect(error.message).toBe("There is no twice@3 to ask for here. There are: twice@1, twice@2.")
     await store.run(rollBack("twice"))
     expect(await answer("twice")).toEqual(first)
+  })
+
+  test("that are formulas are promoted and gone back from as the log has them, and cells come back when they are asked for", async () => {
+    const file = (version: number, formula: string) =>
+      yaml("kinds.yaml", `name: kinds\nversion: ${version}\nformula: ${formula}\n`)
+    const sum = (stat: string) =>
+      `{ kind: sum, of: [{ metric: twice, stat: ${stat} }, { metric: twice, stat: ${stat} }] }`
+    await store.run(applyMetrics(file(1, "{ kind: event-count }")))
+    const counted = await answer("kinds")
+    await store.run(applyMetrics(file(2, sum("events"))))
+    const summed = await answer("kinds")
+    expect(summed).not.toEqual(counted)
+    await store.run(
+      applyMetrics(
+        file(
+          3,
+          `{ kind: ratio, numerator: { metric: twice, stat: events }, denominator: { metric: twice, stat: events } }`,
+        ),
+        { promote: false },
+      ),
+    )
+    expect(await answer("kinds")).toEqual(summed)
+    expect(await store.run(promote("kinds"))).toEqual({ live: "kinds@3", replaced: "kinds@2", comparison: null })
+    expect((await answer("kinds")).totals).toEqual([": 1"])
+    expect(await store.run(rollBack("kinds"))).toMatchObject({ live: "kinds@2", replaced: "kinds@3" })
+    expect(await answer("kinds")).toEqual(summed)
+    expect(await store.run(rollBack("kinds@1"))).toMatchObject({ live: "kinds@1", replaced: "kinds@2" })
+    expect(await answer("kinds")).toEqual(counted)
+  })
+
+  test("are compared as the log will have them", async () => {
+    const odd = yaml("odd.yaml", "name: odd\nversion: 1\ntarget: -0\nformula: { kind: event-count }\n")
+    expect((await store.run(applyMetrics(odd))).applied).toMatchObject([{ outcome: "applied" }])
+    expect((await store.run(applyMetrics(odd))).applied).toMatchObject([{ outcome: "unchanged" }])
+    const dated = yaml("dated.yaml", "name: dated\nversion: 202611250401\nformula: { kind: event-count }\n")
+    expect((await store.run(Effect.flip(applyMetrics(dated)))).message).toMatch(/dated\.yaml:2, metric dated: version/)
   })
 })

@@ -63,7 +63,7 @@ describe("builds of a metric", () => {
     expect(await refusal("NoSuchBuild", compare("clicks@7"))).toBe(
       "Nothing was changed: clicks@7 names no build beside the one that is live. There are: clicks@1 (live).",
     )
-    expect(await refusal("NoSuchBuild", promote("nobody@2"))).toMatch(/There is no metric of that name\.$/)
+    expect(await refusal("NoSuchBuild", promote("nobody@2"))).toMatch(/There are no builds of it\.$/)
     expect(await refusal("NoSuchBuild", rollBack("clicks"))).toMatch(
       /names no metric with an earlier build to go back to/,
     )

@@ -239,7 +239,11 @@ class NaiveTable {
     for (const row of this.rows.filter((row) => row.group === group && row.state === "building")) {
       row.group = LIVE_GROUP
       row.state = "ready"
-      if (!this.isLive(row.definition.name)) this.#takeOver(row)
+      const { name } = row.definition
+      const isFirst = this.rows.every(
+        ({ id, definition, state }) => definition.name !== name || state === "dropped" || id >= row.id,
+      )
+      if (isFirst && !this.isLive(name)) this.#takeOver(row)
     }
   }
 

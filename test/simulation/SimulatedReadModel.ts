@@ -209,9 +209,9 @@ export class SimulatedReadModel {
       const isReady = standsWhereLiveStands(group) && built.every(({ id }) => !tables.counting.has(id))
       if (!isReady && !has("adopts too early")) return false
       for (const row of built) {
-        const replaces = tables.isLive(row.definition.name)
-        row.state = replaces ? "ready" : "live"
-        if (!replaces) tables.begunLive(row.id)
+        const answers = tables.isFirst(row)
+        row.state = answers ? "live" : "ready"
+        if (answers) tables.begunLive(row.id)
         row.group = LIVE_GROUP
       }
       tables.checkpoints = tables.checkpoints.filter((row) => row.group !== group)

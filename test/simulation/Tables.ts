@@ -84,6 +84,14 @@ export class Tables {
   }
 
   /** Whether a build of the metric answers queries. */
+  /** Whether a build is the first that there is of its metric, so that it answers as soon as it is built. */
+  isFirst({ id, definition: { name } }: MeasureRow): boolean {
+    return !this.measures.some(
+      (other) =>
+        other.definition.name === name && (other.state === "live" || (other.state !== "dropped" && other.id < id)),
+    )
+  }
+
   isLive(name: string): boolean {
     return this.measures.some(({ definition, state }) => state === "live" && definition.name === name)
   }

@@ -10,7 +10,7 @@ export class NoSuchBuild extends Data.TaggedError("NoSuchBuild")<{
   readonly there: ReadonlyArray<string>
 }> {
   override get message(): string {
-    const there = this.there.length === 0 ? `There is no metric of that name.` : `There are: ${this.there.join(", ")}.`
+    const there = this.there.length === 0 ? "There are no builds of it." : `There are: ${this.there.join(", ")}.`
     return `Nothing was changed: ${this.asked} names no ${this.wanted}. ${there}`
   }
 }

@@ -2,6 +2,7 @@ import { Data, Effect } from "effect"
 import { BUILTIN_NAMES, currentMetrics, isRetired, latestOf } from "../../domain/metric/applied.ts"
 import { metricsUsed } from "../../domain/metric/formula.ts"
 import { decision, readControl, record } from "../control.ts"
+import { Overtaken } from "./Overtaken.ts"
 import { noSuchMetric } from "./noSuchMetric.ts"
 
 /** A metric that can't be retired. */
@@ -31,5 +32,9 @@ export const retireMetric = Effect.fn("retireMetric")(function* (name: string, w
     return yield* fail(`it is the parent of ${children.join(", ")}. Give them another parent or retire them first.`)
   }
   yield* record([{ name: "metric_retired", body: { metric: name, version, ...decision(why ?? null) } }])
+  // Somebody may have applied a greater version in between, which the retirement does not mean.
+  if (!isRetired(yield* readControl, latest)) {
+    return yield* new Overtaken({ what: `${name} has a version after ${version}, and goes on` })
+  }
   return { name, version, outcome: "retired" as const }
 })

@@ -186,6 +186,9 @@ export type Formula = typeof Formula.Type
 export const countsDayByDay = ({ formula: { kind } }: Pick<MetricDefinition, "formula">): boolean =>
   kind === "event-count" || kind === "property-sum"
 
+/** The greatest version of a metric: databases hold no greater one as an integer. */
+export const VERSION_MAX = 2_147_483_647
+
 /** A formula of numbers that other metrics have. */
 export type CombiningFormula = Extract<Formula, { kind: "ratio" | "sum" | "per-user" }>
 
@@ -216,7 +219,7 @@ export type Renames = typeof Renames.Type
  */
 export const MetricDefinition = Schema.Struct({
   name: MetricName,
-  version: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  version: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1), Schema.isLessThanOrEqualTo(VERSION_MAX)),
   description: Schema.optionalKey(Schema.String),
   owner: Schema.optionalKey(Schema.String),
   frequency: Schema.optionalKey(Schema.Literals(["daily", "weekly", "monthly", "quarterly"])),

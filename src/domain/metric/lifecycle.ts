@@ -49,7 +49,9 @@ export const afterFact = (histories: MetricHistories, fact: ControlFact, at: num
   if (fact.name === "settings_changed" || fact.name === "rebuild_requested") return histories
   const name = fact.name === "metric_applied" ? fact.body.definition.name : fact.body.metric
   const before = histories.get(name) ?? { name, versions: [], live: null, decisions: [] }
-  const after = step(before, fact, at)
+  // In the order of the log, also where clocks went back.
+  const latest = before.versions.map(({ liveSince }) => (liveSince ?? Number.NEGATIVE_INFINITY) + 1)
+  const after = step(before, fact, Math.max(at, ...latest))
   if (after === null) return histories
   const { by, why } = fact.body
   const version = fact.name === "metric_applied" ? fact.body.definition.version : fact.body.version

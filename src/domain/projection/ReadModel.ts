@@ -202,9 +202,10 @@ export class ReadModel extends Context.Service<
       days?: DayRange | null,
     ) => Effect.Effect<void, ReadModelUnavailable>
     /**
-     * Makes what a group has built part of the default group, and ends the group: what there was no live version of is live,
-     * of several the first registered, and the rest ready. `false`, and nothing is changed, when the default group has gone on from where the build stands, or
-     * not everybody is counted. Owners of the default group must claim anew, since it has other measures now.
+     * Makes what a group has built part of the default group, and ends the group: the first builds that there are of metrics
+     * without a live one are live, and the rest ready. `false`, and nothing is changed, when the default group has gone on
+     * from where the build stands, or not everybody is counted. Owners of the default group must claim anew, since it has
+     * other measures now.
      */
     readonly adopt: (group: string) => Effect.Effect<boolean, ReadModelUnavailable>
     /**

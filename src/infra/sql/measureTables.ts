@@ -25,6 +25,9 @@ export const makeMeasureTables = Effect.gen(function* () {
     (rows): ReadonlyArray<MeasureVersion> => rows.map((row) => ({ ...row })),
   )
 
+  /** After whatever began to answer before, also where clocks went back. */
+  const NOW = sql`greatest(clock_timestamp(), (SELECT max(live_since) + interval '1 millisecond' FROM measures))`
+
   /** Changes of the set of measures wait for each other. */
   const lockMeasures = sql`LOCK TABLE measures IN SHARE ROW EXCLUSIVE MODE`
 
@@ -183,9 +186,9 @@ export const makeMeasureTables = Effect.gen(function* () {
         yield* sql`
           UPDATE measures built SET projector_group = ${LIVE_GROUP},
             state = CASE WHEN found.answers THEN 'live' ELSE 'ready' END,
-            live_since = CASE WHEN found.answers THEN clock_timestamp() END
-          FROM (SELECT b.id, b.id = min(b.id) OVER (PARTITION BY b.metric) AND NOT EXISTS (
-              SELECT FROM measures live WHERE live.metric = b.metric AND live.state = 'live') AS answers
+            live_since = CASE WHEN found.answers THEN ${NOW} END
+          FROM (SELECT b.id, NOT EXISTS (SELECT FROM measures other WHERE other.metric = b.metric
+              AND (other.state = 'live' OR other.state <> 'dropped' AND other.id < b.id)) AS answers
             FROM measures b WHERE b.projector_group = ${group} AND b.state = 'building') AS found
           WHERE built.id = found.id`
         yield* sql`DELETE FROM checkpoints WHERE projector_group = ${group}`
@@ -203,7 +206,7 @@ export const makeMeasureTables = Effect.gen(function* () {
         if (due.length === 0) return
         const metrics = due.map(({ metric }) => metric)
         yield* sql`UPDATE measures SET state = 'detached' WHERE state = 'live' AND metric = ANY(${metrics}::text[])`
-        yield* sql`UPDATE measures SET state = 'live', live_since = clock_timestamp()
+        yield* sql`UPDATE measures SET state = 'live', live_since = ${NOW}
           WHERE id = ANY(${due.map(({ id }) => id)}::int[])`
         yield* newLiveEpochs
       }),

@@ -39,10 +39,10 @@ export const promoteCommand = Command.make(
       Effect.gen(function* () {
         const { live, replaced, comparison } = yield* promote(build, { accept, why: given(why) })
         if (json) return yield* printJson({ live, replaced, comparison })
-        yield* Console.log(comparisonLines(comparison).join("\n"))
-        yield* Console.log(
-          `${live} is live. "tidemark metrics rollback ${comparison.metric}" goes back to ${replaced}.`,
-        )
+        if (comparison !== null) yield* Console.log(comparisonLines(comparison).join("\n"))
+        const back =
+          replaced === null ? "" : ` "tidemark metrics rollback ${live.split("@")[0]}" goes back to ${replaced}.`
+        yield* Console.log(`${live} is live.${back}`)
       }),
     ),
 ).pipe(
@@ -57,7 +57,9 @@ export const rollbackCommand = Command.make(
     withProvenStore(
       Effect.gen(function* () {
         const { live, replaced } = yield* rollBack(metric, given(why))
-        yield* json ? printJson({ live, replaced }) : Console.log(`${live} is live again, in place of ${replaced}.`)
+        yield* json
+          ? printJson({ live, replaced })
+          : Console.log(`${live} is live again${replaced === null ? "" : `, in place of ${replaced}`}.`)
       }),
     ),
 ).pipe(
