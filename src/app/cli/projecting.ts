@@ -1,6 +1,6 @@
 import { Effect } from "effect"
-import { EventLog } from "../../domain/log/EventLog.ts"
 import { ReplayProgress } from "../asOf/Replays.ts"
+import { countLogged } from "../countLogged.ts"
 import type { BeginOptions } from "../projection/beginAnew.ts"
 import { type ProjectOptions, Projector } from "../projection/Projector.ts"
 import { makeProgress } from "./progress.ts"
@@ -22,14 +22,9 @@ export const showingProjection = Effect.fnUntraced(function* (json: boolean, tot
 export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & ProjectOptions = {}, json = false) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const log = yield* EventLog
       const projector = yield* Projector
-      const counts = (yield* log.status).filter(({ partition }) => partition >= 0).map(({ events }) => events)
-      // A log that can't count its events without reading them gives no total to show.
-      const total = counts.every((events) => events !== null)
-        ? counts.reduce((sum, events) => sum + events, 0)
-        : undefined
-      const showing = yield* showingProjection(json, verb === "rebuild" ? total : undefined)
+      const total = verb === "rebuild" ? yield* countLogged : null
+      const showing = yield* showingProjection(json, total ?? undefined)
       return yield* projector[verb]({ ...how, ...showing })
     }),
   )
