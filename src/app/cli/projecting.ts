@@ -29,6 +29,16 @@ export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & 
     }),
   )
 
+/**
+ * Projects what a command has put into the log. Workers that stand still are no failure of it: it is in the log, and `waiting`
+ * says why nothing came of it yet.
+ */
+export const projectUnlessStill = (how: ProjectOptions = {}, json = false) =>
+  projectShowing("project", how, json).pipe(
+    Effect.map((projected) => ({ projected, waiting: null })),
+    Effect.catchTag("WorkersStandStill", ({ message }) => Effect.succeed({ projected: null, waiting: message })),
+  )
+
 /** Shows how far a replay is, for questions that have to wait for one. */
 export const showingReplay = <A, E, R>(json: boolean, question: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.provideService(question, ReplayProgress, showingProjection(json))
