@@ -328,6 +328,7 @@ describe("metrics", () => {
       comparisons: [],
       promoted: [],
       waiting: [],
+      standstill: null,
     })
     const answer = await ask("funnel")
     expect(answer).toMatchObject({ ...FRAME, metric: "to_purchase", funnel: "to_purchase" })

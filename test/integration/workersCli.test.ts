@@ -68,6 +68,13 @@ describe("the program on servers", () => {
     expect(await ok(["metrics", "apply", metric], env)).toMatch(
       /^later@1: applied\nRecorded; what is new is built when the workers go on\. The workers don't go on: Paused by /,
     )
+    const next = here.write("next.yaml", "name: later\nversion: 2\nformula: { kind: event-count }\n")
+    expect(await okJson(["metrics", "apply", next], env)).toMatchObject({
+      applied: [{ name: "later", version: 2, outcome: "applied" }],
+      comparisons: [],
+      promoted: [],
+      standstill: expect.stringMatching(/^The workers don't go on: Paused by /),
+    })
     expect(await ok(["resume"], env)).toMatch(/^Goes on\. It was paused because:\n {2}Paused by /)
     expect(await ok(["resume"], env)).toBe("Nothing was paused.\n")
     await okJson(["project", "--once"], env)
@@ -78,7 +85,7 @@ describe("the program on servers", () => {
     expect(await ok(["rewind", "--to", "start"], env)).toBe(
       "The read model was made anew from the beginning of the log.\n",
     )
-    expect(await okJson(["rebuild"], env)).toMatchObject({ workers: 1 })
+    expect(await okJson(["rebuild", "--wipe"], env)).toMatchObject({ workers: 1 })
     const verified = await okJson(["verify"], env)
     expect(verified.differences).toEqual([])
     expect(verified.events).toBe(events.length + 1)

@@ -28,6 +28,8 @@ export interface AppliedMetrics {
   readonly promoted: ReadonlyArray<string>
   /** Names of versions that wait to be promoted. */
   readonly waiting: ReadonlyArray<string>
+  /** Why nothing is built yet, where workers stand still; what was recorded stays, and is built when they go on. */
+  readonly standstill: string | null
 }
 
 /**
@@ -41,8 +43,15 @@ export const applyMetrics = Effect.fn("applyMetrics")(function* (
 ) {
   const readModel = yield* ReadModel
   const applied = yield* recordMetrics(typeof files === "string" ? [files] : files, why)
-  yield* Projector.use((projector) => projector.project(projecting))
+  const standstill = yield* Projector.use((projector) => projector.project(projecting)).pipe(
+    Effect.as(null),
+    Effect.catchTag("WorkersStandStill", ({ message }) => Effect.succeed(message)),
+  )
   const due = yield* newVersions(applied)
+  const names = due.map(({ definition }) => versionName(definition))
+  if (standstill !== null) {
+    return { applied, comparisons: [], promoted: [], waiting: names, standstill } satisfies AppliedMetrics
+  }
   const held = yield* readModel.measures
   const built = due.filter(({ definition, live }) => {
     const isBuilt = held.some(
@@ -53,12 +62,7 @@ export const applyMetrics = Effect.fn("applyMetrics")(function* (
   })
   const comparisons = yield* Effect.forEach(built, ({ definition }) => compare(versionName(definition)))
   if (!promote) {
-    return {
-      applied,
-      comparisons,
-      promoted: [],
-      waiting: due.map(({ definition }) => versionName(definition)),
-    } satisfies AppliedMetrics
+    return { applied, comparisons, promoted: [], waiting: names, standstill } satisfies AppliedMetrics
   }
   for (const comparison of comparisons) yield* checkExpectation(comparison, accept)
   // What counts the same has no build of its own, and formulas of other metrics have none at all.
@@ -75,6 +79,7 @@ export const applyMetrics = Effect.fn("applyMetrics")(function* (
     comparisons,
     promoted: ready.map(({ definition }) => versionName(definition)),
     waiting: due.flatMap((it) => (ready.includes(it) ? [] : [versionName(it.definition)])),
+    standstill,
   } satisfies AppliedMetrics
 })
 

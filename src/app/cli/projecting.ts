@@ -1,6 +1,6 @@
 import { Effect } from "effect"
-import { EventLog } from "../../domain/log/EventLog.ts"
 import { ReplayProgress } from "../asOf/Replays.ts"
+import { countLogged } from "../countLogged.ts"
 import type { BeginOptions } from "../projection/beginAnew.ts"
 import { type ProjectOptions, Projector } from "../projection/Projector.ts"
 import { makeProgress } from "./progress.ts"
@@ -22,16 +22,21 @@ export const showingProjection = Effect.fnUntraced(function* (json: boolean, tot
 export const projectShowing = (verb: "project" | "rebuild", how: BeginOptions & ProjectOptions = {}, json = false) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const log = yield* EventLog
       const projector = yield* Projector
-      const counts = (yield* log.status).filter(({ partition }) => partition >= 0).map(({ events }) => events)
-      // A log that can't count its events without reading them gives no total to show.
-      const total = counts.every((events) => events !== null)
-        ? counts.reduce((sum, events) => sum + events, 0)
-        : undefined
-      const showing = yield* showingProjection(json, verb === "rebuild" ? total : undefined)
+      const total = verb === "rebuild" ? yield* countLogged : null
+      const showing = yield* showingProjection(json, total ?? undefined)
       return yield* projector[verb]({ ...how, ...showing })
     }),
+  )
+
+/**
+ * Projects what a command has put into the log. Workers that stand still are no failure of it: it is in the log, and `waiting`
+ * says why nothing came of it yet.
+ */
+export const projectUnlessStill = (how: ProjectOptions = {}, json = false) =>
+  projectShowing("project", how, json).pipe(
+    Effect.map((projected) => ({ projected, waiting: null })),
+    Effect.catchTag("WorkersStandStill", ({ message }) => Effect.succeed({ projected: null, waiting: message })),
   )
 
 /** Shows how far a replay is, for questions that have to wait for one. */

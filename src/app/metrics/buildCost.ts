@@ -1,7 +1,7 @@
 import { Effect } from "effect"
-import { EventLog } from "../../domain/log/EventLog.ts"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import { countLogged } from "../countLogged.ts"
 
 /**
  * Events that one process folds and counts in a second: docs/explanation/limits.md, Measured. Not measured on the machine
@@ -42,10 +42,8 @@ export const priceBuilds = Effect.fnUntraced(function* (names: ReadonlyArray<str
 
 /** Counted by the log where it can; else what was projected of it. */
 const eventsOfLog = Effect.gen(function* () {
-  const counts = (yield* EventLog.use((log) => log.status))
-    .filter(({ partition }) => partition >= 0)
-    .map(({ events }) => events)
-  if (counts.every((count) => count !== null)) return counts.reduce((sum, count) => sum + count, 0)
+  const logged = yield* countLogged
+  if (logged !== null) return logged
   const { checkpoints } = yield* ReadModelQueries.use((queries) => queries.standing)
   return checkpoints.reduce((sum, { counts }) => sum + counts.projected + counts.duplicates, 0)
 })

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
+import { EventLog, isEvents, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { ALL_PARTITIONS, EVERY_MEASURE, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
@@ -25,7 +25,7 @@ export const groupStatus = Effect.fnUntraced(function* (
   const reports = yield* WorkerReports.use(({ all }) => all)
   const outlook = yield* Operations.use(({ look }) => look)
   const failures = yield* ReadModelQueries.use(({ failures }) => failures)
-  const recordsOfAll = held.reduce((sum, { partition, records }) => sum + (partition < 0 ? 0 : records), 0)
+  const recordsOfAll = held.reduce((sum, { partition, records }) => sum + (isEvents(partition) ? records : 0), 0)
   // Also a group that nobody has begun to work for: it is behind by all there is.
   const names = new Set([LIVE_GROUP, ...measures.map(({ group }) => group), ...claims.map(({ group }) => group)])
   return yield* Effect.forEach(names, (group) =>

@@ -1,5 +1,5 @@
 import { Effect, Layer } from "effect"
-import { EventLog } from "../../domain/log/EventLog.ts"
+import { EventLog, isEvents } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { isOverByItself, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
@@ -36,7 +36,9 @@ export const layerProjectorBesideWorkers = Layer.effect(
     const awaitWorkers = Effect.fnUntraced(function* (workers: number, options: ProjectOptions) {
       const { awaitBuilds = true } = options
       const before = yield* builtNames
-      const ends = (yield* log.status).flatMap(({ partition, last }) => (partition < 0 || last === null ? [] : [last]))
+      const ends = (yield* log.status).flatMap(({ partition, last }) =>
+        isEvents(partition) && last !== null ? [last] : [],
+      )
       const { end } = yield* readControl
       let eventsInAll: number | null = null
       for (;;) {

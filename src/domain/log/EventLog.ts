@@ -23,6 +23,9 @@ export interface PartitionStatus {
 /** The pseudo-partition of control facts: settings, metric definitions. Small, and read whole at every start. */
 export const CONTROL_PARTITION = -1
 
+/** Whether a partition holds events, not control facts. */
+export const isEvents = (partition: number): boolean => partition !== CONTROL_PARTITION
+
 /**
  * The ordered, durable record of all events.
  *

@@ -1,17 +1,18 @@
 import { existsSync } from "node:fs"
-import { Clock, Console, Effect, Option, Result } from "effect"
+import { Console, Effect, Option, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { TimeZone } from "../../../domain/time/TimeZone.ts"
 import { parseColumnMap } from "../../import/columnMap.ts"
 import { FileNotFound } from "../../import/errors.ts"
 import { STDIN } from "../../import/source.ts"
-import { importEvents } from "../../importEvents.ts"
+import { importEvents, type ImportEventsOptions } from "../../importEvents.ts"
 import type { Projected } from "../../projection/Projector.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
 import { given, json, optionalText, withNewStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
 import { makeProgress } from "../progress.ts"
-import { projectShowing } from "../projecting.ts"
+import { projectUnlessStill } from "../projecting.ts"
+import { formatSpeed, timed } from "../timed.ts"
 
 export const importCommand = Command.make(
   "import",
@@ -56,43 +57,25 @@ export const importCommand = Command.make(
     if (missing !== undefined) return yield* toCliFailure(new FileNotFound({ path: missing }))
     yield* withNewStore(
       Effect.gen(function* () {
-        const started = yield* Clock.currentTimeMillis
         const sum = { read: 0, accepted: 0, rejected: 0 }
         const failures: Array<CliFailure> = []
-        for (const file of files) {
-          const imported = yield* Effect.scoped(
-            Effect.gen(function* () {
-              const progress = yield* makeProgress(`Importing ${file}`)
-              const before = sum.read
-              const keep = (numbers: typeof sum) => {
-                done = numbers
-                progress.report(before + numbers.read)
-              }
-              let done = { read: 0, accepted: 0, rejected: 0 }
-              const result = yield* Effect.result(
-                importEvents(file, { format, map: columns, eventName: given(event) ?? null, zone, onProgress: keep }),
-              )
-              if (Result.isFailure(result)) failures.push(toCliFailure(result.failure))
-              return done
-            }),
-          )
-          sum.read += imported.read
-          sum.accepted += imported.accepted
-          sum.rejected += imported.rejected
-        }
-        let waiting = null as string | null
-        const projected =
-          noProject || sum.read === 0
-            ? null
-            : yield* projectShowing("project", { awaitBuilds: false }).pipe(
-                // What was imported is in the log all the same, and follows when they go on.
-                Effect.catchTag("WorkersStandStill", ({ message }) => {
-                  waiting = message
-                  return Effect.succeed(null)
-                }),
-              )
-        const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
-        const eventsPerSecond = Math.round(sum.read / Math.max(0.001, seconds))
+        const options = { format, map: columns, eventName: given(event) ?? null, zone }
+        const done = yield* timed(
+          Effect.gen(function* () {
+            for (const file of files) {
+              const imported = yield* importShowing(file, options, sum.read)
+              sum.read += imported.read
+              sum.accepted += imported.accepted
+              sum.rejected += imported.rejected
+              failures.push(...imported.failures)
+            }
+            return noProject || sum.read === 0
+              ? { projected: null, waiting: null }
+              : yield* projectUnlessStill({ awaitBuilds: false })
+          }),
+          () => sum.read,
+        )
+        const { projected, waiting, seconds, eventsPerSecond } = done
         if (json) {
           // Live workers have counted them since before the import was over.
           const counted = projected?.workers === undefined ? projected : null
@@ -113,7 +96,7 @@ export const importCommand = Command.make(
               `accepted    ${formatCount(sum.accepted)}`,
               `duplicates  ${duplicatesOf(projected)}`,
               `rejected    ${formatCount(sum.rejected)}`,
-              `${formatCount(eventsPerSecond)} events/s, ${seconds.toFixed(1)} s`,
+              formatSpeed(done),
             ].join("\n"),
           )
           if (projected !== null && projected.conflicts > 0) {
@@ -142,6 +125,21 @@ export const importCommand = Command.make(
     { command: "zcat *.gz | tidemark import -", description: "Import what another program prints" },
   ]),
 )
+
+/** Imports one file, showing how far all of them are; what came before a failure counts. */
+const importShowing = (file: string, options: ImportEventsOptions, before: number) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const progress = yield* makeProgress(`Importing ${file}`)
+      let numbers = { read: 0, accepted: 0, rejected: 0 }
+      const onProgress = (now: typeof numbers) => {
+        numbers = now
+        progress.report(before + now.read)
+      }
+      const result = yield* Effect.result(importEvents(file, { ...options, onProgress }))
+      return { ...numbers, failures: Result.isFailure(result) ? [toCliFailure(result.failure)] : [] }
+    }),
+  )
 
 const duplicatesOf = (projected: Projected | null): string =>
   projected === null

@@ -1,4 +1,4 @@
-import { Clock, Console, Effect } from "effect"
+import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { CONTROL_PARTITION, EventLog } from "../../../domain/log/EventLog.ts"
 import { exportLog } from "../../archive/exportLog.ts"
@@ -9,21 +9,10 @@ import { sayingWhy } from "../failure.ts"
 import { json, withLog, withNewStoreOf } from "../options.ts"
 import { formatCount, formatTable, printJson } from "../print.ts"
 import { makeProgress } from "../progress.ts"
-import { projectShowing } from "../projecting.ts"
+import { projectUnlessStill } from "../projecting.ts"
+import { formatSpeed, type Speed, timed } from "../timed.ts"
 
 const MIB = 1024 * 1024
-
-/** How long work took, and how many events that was a second. */
-const timed = <A extends { readonly events: number }, E, R>(work: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const started = yield* Clock.currentTimeMillis
-    const done = yield* work
-    const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
-    return { ...done, seconds, eventsPerSecond: Math.round(done.events / Math.max(0.001, seconds)) }
-  })
-
-const formatSpeed = ({ eventsPerSecond, seconds }: { readonly eventsPerSecond: number; readonly seconds: number }) =>
-  `${formatCount(eventsPerSecond)} events/s, ${seconds.toFixed(1)} s`
 
 const exportCommand = Command.make(
   "export",
@@ -49,6 +38,7 @@ const exportCommand = Command.make(
             })
             return { incarnation, partitions, ...totals, files: files.length + quarantine.length }
           }).pipe(Effect.scoped),
+          ({ events }) => events,
         )
         if (json) return yield* printJson({ directory, format, ...done })
         const { records, events, controlFacts, quarantined, files, bytes } = done
@@ -91,16 +81,10 @@ const importCommand = Command.make(
             const progress = yield* makeProgress(`Importing ${directory}`)
             return yield* importLog(archive, { onProgress: (events) => progress.report(events, totals.events) })
           }).pipe(Effect.scoped),
+          ({ events }) => events,
         )
         if (!json) yield* showImported(done)
-        let waiting = null as string | null
-        yield* projectShowing("project").pipe(
-          // The log is restored all the same.
-          Effect.catchTag("WorkersStandStill", ({ message }) => {
-            waiting = message
-            return Effect.void
-          }),
-        )
+        const { waiting } = yield* projectUnlessStill()
         if (json) return yield* printJson({ ...done, incarnation: { from: incarnation, to: log.incarnation }, waiting })
         yield* Console.log(waiting ?? "The read model is made from it.")
       }),
@@ -117,9 +101,7 @@ const importCommand = Command.make(
   ]),
 )
 
-const showImported = (
-  done: Effect.Success<ReturnType<typeof importLog>> & { readonly seconds: number; readonly eventsPerSecond: number },
-) =>
+const showImported = (done: Effect.Success<ReturnType<typeof importLog>> & Speed) =>
   Console.log(
     [
       formatTable(["partition", "records", "events", "were", "are"], done.partitions.map(rowOf)),

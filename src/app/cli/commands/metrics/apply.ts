@@ -27,12 +27,19 @@ export const applyCommand = Command.make(
         Effect.gen(function* () {
           const showing = yield* showingProjection(json)
           const options = { ...showing, accept, promote: !noPromote, why: given(why) }
-          const { applied, comparisons, promoted, waiting } = yield* inLines(applyMetrics(files, options))
-          if (json) return yield* printJson({ applied, comparisons, promoted, waiting })
+          const { applied, comparisons, promoted, waiting, standstill } = yield* inLines(applyMetrics(files, options))
+          if (json) return yield* printJson({ applied, comparisons, promoted, waiting, standstill })
           for (const it of applied) yield* Console.log(`${versionName(it)}: ${it.outcome}`)
           for (const comparison of comparisons) yield* Console.log(comparisonLines(comparison).join("\n"))
           if (promoted.length > 0) yield* Console.log(`Live from now on: ${promoted.join(", ")}.`)
-          if (waiting.length > 0) {
+          if (standstill !== null) {
+            yield* Console.log(`Recorded; what is new is built when the workers go on. ${standstill}`)
+            if (waiting.length > 0) {
+              yield* Console.log(
+                `Not live yet: ${waiting.join(", ")}. Apply the files again when the workers have gone on.`,
+              )
+            }
+          } else if (waiting.length > 0) {
             yield* Console.log(
               `Ready, and not live: ${waiting.join(", ")}. "tidemark metrics promote" makes them live.`,
             )

@@ -3,7 +3,7 @@ import { Argument, Command } from "effect/cli"
 import { retireMetric } from "../../../metrics/retireMetric.ts"
 import { json, withStore } from "../../options.ts"
 import { printJson } from "../../print.ts"
-import { projectShowing } from "../../projecting.ts"
+import { projectUnlessStill } from "../../projecting.ts"
 
 export const retireCommand = Command.make(
   "retire",
@@ -12,11 +12,7 @@ export const retireCommand = Command.make(
     withStore(
       Effect.gen(function* () {
         const retired = yield* retireMetric(name)
-        const waiting = yield* projectShowing("project").pipe(
-          Effect.as(null),
-          // It is recorded all the same.
-          Effect.catchTag("WorkersStandStill", ({ message }) => Effect.succeed(message)),
-        )
+        const { waiting } = yield* projectUnlessStill()
         if (json) return yield* printJson({ ...retired, waiting })
         const { version, outcome } = retired
         yield* Console.log(
