@@ -3,10 +3,10 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import type { Comparison } from "../../src/app/verify/comparison.ts"
 import { countingNowhere } from "../../src/app/verify/countingNowhere.ts"
-import { eventNames } from "../../src/app/verify/eventNames.ts"
 import { firstParting } from "../../src/app/verify/firstParting.ts"
 import { sampleDays } from "../../src/app/verify/sample.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
+import { namesLookedAt } from "../../src/domain/metric/eventsNamed.ts"
 import { oracle, type OracleInput } from "../../src/domain/oracle/oracle.ts"
 import { arbHistory, arbMetrics } from "../support/arbitraries.ts"
 
@@ -32,7 +32,7 @@ describe("the oracle", () => {
     fc.assert(
       fc.property(arbHistory(), arbMetrics, ({ events, settings }, metrics) => {
         for (const metric of metrics) {
-          const names = eventNames([metric])
+          const names = namesLookedAt([metric])
           const held = events.map((event) => (names === null || names.has(event.name) ? event : countingNowhere(event)))
           const expected = oracle(inputOf(events), settings, [metric]).cells
           expect(oracle(inputOf(held), settings, [metric]).cells).toEqual(expected)
