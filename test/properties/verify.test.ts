@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import type { Comparison } from "../../src/app/verify/comparison.ts"
+import type { CountedBothWays } from "../../src/app/verify/bothWays.ts"
 import { countingNowhere } from "../../src/app/verify/countingNowhere.ts"
 import { firstParting } from "../../src/app/verify/firstParting.ts"
 import { sampleDays } from "../../src/app/verify/sample.ts"
@@ -76,7 +76,7 @@ describe("the first parting", () => {
         async (sizes, agreements) => {
           const before = (batch: number) => sizes.slice(0, batch).reduce((sum, size) => sum + size, 0)
           const partsAfter = (events: number) => events > 0 && !agreements[events - 1]!
-          const comparison: Comparison = {
+          const counted: CountedBothWays = {
             batches: sizes.length,
             eventsOf: (batch) => sizes[batch]!,
             at: (batch, place) => ({ partition: 0, sequence: batch, place, logTime: 0, event: undefined as never }),
@@ -85,7 +85,7 @@ describe("the first parting", () => {
               return Effect.succeed({ engine: parts ? "1" : null, oracle: null })
             },
           }
-          const found = await Effect.runPromise(firstParting(comparison))
+          const found = await Effect.runPromise(firstParting(counted))
           expect(found === null).toBe(!partsAfter(before(sizes.length)))
           if (found === null) return
           const events = before(found.at.sequence) + found.at.place

@@ -13,7 +13,7 @@ import type { Archive } from "./openArchive.ts"
 export type ArchiveFileError = ArchiveDamaged | ArchiveUnreadable
 
 /** Checks that the files are there, all of them and no others, each with the bytes that the export wrote. */
-export const checkFiles = Effect.fn("checkFiles")(function* ({ directory, manifest, entries }: Archive) {
+export const checkPresence = Effect.fn("checkPresence")(function* ({ directory, manifest, entries }: Archive) {
   const damaged = (file: string, problem: string) => new ArchiveDamaged({ directory, file, problem })
   const files = [...manifest.files, ...manifest.quarantine]
   const names = new Set([MANIFEST, ...files.map(({ name }) => name)])
