@@ -11,7 +11,7 @@ import { layerEmbedded } from "../../src/app/embedded.ts"
 import { applyMetrics } from "../../src/app/change/apply.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import { Tracker } from "../../src/app/Tracker.ts"
-import { verify } from "../../src/app/verify.ts"
+import { verify } from "../../src/app/verify/verify.ts"
 import { decodeBatch } from "../../src/domain/log/batch.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
 

@@ -11,8 +11,8 @@ import { Replays } from "../asOf/Replays.ts"
 import { resolveAsOf } from "../asOf/resolveAsOf.ts"
 import { BadQuery } from "../query/errors.ts"
 import { ask, liveMeasure } from "../query/frame.ts"
-import type { Difference } from "../verify.ts"
 import { readBothWays } from "./bothWays.ts"
+import type { Difference } from "./difference.ts"
 import { firstParting } from "./firstParting.ts"
 
 /** Where a difference comes from. */
