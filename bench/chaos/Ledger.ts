@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { Effect, Stream } from "effect"
-import { verify } from "../../src/app/verify.ts"
+import { verify } from "../../src/app/verify/verify.ts"
 import { decodeBatch } from "../../src/domain/log/batch.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
 import { EVERY_MEASURE } from "../../src/domain/projection/Operations.ts"

@@ -12,7 +12,7 @@ import { applyMetrics } from "../../src/app/change/apply.ts"
 import { rebuild } from "../../src/app/change/rebuild.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import { Tracker } from "../../src/app/Tracker.ts"
-import { verify } from "../../src/app/verify.ts"
+import { verify } from "../../src/app/verify/verify.ts"
 import { decodeBatch } from "../../src/domain/log/batch.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
 

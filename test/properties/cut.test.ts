@@ -86,6 +86,16 @@ describe("a log up to a cut", () => {
         expect(failure.message).toBe("Could not append to the log: it is a log as it once was, which only reads.")
       }),
     ))
+
+  test("accepts nothing for the log that it is a part of", () =>
+    Effect.runPromise(
+      Effect.gen(function* () {
+        let accepted = 0
+        const log = { ...(yield* logOf([0, 1, 0, 0])), acceptEnd: Effect.sync(() => void accepted++) }
+        yield* logUpTo(log, []).acceptEnd
+        expect(accepted).toBe(0)
+      }),
+    ))
 })
 
 const arbCut = fc

@@ -1,12 +1,12 @@
 import { Effect } from "effect"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import type { Comparison } from "../../src/app/verify/comparison.ts"
+import type { CountedBothWays } from "../../src/app/verify/bothWays.ts"
 import { countingNowhere } from "../../src/app/verify/countingNowhere.ts"
-import { eventNames } from "../../src/app/verify/eventNames.ts"
 import { firstParting } from "../../src/app/verify/firstParting.ts"
 import { sampleDays } from "../../src/app/verify/sample.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
+import { namesLookedAt } from "../../src/domain/metric/eventsNamed.ts"
 import { oracle, type OracleInput } from "../../src/domain/oracle/oracle.ts"
 import { arbHistory, arbMetrics } from "../support/arbitraries.ts"
 
@@ -32,7 +32,7 @@ describe("the oracle", () => {
     fc.assert(
       fc.property(arbHistory(), arbMetrics, ({ events, settings }, metrics) => {
         for (const metric of metrics) {
-          const names = eventNames([metric])
+          const names = namesLookedAt([metric])
           const held = events.map((event) => (names === null || names.has(event.name) ? event : countingNowhere(event)))
           const expected = oracle(inputOf(events), settings, [metric]).cells
           expect(oracle(inputOf(held), settings, [metric]).cells).toEqual(expected)
@@ -76,7 +76,7 @@ describe("the first parting", () => {
         async (sizes, agreements) => {
           const before = (batch: number) => sizes.slice(0, batch).reduce((sum, size) => sum + size, 0)
           const partsAfter = (events: number) => events > 0 && !agreements[events - 1]!
-          const comparison: Comparison = {
+          const counted: CountedBothWays = {
             batches: sizes.length,
             eventsOf: (batch) => sizes[batch]!,
             at: (batch, place) => ({ partition: 0, sequence: batch, place, logTime: 0, event: undefined as never }),
@@ -85,7 +85,7 @@ describe("the first parting", () => {
               return Effect.succeed({ engine: parts ? "1" : null, oracle: null })
             },
           }
-          const found = await Effect.runPromise(firstParting(comparison))
+          const found = await Effect.runPromise(firstParting(counted))
           expect(found === null).toBe(!partsAfter(before(sizes.length)))
           if (found === null) return
           const events = before(found.at.sequence) + found.at.place

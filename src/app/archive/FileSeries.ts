@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { pipeline } from "node:stream/promises"
 import { createGzip, createZstdCompress, type Gzip, type ZstdCompress } from "node:zlib"
 import { Effect, type Scope } from "effect"
-import { reasonOf } from "../../infra/embedded/StoreLock.ts"
+import { reasonOf } from "../../infra/files.ts"
 import { ArchiveNotWritten } from "./errors.ts"
 
 /** A file as it was written. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { join } from "node:path"
 import { Effect, Stream } from "effect"
-import { reasonOf } from "../../infra/embedded/StoreLock.ts"
+import { reasonOf } from "../../infra/files.ts"
 import { isImportError } from "../import/errors.ts"
 import { readSource } from "../import/source.ts"
 import { ArchiveDamaged, ArchiveUnreadable } from "./errors.ts"
@@ -13,7 +13,7 @@ import type { Archive } from "./openArchive.ts"
 export type ArchiveFileError = ArchiveDamaged | ArchiveUnreadable
 
 /** Checks that the files are there, all of them and no others, each with the bytes that the export wrote. */
-export const checkFiles = Effect.fn("checkFiles")(function* ({ directory, manifest, entries }: Archive) {
+export const checkPresence = Effect.fn("checkPresence")(function* ({ directory, manifest, entries }: Archive) {
   const damaged = (file: string, problem: string) => new ArchiveDamaged({ directory, file, problem })
   const files = [...manifest.files, ...manifest.quarantine]
   const names = new Set([MANIFEST, ...files.map(({ name }) => name)])

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
-import { makeDirectory, reasonOf } from "../../infra/embedded/StoreLock.ts"
+import { makeDirectory, reasonOf } from "../../infra/files.ts"
 import { ArchiveNotWritten, ArchiveTargetTaken } from "./errors.ts"
 import { encodeManifest, type Manifest, MANIFEST } from "./manifest.ts"
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Result } from "effect"
-import { reasonOf } from "../../infra/embedded/StoreLock.ts"
+import { reasonOf } from "../../infra/files.ts"
 import { UNFINISHED } from "./directory.ts"
 import { ArchiveDamaged, ArchiveNewer, ArchiveUnreadable, NoArchive } from "./errors.ts"
 import { ARCHIVE_VERSION, decodeManifest, type Manifest, MANIFEST } from "./manifest.ts"

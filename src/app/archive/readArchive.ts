@@ -4,7 +4,7 @@ import { ChainVerifier } from "../../domain/log/ChainVerifier.ts"
 import type { UnknownBatchVersion } from "../../domain/log/errors.ts"
 import { CONTROL_PARTITION } from "../../domain/log/EventLog.ts"
 import type { QuarantinedLine } from "../../domain/log/Quarantine.ts"
-import { type ArchiveFileError, checkFiles, readFrames, readJsonLines } from "./archiveFiles.ts"
+import { type ArchiveFileError, checkPresence, readFrames, readJsonLines } from "./archiveFiles.ts"
 import { ArchiveDamaged } from "./errors.ts"
 import type { Frame } from "./frames.ts"
 import type { Archive } from "./openArchive.ts"
@@ -71,7 +71,7 @@ export const readQuarantine = ({ directory, manifest }: Archive): Stream.Stream<
 
 /** Proves all of an archive, before anything is made of it. */
 export const proveArchive = Effect.fn("proveArchive")(function* (archive: Archive) {
-  yield* checkFiles(archive)
+  yield* checkPresence(archive)
   for (const partition of partitionsOf(archive)) yield* Stream.runDrain(readPartition(archive, partition))
   yield* Stream.runDrain(readQuarantine(archive))
 })

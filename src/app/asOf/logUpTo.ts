@@ -3,7 +3,10 @@ import type { Cut } from "../../domain/log/cut.ts"
 import { LogUnavailable } from "../../domain/log/errors.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 
-/** A log as it was when it ended at a cut: the batches up to there and none after, and nobody can append. */
+/**
+ * A log as it was when it ended at a cut: the batches up to there and none after. It only reads: nobody can append, or
+ * accept the log behind it as it is.
+ */
 export const logUpTo = (log: EventLog["Service"], cut: Cut): EventLog["Service"] => {
   const ends = new Map(cut.map(({ position }) => [position.partition, position]))
   const endOf = (partition: number): number => ends.get(partition)?.sequence ?? 0
@@ -44,6 +47,6 @@ export const logUpTo = (log: EventLog["Service"], cut: Cut): EventLog["Service"]
     ),
     prove: log.prove,
     begins: log.begins,
-    acceptEnd: log.acceptEnd,
+    acceptEnd: Effect.void,
   })
 }

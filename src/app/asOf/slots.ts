@@ -2,7 +2,8 @@ import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schedule, type Scope } from "effect"
 import { type StoreInUse, StoreUnavailable } from "../../infra/embedded/errors.ts"
-import { lockStore, reasonOf } from "../../infra/embedded/StoreLock.ts"
+import { lockStore } from "../../infra/embedded/StoreLock.ts"
+import { reasonOf } from "../../infra/files.ts"
 
 /** Replays that are kept: each is a read model of its own on the disk. */
 const REPLAYS_MAX = 3

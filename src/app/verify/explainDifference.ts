@@ -11,8 +11,8 @@ import { Replays } from "../asOf/Replays.ts"
 import { resolveAsOf } from "../asOf/resolveAsOf.ts"
 import { BadQuery } from "../query/errors.ts"
 import { ask, liveMeasure } from "../query/frame.ts"
-import type { Difference } from "../verify.ts"
-import { readComparison } from "./comparison.ts"
+import { readBothWays } from "./bothWays.ts"
+import type { Difference } from "./difference.ts"
 import { firstParting } from "./firstParting.ts"
 
 /** Where a difference comes from. */
@@ -64,18 +64,14 @@ export const explainDifference = Effect.fn("explainDifference")(function* (
   const isolated = (yield* ReadModelQueries.use(({ failures }) => failures)).filter(
     ({ metric, cause }) => metric === EVERY_MEASURE || (metric === difference.metric && cause === ISOLATED),
   )
-  const comparison = yield* Effect.provideService(
-    readComparison(measure, difference, settings, isolated),
-    EventLog,
-    log,
-  )
-  const parting = yield* firstParting(comparison)
+  const counted = yield* Effect.provideService(readBothWays(measure, difference, settings, isolated), EventLog, log)
+  const parting = yield* firstParting(counted)
   const replays = yield* Replays
   const replay =
     // What is isolated would end this process.
     parting === null && isolated.length === 0
       ? yield* replays.ask(cut, cellOf(difference))
-      : (yield* comparison.valuesAfter(comparison.batches, 0)).engine
+      : (yield* counted.valuesAfter(counted.batches, 0)).engine
   if (parting === null) return { difference, replay, event: null } satisfies Origin
   const { at, values } = parting
   const { id, name, time } = at.event

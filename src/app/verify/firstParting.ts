@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { Comparison, LoggedEvent, TwoValues } from "./comparison.ts"
+import type { CountedBothWays, LoggedEvent, TwoValues } from "./bothWays.ts"
 
 /** The event from which on two ways of counting part, and what they come to with it. */
 export interface FirstParting {
@@ -12,14 +12,14 @@ export interface FirstParting {
  * they part, meet and part again it is one of these events. Counts about as many times as the number of events has binary
  * digits.
  */
-export const firstParting = Effect.fnUntraced(function* (comparison: Comparison) {
+export const firstParting = Effect.fnUntraced(function* (counted: CountedBothWays) {
   const parts = (batches: number, places: number) =>
-    Effect.map(comparison.valuesAfter(batches, places), ({ engine, oracle }) => engine !== oracle)
-  if (!(yield* parts(comparison.batches, 0))) return null
-  const batch = yield* lastAgreeing(comparison.batches, (batches) => parts(batches, 0))
-  const place = yield* lastAgreeing(comparison.eventsOf(batch), (places) => parts(batch, places))
-  const values = yield* comparison.valuesAfter(batch, place + 1)
-  return { at: comparison.at(batch, place), values } satisfies FirstParting
+    Effect.map(counted.valuesAfter(batches, places), ({ engine, oracle }) => engine !== oracle)
+  if (!(yield* parts(counted.batches, 0))) return null
+  const batch = yield* lastAgreeing(counted.batches, (batches) => parts(batches, 0))
+  const place = yield* lastAgreeing(counted.eventsOf(batch), (places) => parts(batch, places))
+  const values = yield* counted.valuesAfter(batch, place + 1)
+  return { at: counted.at(batch, place), values } satisfies FirstParting
 })
 
 /** A number of which they agree while they part at the next, given that they agree at none and part at all. */

@@ -5,13 +5,13 @@ import { Context, Effect, Layer, Option, Semaphore, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Connection } from "effect/sql/SqlConnection"
 import { Reactivity } from "effect/reactivity"
+import { reasonOf } from "../files.ts"
 import { BulkCopy, copyStatement } from "../sql/BulkCopy.ts"
 import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
 import { makePostgresCompiler } from "../sql/postgresCompiler.ts"
 import { SharedDatabase } from "../sql/SharedDatabase.ts"
 import { StoreUnavailable } from "./errors.ts"
 import { makeCluster } from "./makeCluster.ts"
-import { reasonOf } from "./StoreLock.ts"
 
 /**
  * Settings of the Postgres inside: small buffers and write-ahead log, because everything shares one process and the

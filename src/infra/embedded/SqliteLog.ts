@@ -8,8 +8,8 @@ import { EventLog, type LogRecord, type PartitionStatus } from "../../domain/log
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { compress, decompress } from "../compressed.ts"
+import { reasonOf } from "../files.ts"
 import { StoreNewer, StoreUnavailable } from "./errors.ts"
-import { reasonOf } from "./StoreLock.ts"
 
 /** Name of the log in a store's directory. */
 export const LOG_FILE = "log.db"

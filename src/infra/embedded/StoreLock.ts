@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
-import { dirname, join, resolve } from "node:path"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect, type Scope } from "effect"
+import { makeDirectory, reasonOf } from "../files.ts"
 import { StoreInUse, StoreUnavailable } from "./errors.ts"
 
 /**
@@ -32,19 +33,6 @@ export const lockStore = (directory: string): Effect.Effect<void, StoreInUse | S
     (lock) => Effect.sync(() => lock.close()),
   ).pipe(Effect.asVoid)
 
-/** Makes a directory and those above it. Node's own recursive way never ends where the system says that nothing is there, as /proc does. */
-export const makeDirectory = (directory: string): void => {
-  try {
-    mkdirSync(directory)
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined
-    if (code === "EEXIST" && statSync(directory).isDirectory()) return
-    if (code !== "ENOENT" || existsSync(dirname(directory))) throw cause
-    makeDirectory(dirname(directory))
-    mkdirSync(directory)
-  }
-}
-
 const pidFile = (directory: string): string => join(directory, "lock.pid")
 
 /** Who holds the lock, for the message only; the lock itself never depends on it. */
@@ -61,22 +49,3 @@ const SQLITE_BUSY = 5
 
 const isBusy = (cause: unknown): boolean =>
   cause instanceof Error && "errcode" in cause && (cause.errcode as number) % 256 === SQLITE_BUSY
-
-/** What the system said, as a phrase for a person. */
-export const reasonOf = (cause: unknown): string => {
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
-  switch (code) {
-    case "EACCES":
-    case "EPERM":
-      return "permission denied; check who owns the directory"
-    case "ENOSPC":
-      return "no space left on the disk"
-    case "ENOTDIR":
-    case "EEXIST":
-      return "a part of the path is a file, not a directory"
-    case "EROFS":
-      return "the disk is read-only"
-  }
-  const text = cause instanceof Error ? cause.message : String(cause)
-  return text === "database or disk is full" ? "no space left on the disk" : text
-}

@@ -51,7 +51,7 @@ export interface TwoValues {
 }
 
 /** All events up to a cut in one order, that of their log time, to count any number of the first of them in both ways. */
-export interface Comparison {
+export interface CountedBothWays {
   readonly batches: number
   readonly eventsOf: (batch: number) => number
   readonly at: (batch: number, place: number) => LoggedEvent
@@ -63,7 +63,7 @@ export interface Comparison {
  * Reads the log to its end, to compare one cell of one measure by all of it but what is isolated. Holds its batches in
  * memory.
  */
-export const readComparison = Effect.fnUntraced(function* (
+export const readBothWays = Effect.fnUntraced(function* (
   measure: Measure,
   cell: CellName,
   settings: Settings,
@@ -141,5 +141,5 @@ export const readComparison = Effect.fnUntraced(function* (
     },
     valuesAfter: (batches, places) =>
       Effect.map(Effect.orDie(byEngine(batches, places)), (engine) => ({ engine, oracle: byOracle(batches, places) })),
-  } satisfies Comparison
+  } satisfies CountedBothWays
 })

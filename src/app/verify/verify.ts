@@ -1,30 +1,20 @@
 import { Effect, Stream } from "effect"
-import { EventLog } from "../domain/log/EventLog.ts"
-import { formatDecimal, parseDecimal } from "../domain/measure/decimal.ts"
-import type { MetricDefinition } from "../domain/metric/definition.ts"
-import { oracle, type OracleInput } from "../domain/oracle/oracle.ts"
-import { EVERY_MEASURE, ISOLATED } from "../domain/projection/Operations.ts"
-import { LIVE_GROUP, ReadModel } from "../domain/projection/ReadModel.ts"
-import { type Cell, ReadModelQueries } from "../domain/projection/ReadModelQueries.ts"
-import { formatDay, parseDay } from "../domain/time/calendar.ts"
-import { provePositions } from "./provePosition.ts"
-import { ask, asOfStanding, liveMeasure } from "./query/frame.ts"
-import { readBatches } from "./readBatches.ts"
-import { countingNowhere } from "./verify/countingNowhere.ts"
-import { eventNames } from "./verify/eventNames.ts"
-import { asStored, partsOf } from "./verify/oracleKey.ts"
-import { parseSample, sampleDays } from "./verify/sample.ts"
-
-/** A cell for which the read model and the oracle disagree; `null` = no such cell. */
-export interface Difference {
-  readonly metric: string
-  readonly version: number
-  readonly date: string
-  readonly item: string
-  readonly stat: string
-  readonly readModel: string | null
-  readonly oracle: string | null
-}
+import { EventLog } from "../../domain/log/EventLog.ts"
+import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
+import type { MetricDefinition } from "../../domain/metric/definition.ts"
+import { namesLookedAt } from "../../domain/metric/eventsNamed.ts"
+import { oracle, type OracleInput } from "../../domain/oracle/oracle.ts"
+import { EVERY_MEASURE, ISOLATED } from "../../domain/projection/Operations.ts"
+import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import { formatDay, parseDay } from "../../domain/time/calendar.ts"
+import { provePositions } from "../provePosition.ts"
+import { ask, asOfStanding, liveMeasure } from "../query/frame.ts"
+import { readBatches } from "../readBatches.ts"
+import { countingNowhere } from "./countingNowhere.ts"
+import type { Difference } from "./difference.ts"
+import { asStored, partsOf } from "./oracleKey.ts"
+import { parseSample, sampleDays } from "./sample.ts"
 
 /** What is compared; everything where nothing is said. */
 export interface VerifyOptions {
@@ -86,7 +76,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
   )
   const leavesOut = (metric: string, place: string) => isolated.get(place)?.some((it) => it.metric === metric) === true
   const definitions = measures.map(({ definition }) => definition)
-  const names = eventNames(definitions)
+  const names = namesLookedAt(definitions)
   const input: Array<OracleInput> = []
   const partly = new Map<OracleInput, string>()
   for (const [partition, end] of ends.entries()) {

@@ -1,0 +1,10 @@
+/** A cell for which the read model and the oracle disagree; `null` = no such cell. */
+export interface Difference {
+  readonly metric: string
+  readonly version: number
+  readonly date: string
+  readonly item: string
+  readonly stat: string
+  readonly readModel: string | null
+  readonly oracle: string | null
+}
