@@ -31,11 +31,11 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true, force: true }))
 
 /** `onLook` is told whenever somebody asks for the workers. */
-const open = (name: string, onLook: () => void = () => undefined) => {
+const open = (name: string, onLook: () => void = () => undefined, alive: ReadonlyArray<string> = ["worker:1"]) => {
   const store = join(directory, name)
   const liveWorkers = Effect.sync(() => {
     onLook()
-    return ["worker:1"]
+    return alive
   })
   const oneAlive = Layer.effect(
     Operations,
@@ -70,6 +70,28 @@ describe("rebuild beside workers", () => {
     const { runtime } = open("shortened")
     const refused = await runtime.runPromise(Effect.flip(Projector.use((projector) => projector.rebuild())))
     expect(refused.message).toMatch(/Nothing was read|The log is damaged/)
+    expect(await runtime.runPromise(reached)).toEqual(stood)
+    await runtime.dispose()
+  })
+
+  test("forgets what they could not go on from, also where none is alive to do it", async () => {
+    const { runtime, work } = open("stopped", undefined, [])
+    await runtime.runPromise(work)
+    const stop = { group: LIVE_GROUP, partition: 0, owner: "worker:1", sentence: "The log is damaged." }
+    await runtime.runPromise(Operations.use((operations) => operations.stop(stop)))
+    await runtime.runPromise(Projector.use((projector) => projector.rebuild()))
+    expect((await runtime.runPromise(Operations.use(({ look }) => look))).stops).toEqual([])
+    await runtime.dispose()
+  })
+
+  test("is refused while they are paused, before anything is emptied", async () => {
+    const { runtime, work } = open("paused")
+    await runtime.runPromise(LogWriter.use((writer) => writer.append(events.slice(0, 50))))
+    await runtime.runPromise(work)
+    const stood = await runtime.runPromise(reached)
+    await runtime.runPromise(pause(null))
+    const refused = await runtime.runPromise(Effect.flip(Projector.use((projector) => projector.rebuild())))
+    expect(refused.message).toMatch(/Paused by .* The read model was left as it is\./)
     expect(await runtime.runPromise(reached)).toEqual(stood)
     await runtime.dispose()
   })

@@ -75,6 +75,10 @@ describe("the program on servers", () => {
       promoted: [],
       standstill: expect.stringMatching(/^The workers don't go on: Paused by /),
     })
+    expect(await refused(1, ["rewind", "--to", "start"], env)).toMatch(/ The read model was left as it is\. /)
+    expect(
+      (await okJson(["query", "active-users", "--from", "2026-01-01", "--to", "2026-03-01"], env)).total.events,
+    ).toBeGreaterThan(0)
     expect(await ok(["resume"], env)).toMatch(/^Goes on\. It was paused because:\n {2}Paused by /)
     expect(await ok(["resume"], env)).toBe("Nothing was paused.\n")
     await okJson(["project", "--once"], env)

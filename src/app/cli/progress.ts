@@ -12,13 +12,13 @@ export type ProgressFormat = "text" | "json"
 
 /** A line on a terminal is redrawn at most this often, and lines elsewhere are written at most this often, ms. */
 const REDRAW_MILLIS = 100
-const LINE_MILLIS = { text: 5_000, json: 1_000 } as const
+const LINE_MILLIS = { text: 15_000, json: 1_000 } as const
 
 const BAR_WIDTH = 24
 
 /**
  * Progress on standard error while the scope is open. On a terminal a line that is redrawn, and wiped at the end; elsewhere a
- * line every five seconds, so that logs of short work stay clean; as JSON a line every second.
+ * line every 15 seconds, so that logs of short work stay clean; as JSON a line every second.
  */
 export const makeProgress = (
   what: string,

@@ -5,9 +5,15 @@ import { isOverByItself, Operations, type Outlook } from "../../domain/projectio
 import { buildName } from "../../domain/projection/buildName.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { readControl } from "../control.ts"
-import { countEvents, type Projected, Projector, type ProjectOptions } from "../projection/Projector.ts"
+import {
+  countEvents,
+  type Projected,
+  type ProjectError,
+  Projector,
+  type ProjectOptions,
+} from "../projection/Projector.ts"
 import { COORDINATOR } from "./coordinator.ts"
-import { rewind } from "./operate.ts"
+import { forgetStops, rewind } from "./operate.ts"
 import { pauseOf } from "./Watch.ts"
 import { WorkersStandStill } from "../projection/WorkersStandStill.ts"
 
@@ -74,7 +80,7 @@ export const layerProjectorBesideWorkers = Layer.effect(
     /** Leaves it to the workers if there are any. */
     const unlessAlone = <E>(
       byWorkers: Effect.Effect<void, E, EventLog | ReadModel | Operations>,
-      here: ReturnType<typeof alone.project>,
+      here: Effect.Effect<Projected, ProjectError, Operations>,
       options: ProjectOptions = {},
     ) =>
       Effect.gen(function* () {
@@ -95,7 +101,12 @@ export const layerProjectorBesideWorkers = Layer.effect(
 
     return Projector.of({
       project: (options) => unlessAlone(Effect.void, alone.project(options), options),
-      rebuild: (options) => unlessAlone(Effect.andThen(refusePaused, rewind(options)), alone.rebuild(options), options),
+      rebuild: (options) =>
+        unlessAlone(
+          Effect.andThen(refusePaused, rewind(options)),
+          Effect.tap(alone.rebuild(options), forgetStops),
+          options,
+        ),
     })
   }),
 ).pipe(Layer.provide(Projector.layer))

@@ -38,6 +38,13 @@ export const resume = Effect.fn("resume")(function* (partition: number | null) {
   return yield* operations.resume(yield* checked(partition), ["operator", "budget", "crash"])
 })
 
+/** What workers could not go on from may be over with the tables; who still can't go on says so again. */
+export const forgetStops = Effect.gen(function* () {
+  const operations = yield* Operations
+  const { stops } = yield* operations.look
+  for (const { group, partition } of stops) yield* operations.goOn(group, partition)
+})
+
 /**
  * Takes the read model back to the beginning of the log, so that it is made anew from the log as it is: by the workers if
  * there are any. Without `acceptLog` only when the log still holds what the read model was made from; with it, a log that
@@ -48,10 +55,7 @@ export const resume = Effect.fn("resume")(function* (partition: number | null) {
  */
 export const rewind = Effect.fn("rewind")(function* (options: BeginOptions = {}) {
   yield* beginAnew(options)
-  // What workers could not go on from may be over with the tables; who still can't go on says so again.
-  const operations = yield* Operations
-  const { stops } = yield* operations.look
-  for (const { group, partition } of stops) yield* operations.goOn(group, partition)
+  yield* forgetStops
   // What the workers need to begin; a worker that coordinates would do it a little later.
   yield* prepare
 })

@@ -1,10 +1,10 @@
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import { Projector } from "../../projection/Projector.ts"
-import { pause, resume, rewind } from "../../worker/operate.ts"
+import { pause, resume } from "../../worker/operate.ts"
 import { CliFailure, EXIT } from "../failure.ts"
 import { configuration, json, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
+import { projectShowing } from "../projecting.ts"
 
 const partition = Flag.Int("partition").pipe(
   Flag.withDescription("This partition only; all of them if not given"),
@@ -92,16 +92,14 @@ export const rewindCommand = Command.make(
     }
     yield* withStore(
       Effect.gen(function* () {
-        const projector = yield* Projector
-        yield* rewind({ acceptLog })
-        const { events } = yield* projector.project()
+        const { events } = yield* projectShowing("rebuild", { acceptLog }, json)
         if (json) return yield* printJson({ rewound: START, events })
         yield* Console.log("The read model was made anew from the beginning of the log.")
       }),
     )
   }),
 ).pipe(
-  Command.withDescription("Make the read model anew from the beginning of the log"),
+  Command.withDescription("Make the read model anew from the beginning of the log, as `rebuild --wipe` does"),
   Command.withExamples([
     { command: "tidemark rewind --to start --accept-log", description: "After the log was restored from a backup" },
   ]),
