@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { compileMeasure } from "../../domain/measure/compile.ts"
 import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
-import { EVERY_MEASURE, ISOLATED } from "../../domain/projection/Operations.ts"
+import { isLeftOut } from "../../domain/projection/Operations.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { parseDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
@@ -61,9 +61,7 @@ export const explainDifference = Effect.fn("explainDifference")(function* (
   const { settings, zone } = question
   const { definition } = yield* liveMeasure(question, difference.metric)
   const measure = compileMeasure(definition, zone)
-  const isolated = (yield* ReadModelQueries.use(({ failures }) => failures)).filter(
-    ({ metric, cause }) => metric === EVERY_MEASURE || (metric === difference.metric && cause === ISOLATED),
-  )
+  const isolated = (yield* ReadModelQueries.use(({ failures }) => failures)).filter(isLeftOut(difference.metric))
   const counted = yield* Effect.provideService(readBothWays(measure, difference, settings, isolated), EventLog, log)
   const parting = yield* firstParting(counted)
   const replays = yield* Replays

@@ -4,7 +4,7 @@ import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
 import type { MetricDefinition } from "../../domain/metric/definition.ts"
 import { namesLookedAt } from "../../domain/metric/eventsNamed.ts"
 import { oracle, type OracleInput } from "../../domain/oracle/oracle.ts"
-import { EVERY_MEASURE, ISOLATED } from "../../domain/projection/Operations.ts"
+import { isLeftOut } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay, parseDay } from "../../domain/time/calendar.ts"
@@ -50,7 +50,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
   const queries = yield* ReadModelQueries
   const sample = asked === undefined ? null : yield* parseSample(asked)
   yield* provePositions
-  const { settings, zone, range, measures, isolated, cut, ends, cells } = yield* queries.snapshot(
+  const { settings, zone, range, measures, failures, cut, ends, cells } = yield* queries.snapshot(
     Effect.gen(function* () {
       const question = yield* ask({ from, to })
       const { settings, zone } = question
@@ -59,11 +59,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
         metrics === undefined
           ? question.measures.filter(({ state }) => state === "live")
           : yield* Effect.forEach(new Set(metrics), (name) => liveMeasure(question, name))
-      // Events that ended the process are in no measure, or not in those that were being built just then.
-      const isolated = Map.groupBy(
-        (yield* queries.failures).filter(({ metric, cause }) => metric === EVERY_MEASURE || cause === ISOLATED),
-        (it) => placeOf(it),
-      )
+      const failures = Map.groupBy(yield* queries.failures, (it) => placeOf(it))
       const { cut } = asOfStanding(question)
       const ends: Array<number> = []
       for (let partition = 0; partition < log.partitions; partition++) {
@@ -71,10 +67,11 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
       }
       const cells = new Map<number, ReadonlyArray<Cell>>()
       for (const { id } of measures) cells.set(id, yield* queries.cells(id, range))
-      return { settings, zone, range, measures, isolated, cut, ends, cells }
+      return { settings, zone, range, measures, failures, cut, ends, cells }
     }),
   )
-  const leavesOut = (metric: string, place: string) => isolated.get(place)?.some((it) => it.metric === metric) === true
+  // Events that ended the process are in no measure, or not in those that were being built just then.
+  const isOut = (metric: string | null, place: string) => failures.get(place)?.some(isLeftOut(metric)) === true
   const definitions = measures.map(({ definition }) => definition)
   const names = namesLookedAt(definitions)
   const input: Array<OracleInput> = []
@@ -88,11 +85,11 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
           const { sequence } = position
           for (const [place, event] of batch.events().entries()) {
             const at = placeOf({ partition, sequence, place })
-            if (leavesOut(EVERY_MEASURE, at)) continue
+            if (isOut(null, at)) continue
             const counts = names === null || names.has(event.name)
             const entry = { event: counts ? event : countingNowhere(event), partition, loggedAt: logTime }
             input.push(entry)
-            if (isolated.has(at)) partly.set(entry, at)
+            if (failures.has(at)) partly.set(entry, at)
           }
         }),
       ),
@@ -110,7 +107,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
   const days = range === EVERY_DAY && sampled === null ? null : isAsked
   const expected = oracle(input, settings, definitions, days)
   const expectedOf = (definition: MetricDefinition) => {
-    const out = new Set(Array.from(partly).flatMap(([entry, at]) => (leavesOut(definition.name, at) ? [entry] : [])))
+    const out = new Set(Array.from(partly).flatMap(([entry, at]) => (isOut(definition.name, at) ? [entry] : [])))
     if (out.size === 0) return expected.cells.get(definition.name)
     const seen = input.map((entry) => (out.has(entry) ? { ...entry, event: countingNowhere(entry.event) } : entry))
     return oracle(seen, settings, [definition], days).cells.get(definition.name)
