@@ -4,7 +4,8 @@ import { join } from "node:path"
 import { Effect, ManagedRuntime } from "effect"
 import { SqlClient } from "effect/sql"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
-import { recordDefinitions } from "../../src/app/control.ts"
+import { rebuild } from "../../src/app/change/rebuild.ts"
+import { decision, record, recordDefinitions } from "../../src/app/control.ts"
 import { layerEmbedded } from "../../src/app/embedded.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
@@ -14,6 +15,7 @@ import { explainDifference } from "../../src/app/verify/explainDifference.ts"
 import { simulate } from "../../src/domain/simulate/simulate.ts"
 import type * as compile from "../../src/domain/measure/compile.ts"
 import type { Measure } from "../../src/domain/measure/Measure.ts"
+import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import { accept } from "../support/accept.ts"
 import { emptyStore } from "../support/cli.ts"
 
@@ -50,7 +52,7 @@ const append = (events: ReadonlyArray<ReturnType<typeof accept>>) => LogWriter.u
 const events = Array.from(simulate({ users: 25, days: 12, seed: 5 }), (raw) => accept(raw))
 
 beforeAll(async () => {
-  for (const place of ["", "as-of/1"]) {
+  for (const place of ["", "as-of/1", "as-of/2"]) {
     cpSync(join(await emptyStore(), "postgres"), join(directory, place, "postgres"), { recursive: true })
   }
   await run(
@@ -142,6 +144,49 @@ describe("a difference", { timeout: 60_000 }, () => {
     await change(-3)
   })
 
+  test("names the build that has it, among several of one metric", async () => {
+    const clicks = (version: number, event: string): MetricDefinition => ({
+      name: "clicks",
+      version,
+      filter: { events: [event] },
+      formula: { kind: "event-count" },
+    })
+    await run(
+      Effect.gen(function* () {
+        yield* recordDefinitions([clicks(1, "click")])
+        yield* project
+        const body = { definition: clicks(2, "page_view"), promote: "when-asked", ...decision() } as const
+        yield* record([{ name: "metric_applied", body }])
+        yield* project
+        yield* rebuild({ metrics: ["clicks"] })
+      }),
+    )
+    const sound = await verified({ metrics: ["clicks", "clicks@2", "clicks@1.2"] })
+    const [first, second] = await Promise.all(["clicks@1.2", "clicks@2"].map((name) => verified({ metrics: [name] })))
+    expect(sound).toMatchObject({ cells: first!.cells + second!.cells, differences: [] })
+
+    const added = (amount: number) =>
+      run(
+        SqlClient.SqlClient.use(
+          (sql) =>
+            sql`UPDATE cells SET amount = amount + ${amount}::int WHERE day = '2026-01-07' AND measure IN (
+              SELECT id FROM measures WHERE metric = 'clicks' AND state <> 'dropped')`,
+        ),
+      )
+    await added(100)
+    const { differences, asOf } = await verified({ metrics: ["clicks@2", "clicks"] })
+    expect(differences.map(({ metric, version, build }) => [metric, version, build])).toEqual([
+      ["clicks", 2, "clicks@2"],
+      ["clicks", 1, "clicks@1.2"],
+    ])
+    expect(differences[0]!.oracle).not.toBe(differences[1]!.oracle)
+    for (const difference of differences) {
+      const origin = await run(explainDifference(difference, asOf.cut))
+      expect(origin).toEqual({ difference, replay: difference.oracle, event: null })
+    }
+    await added(-100)
+  })
+
   test("that a replay has too begins with an event, which is found", async () => {
     // In the middle of a batch of its own partition, with others before and after it.
     const time = "2026-01-06T12:00:00Z"
@@ -159,7 +204,16 @@ describe("a difference", { timeout: 60_000 }, () => {
     )
     const { differences } = await verified()
     expect(differences).toEqual([
-      { metric: FLAWED, version: 1, date: "2026-01-06", item: "", stat: "events", readModel: "18", oracle: "19" },
+      {
+        metric: FLAWED,
+        version: 1,
+        build: `${FLAWED}@1`,
+        date: "2026-01-06",
+        item: "",
+        stat: "events",
+        readModel: "18",
+        oracle: "19",
+      },
     ])
     const { replay, event } = await originOf()
     expect(replay).toBe("18")

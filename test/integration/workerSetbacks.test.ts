@@ -80,6 +80,9 @@ test("an event that ends a build stays in the numbers that are live", async () =
   expect(await run(failures)).toMatchObject([{ sequence: 1, place: 1, metric: "to_click" }])
   const { steps } = await run(Analytics.use((analytics) => analytics.funnel({ name: "to_click" })))
   expect(steps.map(({ users }) => users)).toEqual([1, 0])
+  const about = { date: "2026-01-01", item: "1" }
+  const explained = await run(Analytics.use((analytics) => analytics.explain("to_click", about)))
+  expect(explained.events.listed.map(({ name, counts }) => [name, counts])).toEqual([["page_view", true]])
   expect((await run(Analytics.use((analytics) => analytics.activeUsers()))).total.events).toBe(2)
   expect((await run(verify())).differences).toEqual([])
   expect((await run(status())).balance).toMatchObject({ accepted: 2, projected: 2, quarantined: 0, holds: true })

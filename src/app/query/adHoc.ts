@@ -16,10 +16,10 @@ interface Stand {
   readonly known: Pick<KnownIdentities, "rows" | "statements">
 }
 
-/** Reads what ad-hoc facts are made from beside the log. */
-export const readStand = Effect.gen(function* () {
+/** Reads what facts of a metric, or of a measure that nobody declared (`null`), are made from beside the log. */
+export const readStand = Effect.fnUntraced(function* (metric: string | null) {
   const queries = yield* ReadModelQueries
-  return { extents: yield* readExtents, known: yield* queries.identities("all") } satisfies Stand
+  return { extents: yield* readExtents(metric), known: yield* queries.identities("all") } satisfies Stand
 })
 
 /**

@@ -61,7 +61,7 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   const about = yield* frame(definition, question, [])
   const answer = answering("ad hoc", formula, question, about, yield* warningsOf(definition, formula))
   const measure = funnelMeasure(definition, formula, question.zone)
-  const stand = yield* readStand
+  const stand = yield* readStand(null)
   const facts = adHocFacts(measure, stand, question.zone, question.settings.mergeWindowMillis)
   return { count: Effect.map(facts, answer) }
 })

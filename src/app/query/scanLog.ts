@@ -1,7 +1,7 @@
 import { Effect, Stream } from "effect"
 import type { Batch } from "../../domain/log/batch.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
-import { EVERY_MEASURE } from "../../domain/projection/Operations.ts"
+import { isLeftOut } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { type ReadError, readBatches } from "../readBatches.ts"
@@ -15,12 +15,15 @@ export interface Extent {
   readonly leftOut: ReadonlyMap<number, ReadonlySet<number>>
 }
 
-/** Reads what of the log the tables hold: to be asked in one snapshot with whatever else is asked of them. */
-export const readExtents = Effect.gen(function* () {
+/**
+ * Reads what of the log the tables hold for a metric, or for a measure that nobody declared (`null`): to be asked in one
+ * snapshot with whatever else is asked of them.
+ */
+export const readExtents = Effect.fnUntraced(function* (metric: string | null) {
   const log = yield* EventLog
   const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
-  const isolated = (yield* queries.failures).filter(({ metric }) => metric === EVERY_MEASURE)
+  const isolated = (yield* queries.failures).filter(isLeftOut(metric))
   const extents: Array<Extent> = []
   for (let partition = 0; partition < log.partitions; partition++) {
     const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, partition)

@@ -37,7 +37,7 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
   const { zone, range, settings } = question
   const rows = yield* rowsOfPerson(id)
   const about = yield* frame({ name: "user", version: 1 }, question, [])
-  const extents = yield* readExtents
+  const extents = yield* readExtents(null)
   const mine = new Map<DistinctId, Array<Identity>>()
   for (const row of rows) mine.set(row.distinctId, [...(mine.get(row.distinctId) ?? []), row])
 

@@ -2,6 +2,8 @@
 export interface Difference {
   readonly metric: string
   readonly version: number
+  /** What to ask for it by, such as `clicks@2`. */
+  readonly build: string
   readonly date: string
   readonly item: string
   readonly stat: string

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { compileMeasure } from "../../domain/measure/compile.ts"
 import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
-import { EVERY_MEASURE, ISOLATED } from "../../domain/projection/Operations.ts"
+import { isLeftOut } from "../../domain/projection/Operations.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { parseDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
@@ -59,11 +59,9 @@ export const explainDifference = Effect.fn("explainDifference")(function* (
   const log = logUpTo(yield* EventLog, cut)
   const question = yield* ask({})
   const { settings, zone } = question
-  const { definition } = yield* liveMeasure(question, difference.metric)
+  const { definition } = yield* liveMeasure(question, difference.build)
   const measure = compileMeasure(definition, zone)
-  const isolated = (yield* ReadModelQueries.use(({ failures }) => failures)).filter(
-    ({ metric, cause }) => metric === EVERY_MEASURE || (metric === difference.metric && cause === ISOLATED),
-  )
+  const isolated = (yield* ReadModelQueries.use(({ failures }) => failures)).filter(isLeftOut(difference.metric))
   const counted = yield* Effect.provideService(readBothWays(measure, difference, settings, isolated), EventLog, log)
   const parting = yield* firstParting(counted)
   const replays = yield* Replays
@@ -91,11 +89,13 @@ export const explainDifference = Effect.fn("explainDifference")(function* (
   } satisfies Origin
 })
 
-/** The cell as the read model has it that is asked. */
-const cellOf = Effect.fnUntraced(function* ({ metric, date, item, stat }: Difference) {
+/** The cell as a replay has it, which builds each version once; `null` also where it does not have the version. */
+const cellOf = Effect.fnUntraced(function* ({ metric, version, date, item, stat }: Difference) {
   const queries = yield* ReadModelQueries
-  const { id } = yield* liveMeasure(yield* ask({}), metric)
+  const { measures } = yield* ask({})
+  const measure = measures.find(({ definition }) => definition.name === metric && definition.version === version)
+  if (measure === undefined) return null
   const day = parseDay(date)!
-  const [cell] = yield* queries.cells(id, { from: day, to: day }, { stats: [stat], item })
+  const [cell] = yield* queries.cells(measure.id, { from: day, to: day }, { stats: [stat], item })
   return cell === undefined ? null : formatDecimal(parseDecimal(cell.amount))
 })

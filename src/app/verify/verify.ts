@@ -1,11 +1,11 @@
 import { Effect, Stream } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
-import type { MetricDefinition } from "../../domain/metric/definition.ts"
 import { namesLookedAt } from "../../domain/metric/eventsNamed.ts"
 import { oracle, type OracleInput } from "../../domain/oracle/oracle.ts"
-import { EVERY_MEASURE, ISOLATED } from "../../domain/projection/Operations.ts"
-import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { buildName } from "../../domain/projection/buildName.ts"
+import { isLeftOut } from "../../domain/projection/Operations.ts"
+import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay, parseDay } from "../../domain/time/calendar.ts"
 import { provePositions } from "../provePosition.ts"
@@ -18,7 +18,7 @@ import { parseSample, sampleDays } from "./sample.ts"
 
 /** What is compared; everything where nothing is said. */
 export interface VerifyOptions {
-  /** Names of live metrics. */
+  /** Metrics, or builds of them that hold numbers: `clicks` for the live one, `clicks@2`, `clicks@2.3`. */
   readonly metrics?: ReadonlyArray<string>
   /** Local days as in questions, both included. */
   readonly from?: string | undefined
@@ -50,7 +50,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
   const queries = yield* ReadModelQueries
   const sample = asked === undefined ? null : yield* parseSample(asked)
   yield* provePositions
-  const { settings, zone, range, measures, isolated, cut, ends, cells } = yield* queries.snapshot(
+  const { settings, zone, range, measures, failures, cut, ends, cells } = yield* queries.snapshot(
     Effect.gen(function* () {
       const question = yield* ask({ from, to })
       const { settings, zone } = question
@@ -58,12 +58,8 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
       const measures =
         metrics === undefined
           ? question.measures.filter(({ state }) => state === "live")
-          : yield* Effect.forEach(new Set(metrics), (name) => liveMeasure(question, name))
-      // Events that ended the process are in no measure, or not in those that were being built just then.
-      const isolated = Map.groupBy(
-        (yield* queries.failures).filter(({ metric, cause }) => metric === EVERY_MEASURE || cause === ISOLATED),
-        (it) => placeOf(it),
-      )
+          : [...new Set(yield* Effect.forEach(metrics, (name) => liveMeasure(question, name)))]
+      const failures = Map.groupBy(yield* queries.failures, (it) => placeOf(it))
       const { cut } = asOfStanding(question)
       const ends: Array<number> = []
       for (let partition = 0; partition < log.partitions; partition++) {
@@ -71,12 +67,12 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
       }
       const cells = new Map<number, ReadonlyArray<Cell>>()
       for (const { id } of measures) cells.set(id, yield* queries.cells(id, range))
-      return { settings, zone, range, measures, isolated, cut, ends, cells }
+      return { settings, zone, range, measures, failures, cut, ends, cells }
     }),
   )
-  const leavesOut = (metric: string, place: string) => isolated.get(place)?.some((it) => it.metric === metric) === true
-  const definitions = measures.map(({ definition }) => definition)
-  const names = namesLookedAt(definitions)
+  // Events that ended the process are in no measure, or not in those that were being built just then.
+  const isOut = (metric: string | null, place: string) => failures.get(place)?.some(isLeftOut(metric)) === true
+  const names = namesLookedAt(measures.map(({ definition }) => definition))
   const input: Array<OracleInput> = []
   const partly = new Map<OracleInput, string>()
   for (const [partition, end] of ends.entries()) {
@@ -88,11 +84,11 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
           const { sequence } = position
           for (const [place, event] of batch.events().entries()) {
             const at = placeOf({ partition, sequence, place })
-            if (leavesOut(EVERY_MEASURE, at)) continue
+            if (isOut(null, at)) continue
             const counts = names === null || names.has(event.name)
             const entry = { event: counts ? event : countingNowhere(event), partition, loggedAt: logTime }
             input.push(entry)
-            if (isolated.has(at)) partly.set(entry, at)
+            if (failures.has(at)) partly.set(entry, at)
           }
         }),
       ),
@@ -108,19 +104,24 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
   const sampled = sample === null ? null : sampleDays([...dates()].filter(isInRange), sample, cut ?? "")
   const isAsked = (date: string): boolean => isInRange(date) && (sampled === null || sampled.has(date))
   const days = range === EVERY_DAY && sampled === null ? null : isAsked
-  const expected = oracle(input, settings, definitions, days)
-  const expectedOf = (definition: MetricDefinition) => {
-    const out = new Set(Array.from(partly).flatMap(([entry, at]) => (leavesOut(definition.name, at) ? [entry] : [])))
-    if (out.size === 0) return expected.cells.get(definition.name)
+  // The oracle tells metrics apart by name, and several builds of one may be compared.
+  const byBuild = (measure: MeasureVersion) => ({ ...measure.definition, name: buildName(measure) })
+  const expected = oracle(input, settings, measures.map(byBuild), days)
+  const expectedOf = (measure: MeasureVersion) => {
+    const build = buildName(measure)
+    const { name } = measure.definition
+    const out = new Set(Array.from(partly).flatMap(([entry, at]) => (isOut(name, at) ? [entry] : [])))
+    if (out.size === 0) return expected.cells.get(build)!
     const seen = input.map((entry) => (out.has(entry) ? { ...entry, event: countingNowhere(entry.event) } : entry))
-    return oracle(seen, settings, [definition], days).cells.get(definition.name)
+    return oracle(seen, settings, [byBuild(measure)], days).cells.get(build)!
   }
   const differences: Array<Difference> = []
   let compared = 0
-  for (const { id, definition } of measures) {
-    const { name: metric, version } = definition
-    const rest = new Map(Array.from(expectedOf(definition) ?? [], ([key, right]) => [asStored(key), right]))
-    for (const { day, item, stat, amount } of cells.get(id)!) {
+  for (const measure of measures) {
+    const { name: metric, version } = measure.definition
+    const which = { metric, version, build: buildName(measure) }
+    const rest = new Map(Array.from(expectedOf(measure), ([key, right]) => [asStored(key), right]))
+    for (const { day, item, stat, amount } of cells.get(measure.id)!) {
       const date = formatDay(day)
       if (!isAsked(date)) continue
       compared++
@@ -130,8 +131,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
       const found = formatDecimal(parseDecimal(amount))
       if (right === undefined || String(right) !== found) {
         differences.push({
-          metric,
-          version,
+          ...which,
           date,
           item,
           stat,
@@ -143,8 +143,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
     for (const [key, right] of rest) {
       compared++
       differences.push({
-        metric,
-        version,
+        ...which,
         ...partsOf(key),
         readModel: null,
         oracle: String(right),

@@ -1,12 +1,19 @@
 import { Context, type Effect } from "effect"
 import type { Position } from "../log/position.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
+import type { FoldFailure } from "./Fold.ts"
 
 /** Stands for every measure: an event that was isolated is in none. */
 export const EVERY_MEASURE = "*"
 
 /** The cause of an isolation, as the quarantine has it; by it they are told from events that could not be folded. */
 export const ISOLATED = "The worker ended without a word whenever it handled this event, also by itself."
+
+/** Tells the failures that leave their events out of a metric; of `null`, a measure that nobody declared, or of all of them. */
+export const isLeftOut =
+  (metric: string | null) =>
+  (it: Pick<FoldFailure, "metric" | "cause">): boolean =>
+    it.metric === EVERY_MEASURE || (metric !== null && it.metric === metric && it.cause === ISOLATED)
 
 /** Stands for every partition, or every group. */
 export const ALL_PARTITIONS = -1

@@ -13,18 +13,16 @@ const SHOWN_MAX = 50
 const showDifferences = (differences: ReadonlyArray<Difference>) =>
   Console.log(
     formatTable(
-      ["metric", "date", "item", "stat", "read model", "oracle"],
-      differences
-        .slice(0, SHOWN_MAX)
-        .map((it) => [`${it.metric} v${it.version}`, it.date, it.item, it.stat, it.readModel, it.oracle]),
+      ["build", "date", "item", "stat", "read model", "oracle"],
+      differences.slice(0, SHOWN_MAX).map((it) => [it.build, it.date, it.item, it.stat, it.readModel, it.oracle]),
     ),
   )
 
 const orNone = (value: string | null): string => value ?? "no such cell"
 
 /** Where the first difference comes from, as a person reads it. */
-const sayOrigin = ({ difference: { metric, date, item, stat, oracle }, event, replay }: Origin): string => {
-  const cell = [metric, date, item, stat].filter((part) => part !== "").join(", ")
+const sayOrigin = ({ difference: { build, date, item, stat, oracle }, event, replay }: Origin): string => {
+  const cell = [build, date, item, stat].filter((part) => part !== "").join(", ")
   if (event !== null) {
     const { partition, sequence, place, id, name, time, loggedAt } = event
     return `First of them, ${visible(cell)}: counted anew from the log, they part with event ${visible(id)} ("${visible(name)}", happened ${time}, logged ${loggedAt}; place ${place} of batch ${partition}/${sequence}). With it the engine counts ${orNone(event.engine)} and the oracle ${orNone(event.oracle)}; before it they agree. Please report it.`
@@ -38,7 +36,7 @@ export const verifyCommand = Command.make(
   "verify",
   {
     metric: Flag.String("metric").pipe(
-      Flag.withDescription("Only this metric; may be given several times"),
+      Flag.withDescription("Only this metric, or a build of one, such as clicks@2; may be given several times"),
       Flag.atLeast(0),
     ),
     ...range,
