@@ -177,6 +177,12 @@ describe("explain", { timeout: 60_000 }, () => {
     ["active_users", { date: "2026-13-02" }, /is not a day/],
     ["active_users", { date: "2026-06-02" }, /no cell --stat users on 2026-06-02.*It has none at all on that day/],
     ["feature_adoption", { date: "2026-01-06" }, /no cell --stat users on 2026-01-06.*There are: --item "/],
+    // Not those that distinct persons of ranges are counted from.
+    [
+      "active_users",
+      { date: "2026-03-02", stat: "new_users" },
+      /There are: --stat (users; --stat events|events; --stat users)\.$/,
+    ],
     ["sessions", { date: "2026-03-02", stat: "visits" }, /no cell --stat visits.*--stat sessions/],
   ])("%s %j is refused in a sentence", async (metric, input, why) => {
     expect((await run(Effect.flip(explain(metric, input)))).message).toMatch(why)

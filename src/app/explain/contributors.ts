@@ -33,15 +33,18 @@ export interface Contribution {
 
 /** Whether, and how, an event counts in a cell by itself, or is looked at for its person. */
 export interface Role {
+  /** What it adds to the cell by itself. */
   readonly tallied: Decimal
+  /** The value of the breakdown under which its person is looked at; `null` for an event that is not. */
   readonly value: string | null
+  readonly label: string
 }
 
 /** Looks at single events as the measure does, with one cell in mind. */
 export const makeRoles = (measure: Measure, cell: CellKey, zone: TimeZone) => {
   const isCell = (day: Day, item: string, stat: string) => day === cell.day && item === cell.item && stat === cell.stat
   /** `null` for an event that is nothing to the measure, or could not be folded. */
-  return (cursor: BatchCursor): (Role & { readonly label: string }) | null => {
+  return (cursor: BatchCursor): Role | null => {
     if (!measure.concerns(cursor.name, cursor.kind)) return null
     let tallied = DECIMAL_ZERO
     try {
