@@ -31,6 +31,8 @@ const loggedAt = <A, E, R>(instant: string, effect: Effect.Effect<A, E, R>) =>
   Effect.andThen(TestClock.setTime(Date.parse(instant)), effect).pipe(Effect.provide(TestClock.layer()))
 const click = (id: string, who: object, time: string) =>
   accept({ id, event: "click", ...who, timestamp: `2026-03-02T${time}Z` })
+const visit = (id: string, time: string, page: string) =>
+  accept({ id, event: "page_view", userId: "kim", timestamp: `2026-03-${time}Z`, properties: { path: page } })
 
 beforeAll(async () => {
   cpSync(join(await emptyStore(), "postgres"), join(directory, "postgres"), { recursive: true })
@@ -77,6 +79,11 @@ beforeAll(async () => {
           accept({ id: "m2", type: "alias", userId: "cy", previousId: "cyrus", timestamp: "2026-03-05T07:30:00Z" }),
           accept({ id: "m3", type: "identify", userId: "eve", anonymousId: "d9", timestamp: "2026-03-05T07:00:00Z" }),
         ),
+      )
+      yield* append(
+        visit("v1", "06T09:00:00", "/a"),
+        visit("v2", "06T09:05:00", "/b"),
+        visit("v3", "06T15:00:00", "/c"),
       )
       yield* append(...Array.from(simulate({ users: 20, days: 8, seed: 9 }), (raw) => accept(raw)))
       yield* project
@@ -132,6 +139,16 @@ describe("explain", { timeout: 60_000 }, () => {
     expect(persons.listed).toContainEqual({ ids: null, contributes: "1" })
   })
 
+  test.each([
+    ["entries", "/a", ["v1", "v2"]],
+    ["exits", "/c", ["v3"]],
+    ["bounces", "", ["v3"]],
+    ["persons", "", ["v1", "v2", "v3"]],
+  ])("of sessions that count in %s of %j, lists their events alone", async (stat, item, ids) => {
+    const { events } = await run(explain("sessions", { date: "2026-03-06", stat, item }))
+    expect(events.listed.map(({ id }) => id).toSorted()).toEqual(ids)
+  })
+
   test("can be asked as of an earlier place", async () => {
     const asOf = "2026-03-03T00:00Z"
     const { cell, since, persons } = await run(explain("active_users", { date: "2026-03-02", asOf }))
@@ -177,6 +194,12 @@ describe("explain", { timeout: 60_000 }, () => {
     ["active_users", { date: "2026-13-02" }, /is not a day/],
     ["active_users", { date: "2026-06-02" }, /no cell --stat users on 2026-06-02.*It has none at all on that day/],
     ["feature_adoption", { date: "2026-01-06" }, /no cell --stat users on 2026-01-06.*There are: --item "/],
+    // Not those that distinct persons of ranges are counted from.
+    [
+      "active_users",
+      { date: "2026-03-02", stat: "new_users" },
+      /There are: --stat (users; --stat events|events; --stat users)\.$/,
+    ],
     ["sessions", { date: "2026-03-02", stat: "visits" }, /no cell --stat visits.*--stat sessions/],
   ])("%s %j is refused in a sentence", async (metric, input, why) => {
     expect((await run(Effect.flip(explain(metric, input)))).message).toMatch(why)

@@ -4,7 +4,7 @@ import { type Fact, FactBuilder, pointsOf } from "../../domain/measure/Fact.ts"
 import { FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
 import { eventKey } from "../../domain/measure/points.ts"
-import { cutSessions, sessionRules } from "../../domain/measure/sessions.ts"
+import { cutSessions, emitSession, PERSONS, type Session, sessionRules } from "../../domain/measure/sessions.ts"
 import type { Batch } from "../../domain/log/batch.ts"
 import { BatchCursor } from "../../domain/projection/BatchCursor.ts"
 import type { Day } from "../../domain/time/calendar.ts"
@@ -33,15 +33,18 @@ export interface Contribution {
 
 /** Whether, and how, an event counts in a cell by itself, or is looked at for its person. */
 export interface Role {
+  /** What it adds to the cell by itself. */
   readonly tallied: Decimal
+  /** The value of the breakdown under which its person is looked at; `null` for an event that is not. */
   readonly value: string | null
+  readonly label: string
 }
 
 /** Looks at single events as the measure does, with one cell in mind. */
 export const makeRoles = (measure: Measure, cell: CellKey, zone: TimeZone) => {
   const isCell = (day: Day, item: string, stat: string) => day === cell.day && item === cell.item && stat === cell.stat
   /** `null` for an event that is nothing to the measure, or could not be folded. */
-  return (cursor: BatchCursor): (Role & { readonly label: string }) | null => {
+  return (cursor: BatchCursor): Role | null => {
     if (!measure.concerns(cursor.name, cursor.kind)) return null
     let tallied = DECIMAL_ZERO
     try {
@@ -101,7 +104,7 @@ export const contributors = Effect.fnUntraced(function* (
     const amount = contributed(measure, fact, cell)
     if (amount.digits === 0n) continue
     const known = found.get(person)?.amount ?? DECIMAL_ZERO
-    found.set(person, { amount: addDecimals(known, amount), stretches: stretchesOf(measure, fact, cell.day, zone) })
+    found.set(person, { amount: addDecimals(known, amount), stretches: stretchesOf(measure, fact, cell, zone) })
   }
   return found
 })
@@ -114,12 +117,22 @@ const contributed = (measure: Measure, fact: Fact, cell: CellKey): Decimal => {
   return sum
 }
 
-/** When a person did what counts on a day: sessions that began then, the attempt that counts, or the day itself. */
-const stretchesOf = ({ definition }: Measure, fact: Fact, day: Day, zone: TimeZone): ReadonlyArray<Stretch> => {
+/** Whether a session of the cell's day has a part in it. */
+const isIn = (session: Session, { day, item, stat }: CellKey): boolean => {
+  let found = stat === PERSONS
+  emitSession(session, day, (_, ofItem, ofStat) => {
+    if (ofItem === item && ofStat === stat) found = true
+  })
+  return found
+}
+
+/** When a person did what counts in a cell: sessions of its day that do, the attempt that counts, or the day itself. */
+const stretchesOf = ({ definition }: Measure, fact: Fact, cell: CellKey, zone: TimeZone): ReadonlyArray<Stretch> => {
   const { formula } = definition
+  const { day } = cell
   if (formula.kind === "sessions") {
     return cutSessions(pointsOf(fact), sessionRules(formula), zone)
-      .filter(({ start }) => zone.dayOf(start) === day)
+      .filter((session) => zone.dayOf(session.start) === day && isIn(session, cell))
       .map(({ start, end }) => ({ from: start, to: end }))
   }
   if (formula.kind === "funnel") {

@@ -8,7 +8,7 @@ import { formatInstant } from "../../domain/time/instant.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
 import { type Extent, scanLog } from "../query/scanLog.ts"
 import type { Attribution, Person } from "./attribution.ts"
-import { type CellKey, type Contribution, makeRoles } from "./contributors.ts"
+import { type CellKey, type Contribution, makeRoles, type Role } from "./contributors.ts"
 
 /** Events, persons and merges that are listed one by one, of each kind; all are counted. */
 export const LISTED_MAX = 50
@@ -83,7 +83,7 @@ export const findEvidence = Effect.fnUntraced(function* (
   const linked = new Set<DistinctId>()
 
   /** Whether an event adds to the cell, or to what its person adds. */
-  const isBehind = (person: Person, role: NonNullable<ReturnType<typeof roleOf>>, time: number): boolean => {
+  const isBehind = (person: Person, role: Role, time: number): boolean => {
     if (role.tallied.digits !== 0n) return true
     if (role.value === null) return false
     if (measure.definition.breakdown !== undefined && role.value !== cell.item) return false

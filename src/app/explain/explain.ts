@@ -5,7 +5,7 @@ import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
 import { liveMetrics } from "../../domain/metric/applied.ts"
 import { isFormulaMetric, type MetricDefinition } from "../../domain/metric/definition.ts"
 import { metricsUsed } from "../../domain/metric/formula.ts"
-import { STATISTICS } from "../../domain/metric/statistics.ts"
+import { statisticOf, STATISTICS } from "../../domain/metric/statistics.ts"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { Settings } from "../../domain/settings.ts"
@@ -119,7 +119,9 @@ const chooseCell = Effect.fnUntraced(function* (
   const found = cells.find((cell) => cell.item === item && cell.stat === stat)
   if (found !== undefined) return found
   const named = (name: string, value: string) => (value === "" ? "" : ` ${name} ${JSON.stringify(value)}`)
-  const there = cells
+  // Other cells are what distinct persons of ranges are counted from.
+  const answering = cells.filter((cell) => statisticOf(definition, cell.stat) !== undefined)
+  const there = answering
     .toSorted((a, b) => Number(b.stat === stat) - Number(a.stat === stat))
     .slice(0, CELLS_NAMED_MAX)
     .map((cell) => `${named("--item", cell.item)} --stat ${cell.stat}`.trim())
@@ -128,7 +130,7 @@ const chooseCell = Effect.fnUntraced(function* (
     remedy:
       there.length === 0
         ? "It has none at all on that day."
-        : `There are: ${there.join("; ")}${cells.length > there.length ? `; and ${cells.length - there.length} more` : ""}.`,
+        : `There are: ${there.join("; ")}${answering.length > there.length ? `; and ${answering.length - there.length} more` : ""}.`,
   })
 })
 

@@ -2,6 +2,7 @@ import type { Formula, MetricDefinition } from "../metric/definition.ts"
 import { compileFilter, pageReader } from "../metric/filter.ts"
 import { compareIds } from "../identity/distinctId.ts"
 import { parseDuration } from "../time/duration.ts"
+import type { Day } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import { pointsOf } from "./Fact.ts"
 import type { Emit, Measure } from "./Measure.ts"
@@ -119,6 +120,9 @@ const sameSession = (a: Session, b: Session): boolean =>
   a.entryPage === b.entryPage &&
   a.exitPage === b.exitPage
 
+/** The statistic that counts persons, whatever number of sessions they have on a day. */
+export const PERSONS = "persons"
+
 /** What sessions of one person add; the person itself only on days on which none of the `others` begins. */
 const emitSessions = (
   sessions: ReadonlyArray<Session>,
@@ -128,19 +132,24 @@ const emitSessions = (
 ): void => {
   if (sessions.length === 0) return
   const days = new Set(others.map(({ start }) => zone.dayOf(start)))
-  for (const { start, end, events, entryPage, exitPage } of sessions) {
-    const day = zone.dayOf(start)
-    if (!days.has(day)) emit(day, "", "persons", 1)
+  for (const session of sessions) {
+    const day = zone.dayOf(session.start)
+    if (!days.has(day)) emit(day, "", PERSONS, 1)
     days.add(day)
-    const duration = end - start
-    emit(day, "", "sessions", 1)
-    emit(day, "", "duration_ms", duration)
-    emit(day, String(duration), "duration", 1)
-    emit(day, "", "events", events)
-    if (events === 1) emit(day, "", "bounces", 1)
-    if (entryPage !== undefined) emit(day, entryPage, "entries", 1)
-    if (exitPage !== undefined) emit(day, exitPage, "exits", 1)
+    emitSession(session, day, emit)
   }
+}
+
+/** What one session adds to the day on which it begins, but for its person. */
+export const emitSession = ({ start, end, events, entryPage, exitPage }: Session, day: Day, emit: Emit): void => {
+  const duration = end - start
+  emit(day, "", "sessions", 1)
+  emit(day, "", "duration_ms", duration)
+  emit(day, String(duration), "duration", 1)
+  emit(day, "", "events", events)
+  if (events === 1) emit(day, "", "bounces", 1)
+  if (entryPage !== undefined) emit(day, entryPage, "entries", 1)
+  if (exitPage !== undefined) emit(day, exitPage, "exits", 1)
 }
 
 /**
