@@ -58,7 +58,7 @@ export const trickle = Effect.gen(function* () {
   })
   yield* append.pipe(Effect.repeat(Schedule.fixed(PAUSE_MILLIS)), Effect.forkScoped)
   yield* look.pipe(Effect.repeat(Schedule.spaced(LOOK_MILLIS)), Effect.forkScoped)
-  return { appended: () => appended, looks: looks as ReadonlyArray<Look> }
+  return { appended: () => appended, looks }
 })
 
 /** For ever, each round of the persons of the data set or of as many new ones, in turn. */
