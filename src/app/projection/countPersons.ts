@@ -7,8 +7,8 @@ import { ReadModel, type Uncounted } from "../../domain/projection/ReadModel.ts"
 const IDENTITIES_FIRST = 50
 const IDENTITIES_MAX = 10_000
 
-/** Days and moments in memory at once, about: so steps of measures that are being counted wait for a second or two. */
-const WEIGHT_MAX = 200_000
+/** Days and moments in memory at once, about: so steps of measures that are being counted wait for about a second. */
+const WEIGHT_MAX = 100_000
 
 /**
  * Counts all persons of a group whose facts were only gathered so far, some in each transaction; does nothing when everybody

@@ -20,6 +20,13 @@ const PROVE_MILLIS = 10_000
 /** Persons are counted for so long in one turn, ms. */
 const COUNT_MILLIS = 5_000
 
+/**
+ * How long a count for a build rests after a slice that took as long, ms. Steps of the default group wait while a slice is
+ * counted, since they go on with what builds, too; now those of all partitions get their turn. It does not rest after short
+ * slices, the last ones: while it rested, more persons would come, and so on for ever.
+ */
+const COUNT_REST_MILLIS = 300
+
 /** A group that comes within this time to where the default group stood keeps up with it, ms. */
 const KEEPS_UP_MILLIS = 3_000
 
@@ -75,9 +82,16 @@ export const coordinator = Effect.fn("coordinator")(function* () {
 
   /** Counts persons for a while; the rest at the next turn. */
   const count = Effect.fnUntraced(function* (group: string) {
-    const until = (yield* Clock.currentTimeMillis) + COUNT_MILLIS
-    const inTime = Effect.map(Clock.currentTimeMillis, (now) => now < until)
-    return yield* countPersons(group, () => Effect.andThen(report.turned, inTime))
+    let began = yield* Clock.currentTimeMillis
+    const until = began + COUNT_MILLIS
+    const afterSlice = Effect.gen(function* () {
+      yield* report.turned
+      const took = (yield* Clock.currentTimeMillis) - began
+      if (group !== LIVE_GROUP && took >= COUNT_REST_MILLIS) yield* Effect.sleep(COUNT_REST_MILLIS)
+      began = yield* Clock.currentTimeMillis
+      return began < until
+    })
+    return yield* countPersons(group, () => afterSlice)
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "takeover" } as const

@@ -6,7 +6,7 @@ export interface WorkerLimits {
   readonly stepEvents: number
   /** Events that all loops of a worker together have folded and not committed, at most. */
   readonly workerEvents: number
-  /** Steps that are committed at once; each takes a connection to Postgres. */
+  /** Steps of the default group that are committed at once, beside one of a build; each takes a connection to Postgres. */
   readonly commitsAtOnce: number
   /**
    * While events keep coming, a step waits for more so many times as long as the commit before it took, and so many ms at

@@ -155,6 +155,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
         ? log.follow(partition, after)
         : log.read(partition, after).pipe(Stream.takeWhile(({ position: { sequence } }) => sequence <= end))
     return yield* projectRecords({
+      live,
       records,
       projection,
       isolation: yield* makeIsolation(name, partition, leavingOut, isolated),

@@ -17,6 +17,8 @@ const RECORDS_AHEAD = 8
 const ROOM_MILLIS = 10
 
 export interface ProjectRecordsOptions<Leave extends string> {
+  /** Whether it is for the default group. */
+  readonly live: boolean
   readonly records: Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
   readonly projection: PartitionProjection
   readonly isolation: Isolation
@@ -37,9 +39,10 @@ export interface ProjectRecordsOptions<Leave extends string> {
 export const projectRecords = <Leave extends string>(options: ProjectRecordsOptions<Leave>) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { records, projection, isolation, budget, report, leave, onWell } = options
+      const { live, records, projection, isolation, budget, report, leave, onWell } = options
       const { lingerTimes, lingerMillis } = yield* Limits
       const room = yield* StepRoom
+      const loop = { live }
       /** When a step that is not full may be committed, ms. */
       let due = Number.NEGATIVE_INFINITY
       /** Whether the chain knows of a batch that is not folded: such a state must never be committed. */
@@ -47,8 +50,8 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
 
       const commit = Effect.gen(function* () {
         if (torn || projection.pending() === 0) return
-        const [took] = yield* Effect.timed(room.committing(projection.commit()))
-        room.holds(projection, 0)
+        const [took] = yield* Effect.timed(room.committing(loop, projection.commit()))
+        room.holds(loop, 0)
         due = (yield* Clock.currentTimeMillis) + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
         yield* report.committed(projection.checkpoint()!.position)
         yield* isolation.committed
@@ -66,7 +69,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
           torn = false
           yield* report.took(events, failed, batch.origin.loggedAt)
           budget.add(events, failed)
-          const full = room.holds(projection, projection.pending())
+          const full = room.holds(loop, projection.pending())
           if (alone || full || budget.overrun !== null) yield* commit
         }).pipe(Effect.uninterruptible)
 
@@ -82,7 +85,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
             return leaving.because
           }
           if ((yield* Queue.size(queue)) > 0) {
-            if (!room.mayBegin(projection)) {
+            if (!room.mayBegin(loop)) {
               yield* Effect.sleep(ROOM_MILLIS)
               continue
             }
@@ -110,7 +113,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
         Effect.tapError(({ _tag }) => (_tag === "LogDamaged" || _tag === "UnknownBatchVersion" ? commit : Effect.void)),
         Effect.onInterrupt(() => Effect.catch(commit, ({ message }) => Effect.logInfo(message))),
         Effect.ensuring(isolation.ended),
-        Effect.ensuring(Effect.sync(() => room.holds(projection, 0))),
+        Effect.ensuring(Effect.sync(() => room.holds(loop, 0))),
         Effect.ensuring(report.letGo),
       )
     }),
