@@ -53,7 +53,7 @@ export const trickle = Effect.gen(function* () {
       at,
       lag,
       building: groups.some((group) => group !== LIVE_GROUP),
-      still: pauses.some(({ cause }) => cause === "promotion"),
+      still: pauses.some(({ cause }) => cause === "takeover"),
     })
   })
   yield* append.pipe(Effect.repeat(Schedule.fixed(PAUSE_MILLIS)), Effect.forkScoped)

@@ -477,6 +477,7 @@ describe("proof", () => {
       {
         metric: "feature_adoption",
         version: 1,
+        build: "feature_adoption@1",
         date: "2026-03-04",
         item: "export",
         stat: "users",
