@@ -415,6 +415,26 @@ export default [
     expect(await answer("kinds")).toEqual(counted)
   })
 
+  test("that wait or were gone back from are no lack of change, and answers stand on the facts that chose them", async () => {
+    const next = yaml("twice.yaml", "name: twice\nversion: 3\nformula: { kind: event-count }\n")
+    await store.run(applyMetrics(next, { promote: false }))
+    expect(await store.run(planMetrics([next]))).toMatchObject({ waiting: [{ name: "twice", version: 3, live: 1 }] })
+    const cut = async () => (await store.run(metric("twice"))).asOf.cut
+    const before = await cut()
+    await store.run(promote("twice"))
+    const promoted = await cut()
+    expect(promoted).not.toBe(before)
+    expect(await store.run(planMetrics([next]))).toMatchObject({
+      waiting: [],
+      passedOver: [],
+      unaffected: [{ version: 3 }],
+    })
+    await store.run(rollBack("twice"))
+    expect([before, promoted]).not.toContain(await cut())
+    expect(await store.run(planMetrics([next]))).toMatchObject({ waiting: [], passedOver: [{ version: 3, live: 1 }] })
+    expect((await store.run(applyMetrics(next))).promoted).toEqual([])
+  })
+
   test("are compared as the log will have them", async () => {
     const odd = yaml("odd.yaml", "name: odd\nversion: 1\ntarget: -0\nformula: { kind: event-count }\n")
     expect((await store.run(applyMetrics(odd))).applied).toMatchObject([{ outcome: "applied" }])

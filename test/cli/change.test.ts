@@ -71,7 +71,7 @@ describe("builds of a metric", () => {
       /^Nothing was changed: clicks@1\.9 names no build\./,
     )
     expect(await refusal("NoSuchBuild", rebuild({ metrics: ["nobody"] }))).toMatch(
-      /nobody names no metric that is live/,
+      /nobody names no metric with cells of its own that is live/,
     )
     for (const unreadable of ["", "Clicks", "clicks@", "clicks@two", "clicks@1.2.3", "clicks@-1", "a b"]) {
       expect(await refusal("NoSuchBuild", promote(unreadable))).toMatch(

@@ -137,7 +137,7 @@ describe("to wait for workers", () => {
     const build = await run(
       Effect.gen(function* () {
         const plan = yield* prepare
-        yield* noteControl(plan)
+        yield* noteControl(plan.controlEnd, plan.made)
         return plan.versions.find(({ state }) => state === "building")!.group
       }),
     )

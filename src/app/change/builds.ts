@@ -45,7 +45,7 @@ export const liveOf = Effect.fnUntraced(function* (metrics: ReadonlyArray<string
   return yield* Effect.forEach(new Set(metrics), (asked) =>
     Effect.gen(function* () {
       const live = liveAmong(yield* findBuilds(asked))
-      return live ?? (yield* new NoSuchBuild({ asked, wanted: "metric that is live", there: [] }))
+      return live ?? (yield* new NoSuchBuild({ asked, wanted: "metric with cells of its own that is live", there: [] }))
     }),
   )
 })

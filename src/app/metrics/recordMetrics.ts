@@ -26,7 +26,8 @@ export const recordMetrics = Effect.fn("recordMetrics")(function* (paths: Readon
   const { found, problems } = yield* checkFiles(paths, control)
   if (problems.length > 0) return yield* new BadDefinition({ files: paths, problems })
   const definitions = found.map(({ definition }) => definition)
-  const there = new Set(planChanges(control, definitions).unaffected.map(({ name }) => name))
+  const { unaffected, waiting, passedOver } = planChanges(control, definitions)
+  const there = new Set([...unaffected, ...waiting, ...passedOver].map(({ name }) => name))
   const news = definitions.filter(({ name }) => !there.has(name))
   if (news.length > 0) {
     const live = liveMetrics(control)

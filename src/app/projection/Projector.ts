@@ -149,7 +149,7 @@ export class Projector extends Context.Service<
         // What was built may have been promoted already, or take the place of what is live now.
         if (builds.length > 0) yield* bringInLine(plan.made)
         while (!(yield* readModel.sweep(SWEEP_ROWS))) continue
-        yield* noteControl(plan)
+        yield* noteControl(plan.controlEnd, plan.made)
         if (!(yield* readModel.isWhole)) yield* readModel.markWhole(plan.made)
         const ids = new Set(builds.flatMap(({ measures }) => measures.map(({ id }) => id)))
         const built = versions.filter(({ id }) => ids.has(id)).map(buildName)

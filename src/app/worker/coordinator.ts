@@ -62,7 +62,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   const align = Effect.gen(function* () {
     const plan = yield* prepare
     if (plan.wiped) yield* Effect.logInfo("The settings have changed: all partitions are projected anew.")
-    yield* noteControl(plan)
+    yield* noteControl(plan.controlEnd, plan.made)
   })
 
   const markWhole = Effect.fnUntraced(function* ({ made, whole, ownerships }: Outlook) {

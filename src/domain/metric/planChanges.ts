@@ -24,11 +24,22 @@ export interface Change {
   readonly builds: boolean
 }
 
+/** A version beside the one of its metric that answers; `null` where none does. */
+export interface Standing {
+  readonly name: string
+  readonly version: number
+  readonly live: number | null
+}
+
 /** What applying definitions would change. */
 export interface MetricsPlan {
   readonly added: ReadonlyArray<Addition>
   readonly changed: ReadonlyArray<Change>
-  /** Metrics that the log has exactly so. */
+  /** Versions that the log has exactly so and that wait to be promoted, which applying them again does. */
+  readonly waiting: ReadonlyArray<Standing>
+  /** Versions that the log has exactly so, and that were gone back from or given up: applying them changes nothing. */
+  readonly passedOver: ReadonlyArray<Standing>
+  /** Metrics that the log has exactly so, and that answer so. */
   readonly unaffected: ReadonlyArray<{ readonly name: string; readonly version: number }>
   /** Metrics that were applied and that these definitions don't mention: they stay as they are. */
   readonly unmentioned: ReadonlyArray<string>
@@ -41,17 +52,26 @@ export const planChanges = (applied: AppliedMetrics, definitions: ReadonlyArray<
   const added: Array<Addition> = []
   const changed: Array<Change> = []
   const unaffected: Array<{ name: string; version: number }> = []
+  const waiting: Array<Standing> = []
+  const passedOver: Array<Standing> = []
   for (const definition of definitions) {
     const { name, version } = definition
     const latest = latestOf(applied, name)
     if (latest === undefined) added.push({ name, version, builds: buildsMeasure(definition) })
-    else if (latest.version === version) unaffected.push({ name, version })
-    else changed.push(changeOf(latest, definition, isRetired(applied, latest)))
+    else if (latest.version === version) {
+      const { live, versions } = applied.metrics.get(name)!
+      const { kept, liveSince } = versions.at(-1)!
+      if (live === version) unaffected.push({ name, version })
+      else if (kept && liveSince === null) waiting.push({ name, version, live })
+      else passedOver.push({ name, version, live })
+    } else changed.push(changeOf(latest, definition, isRetired(applied, latest)))
   }
   const mentioned = new Set(definitions.map(({ name }) => name))
   return {
     added,
     changed,
+    waiting,
+    passedOver,
     unaffected,
     unmentioned: Array.from(currentMetrics(applied).keys()).filter(
       (name) => !mentioned.has(name) && !BUILTIN_NAMES.has(name),

@@ -41,7 +41,7 @@ export const applyCommand = Command.make(
             }
           } else if (waiting.length > 0) {
             yield* Console.log(
-              `Ready, and not live: ${waiting.join(", ")}. "tidemark metrics promote" makes them live.`,
+              `Ready, and not live: ${waiting.join(", ")}. "tidemark metrics promote ${waiting[0]}" makes ${waiting.length === 1 ? "it" : "the first"} live.`,
             )
           }
         }),

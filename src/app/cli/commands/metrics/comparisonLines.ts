@@ -40,6 +40,8 @@ export const comparisonLines = ({ build, live, expect, days, cells, differing, s
 const personLine = ({ distinctIds, before, after, observedOnlyBefore, observedOnlyAfter }: PersonBehind): string =>
   [
     `  ${visible(distinctIds.join(", "))}: ${before} → ${after}`,
-    ...(observedOnlyBefore.length === 0 ? [] : [`observed only before: ${visible(observedOnlyBefore.join(", "))}`]),
-    ...(observedOnlyAfter.length === 0 ? [] : [`observed only now: ${visible(observedOnlyAfter.join(", "))}`]),
+    ...(observedOnlyBefore.length === 0
+      ? []
+      : [`observed only by the one that is live: ${visible(observedOnlyBefore.join(", "))}`]),
+    ...(observedOnlyAfter.length === 0 ? [] : [`observed only by this one: ${visible(observedOnlyAfter.join(", "))}`]),
   ].join("; ")

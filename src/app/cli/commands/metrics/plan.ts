@@ -22,15 +22,25 @@ export const planCommand = Command.make(
       ),
     )
     yield* json ? printJson(plan) : Console.log(planLines(plan).join("\n"))
-    if (plan.added.length + plan.changed.length > 0) return yield* new ChangesPlanned()
+    if (plan.added.length + plan.changed.length + plan.waiting.length > 0) return yield* new ChangesPlanned()
   }),
 ).pipe(
   Command.withDescription("Show what applying definition files would change and cost; exits 2 when there are changes"),
   Command.withExamples([{ command: "tidemark metrics plan metrics.yaml", description: "Review before applying" }]),
 )
 
-const planLines = ({ added, changed, unaffected, unmentioned, builds, cost, warnings }: PricedPlan) => {
-  const changes = added.length + changed.length
+const planLines = ({
+  added,
+  changed,
+  waiting,
+  passedOver,
+  unaffected,
+  unmentioned,
+  builds,
+  cost,
+  warnings,
+}: PricedPlan) => {
+  const changes = added.length + changed.length + waiting.length
   return [
     ...warnings.map((warning) => `warning: ${visible(problemText(warning))}`),
     ...added.map((it) => `+ ${versionName(it)}${it.builds ? "" : ", nothing to build"}`),
@@ -38,6 +48,14 @@ const planLines = ({ added, changed, unaffected, unmentioned, builds, cost, warn
       `~ ${versionName({ name, version: from })} → ${versionName({ name, version: to })}${revives ? ", comes back" : ""}: ${expect} numbers expected${builds ? "" : ", nothing to build"}`,
       ...fields.map((field) => `    ${fieldLine(field)}`),
     ]),
+    ...waiting.map(
+      ({ name, version, live }) =>
+        `~ ${versionName({ name, version })} is recorded and waits to be promoted; version ${live} answers`,
+    ),
+    ...passedOver.map(
+      ({ name, version, live }) =>
+        `= ${versionName({ name, version })} was gone back from or given up${live === null ? "" : `; version ${live} answers`}`,
+    ),
     ...unaffected.map((it) => `= ${versionName(it)}`),
     ...(unmentioned.length === 0 ? [] : [`Not in these files, and left as they are: ${unmentioned.join(", ")}.`]),
     "",
