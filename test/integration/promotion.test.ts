@@ -1,3 +1,4 @@
+import type { Frame } from "../../src/app/query/frame.ts"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -197,7 +198,11 @@ describe("while versions take each other's place", () => {
     expect([...seen.keys()].sort()).toEqual([...right.keys()].sort())
   })
 
-  const named = <A extends { readonly version: number }>(answer: A) => ({ version: answer.version, answer })
+  /** Without the cut, which names the fact that chose the version: there is one for every switch. */
+  const named = <A extends Frame>({ asOf: { cut: _cut, ...asOf }, ...answer }: A) => ({
+    version: answer.version,
+    answer: { ...answer, asOf },
+  })
 
   /** Rows that were read at once are all of one version. */
   const ofOneVersion = (rows: ReadonlyArray<{ readonly version: number }>) => {
