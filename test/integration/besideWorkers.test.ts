@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { layerEmbedded } from "../../src/app/embedded.ts"
 import { recordDefinitions } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
-import { noteControl } from "../../src/app/projection/noteControl.ts"
 import { prepare } from "../../src/app/projection/prepare.ts"
 import { Projector, type ProjectOptions } from "../../src/app/projection/Projector.ts"
 import { layerProjectorBesideWorkers } from "../../src/app/worker/besideWorkers.ts"
@@ -137,7 +136,6 @@ describe("to wait for workers", () => {
     const build = await run(
       Effect.gen(function* () {
         const plan = yield* prepare
-        yield* noteControl(plan.controlEnd, plan.made)
         return plan.versions.find(({ state }) => state === "building")!.group
       }),
     )

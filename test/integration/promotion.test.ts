@@ -145,7 +145,7 @@ describe("while versions take each other's place", () => {
     await client.connect()
     await client.query("SET search_path = tidemark")
     const rowsOf = async (sql: string) => (await client.query(sql)).rows as ReadonlyArray<{ readonly version: number }>
-    const questions: Readonly<Record<string, () => Promise<{ readonly version: number; readonly answer: unknown }>>> = {
+    const questions: Readonly<Record<string, () => Promise<Answered>>> = {
       metric: () => run(Analytics.use((analytics) => analytics.metric("clicks"))).then(named),
       funnel: () => run(Analytics.use((analytics) => analytics.funnel({ name: "to_click" }))).then(named),
       live_cells: () =>
@@ -178,9 +178,13 @@ describe("while versions take each other's place", () => {
     const work = { over: false }
     const seen = new Map<string, number>()
     const reading = Object.entries(questions).map(async ([name, ask]) => {
+      const chosen = new Map<string, number>()
       while (!work.over) {
-        const { version, answer } = await ask()
+        const { version, answer, cut = null } = await ask()
         expect(answer).toEqual(right.get(`${name} ${version}`))
+        // What an answer says it stands on decides which version it is of.
+        if (cut !== null) expect(chosen.get(cut) ?? version).toBe(version)
+        if (cut !== null) chosen.set(cut, version)
         seen.set(`${name} ${version}`, (seen.get(`${name} ${version}`) ?? 0) + 1)
       }
     })
@@ -198,10 +202,17 @@ describe("while versions take each other's place", () => {
     expect([...seen.keys()].sort()).toEqual([...right.keys()].sort())
   })
 
-  /** Without the cut, which names the fact that chose the version: there is one for every switch. */
-  const named = <A extends Frame>({ asOf: { cut: _cut, ...asOf }, ...answer }: A) => ({
+  interface Answered {
+    readonly version: number
+    readonly answer: unknown
+    readonly cut?: string | null
+  }
+
+  /** The cut apart: it names the fact that chose the version, and there is one for every switch. */
+  const named = <A extends Frame>({ asOf: { cut, ...asOf }, ...answer }: A): Answered => ({
     version: answer.version,
     answer: { ...answer, asOf },
+    cut,
   })
 
   /** Rows that were read at once are all of one version. */

@@ -233,7 +233,7 @@ export class SimulatedReadModel {
         call(
           "noteControlEnd",
           "note where the control facts end",
-          () => void (tables.controlEnd = tables.made === made ? end : tables.controlEnd),
+          () => (tables.made === made ? tables.noteControlEnd(end) : undefined),
           { writes: true },
         ),
       measures: call("measures", "read the metrics of the read model", measures),
@@ -261,7 +261,11 @@ export class SimulatedReadModel {
         call("register", "register metrics", () => register(definitions, liveSince), { writes: true }),
       rebuild: (ids, made) => changing("rebuild", made, () => rebuild(ids)),
       adopt: (group) => call(`adopt ${group}`, "take over what was built", () => adopt(group), { writes: true }),
-      makeLive: (ids, made) => changing("make live", made, () => makeLive(ids)),
+      makeLive: (ids, made, end = null) =>
+        changing("make live", made, () => {
+          if (end !== null) tables.noteControlEnd(end)
+          makeLive(ids)
+        }),
       relabel: (id, definition, made) => changing("relabel", made, () => relabel(id, definition)),
       drop: (builds, made) => changing("drop", made, () => drop(builds)),
       sweep: () => call("sweep", "delete what dropped versions left", () => tables.sweep(), { writes: true }),

@@ -122,6 +122,11 @@ export class Tables {
     return Math.max(0, ...this.buildsOf(definition).map(({ build }) => build)) + 1
   }
 
+  /** Notes a control fact that the tables stand on, unless they do on a later one. */
+  noteControlEnd(end: LogEnd): void {
+    if ((this.controlEnd?.position.sequence ?? 0) < end.position.sequence) this.controlEnd = end
+  }
+
   /** Notes that a build begins to answer queries, at an instant of no clock. */
   begunLive(id: number): void {
     for (const row of this.measures) if (row.id === id) row.liveSince = ++this.#instant

@@ -19,7 +19,6 @@ import type { WorkersStandStill } from "./WorkersStandStill.ts"
 import { buildGroups, type Group, liveGroup } from "./groups.ts"
 import { beginAnew, type BeginOptions } from "./beginAnew.ts"
 import { countAllPersons } from "./countPersons.ts"
-import { noteControl } from "./noteControl.ts"
 import { claimPartition } from "./PartitionProjection.ts"
 import { prepare } from "./prepare.ts"
 
@@ -149,7 +148,6 @@ export class Projector extends Context.Service<
         // What was built may have been promoted already, or take the place of what is live now.
         if (builds.length > 0) yield* bringInLine(plan.made)
         while (!(yield* readModel.sweep(SWEEP_ROWS))) continue
-        yield* noteControl(plan.controlEnd, plan.made)
         if (!(yield* readModel.isWhole)) yield* readModel.markWhole(plan.made)
         const ids = new Set(builds.flatMap(({ measures }) => measures.map(({ id }) => id)))
         const built = versions.filter(({ id }) => ids.has(id)).map(buildName)

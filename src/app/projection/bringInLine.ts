@@ -4,7 +4,6 @@ import { liveSinceOf } from "../../domain/metric/lifecycle.ts"
 import { reconcile } from "../../domain/projection/reconcile.ts"
 import { sameSettings } from "../../domain/settings.ts"
 import { readControl } from "../control.ts"
-import { noteControl } from "./noteControl.ts"
 
 /**
  * Brings the metrics of the read model to what was applied, promoted and dropped, and looks again until there is nothing to
@@ -18,15 +17,16 @@ export const bringInLine = Effect.fnUntraced(function* (made: string) {
     const held = yield* readModel.measures
     if ((yield* readModel.made) !== made) return
     const { metrics, settings, end } = yield* readControl
+    // Settings that came since are for the next projection, which makes the tables anew.
+    const under = yield* readModel.settings
+    const stands = under !== null && sameSettings(under, settings) ? end : null
     const { register, relabel, makeLive, drop } = reconcile(metrics, held)
     if (register.length > 0) yield* readModel.register(register, (definition) => liveSinceOf(metrics, definition))
     for (const { id, definition } of relabel) yield* readModel.relabel(id, definition, made)
-    if (makeLive.length > 0) yield* readModel.makeLive(makeLive, made)
+    if (makeLive.length > 0) yield* readModel.makeLive(makeLive, made, stands)
     if (drop.length > 0) yield* readModel.drop(drop, made)
     if (register.length + relabel.length + makeLive.length + drop.length > 0) continue
-    const stands = yield* readModel.settings
-    // Settings that came since are for the next projection, which makes the tables anew.
-    if (stands !== null && sameSettings(stands, settings)) yield* noteControl(end, made)
+    if (stands !== null) yield* readModel.noteControlEnd(stands, made)
     return
   }
 })

@@ -2,16 +2,14 @@ import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { sameSettings, type Settings } from "../../domain/settings.ts"
-import type { LogEnd } from "../../domain/projection/ReadModel.ts"
 import { readControl } from "../control.ts"
 import { provePositions } from "../provePosition.ts"
 import { bringInLine } from "./bringInLine.ts"
 
-/** What a projection works by: settings, measure versions, and where the control facts that say so end. */
+/** What a projection works by: settings and builds. */
 export interface Plan {
   readonly settings: Settings
   readonly versions: ReadonlyArray<MeasureVersion>
-  readonly controlEnd: LogEnd | null
   /** The read model that was prepared: see `ReadModel.made`. */
   readonly made: string
   /** Whether the read model was emptied, because the project's settings changed. */
@@ -47,7 +45,6 @@ const prepareOnce = Effect.gen(function* () {
   return {
     settings: control.settings,
     versions: yield* readModel.measures,
-    controlEnd: control.end,
     made,
     wiped: changed && held !== null,
   } satisfies Plan

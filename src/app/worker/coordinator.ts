@@ -4,7 +4,6 @@ import { buildName } from "../../domain/projection/buildName.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { countPersons } from "../projection/countPersons.ts"
-import { noteControl } from "../projection/noteControl.ts"
 import { prepare } from "../projection/prepare.ts"
 import { SWEEP_ROWS } from "../projection/Projector.ts"
 import { TURN_MILLIS } from "./limits.ts"
@@ -62,7 +61,6 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   const align = Effect.gen(function* () {
     const plan = yield* prepare
     if (plan.wiped) yield* Effect.logInfo("The settings have changed: all partitions are projected anew.")
-    yield* noteControl(plan.controlEnd, plan.made)
   })
 
   const markWhole = Effect.fnUntraced(function* ({ made, whole, ownerships }: Outlook) {

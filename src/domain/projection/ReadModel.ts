@@ -148,7 +148,7 @@ export class ReadModel extends Context.Service<
     readonly markWhole: (made: string) => Effect.Effect<void, ReadModelUnavailable>
     /** The last control fact that the tables stand on; `null` for none. */
     readonly controlEnd: Effect.Effect<LogEnd | null, ReadModelUnavailable>
-    /** Notes that the tables stand on a control fact, unless they were emptied since they were `made`. */
+    /** Notes that the tables stand on a control fact, unless they do on a later one, or were emptied since they were `made`. */
     readonly noteControlEnd: (end: LogEnd, made: string) => Effect.Effect<void, ReadModelUnavailable>
     readonly measures: Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
     readonly checkpoint: (group: string, partition: number) => Effect.Effect<Checkpoint | null, ReadModelUnavailable>
@@ -211,9 +211,14 @@ export class ReadModel extends Context.Service<
     /**
      * Makes builds of different metrics answer queries, all in one moment; those in whose place they come are detached. One
      * that is not ready or detached, such as one that is live already, is left alone. Owners of the default group must
-     * claim anew, since other cells are published now. `made`: as for `rebuild`.
+     * claim anew, since other cells are published now. `made`: as for `rebuild`. `end`: the control fact that decided it, noted
+     * in the same moment, so that no answer names another one.
      */
-    readonly makeLive: (measures: ReadonlyArray<number>, made: string) => Effect.Effect<void, ReadModelUnavailable>
+    readonly makeLive: (
+      measures: ReadonlyArray<number>,
+      made: string,
+      end?: LogEnd | null,
+    ) => Effect.Effect<void, ReadModelUnavailable>
     /** Says that a build is another version's, which must count the same. `made`: as for `rebuild`. */
     readonly relabel: (
       measure: number,

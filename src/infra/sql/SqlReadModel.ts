@@ -210,9 +210,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           ([row]) => row?.control_end ?? null,
         ).pipe(explained("read where the control facts ended")),
         noteControlEnd: (end, made) =>
-          Effect.asVoid(
-            sql`UPDATE settings SET control_end = ${JSON.stringify(end)}::json WHERE made_at::text = ${made}`,
-          ).pipe(explained("note where the control facts end")),
+          measureTables.noteControlEnd(end, made).pipe(Effect.asVoid, explained("note where the control facts end")),
         measures: measureTables.measures.pipe(explained("read the metrics of the read model")),
         checkpoint: (group, partition) =>
           checkpointTables.checkpoint(group, partition).pipe(explained("read a checkpoint")),
@@ -230,7 +228,8 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         rebuild: (measures, made, days) =>
           measureTables.rebuild(measures, made, days).pipe(explained("register a rebuild")),
         adopt: (group) => measureTables.adopt(group).pipe(explained("take over what was built")),
-        makeLive: (measures, made) => measureTables.makeLive(measures, made).pipe(explained("make metrics live")),
+        makeLive: (measures, made, end) =>
+          measureTables.makeLive(measures, made, end).pipe(explained("make metrics live")),
         relabel: (measure, definition, made) =>
           measureTables.relabel(measure, definition, made).pipe(explained("note another version of a metric")),
         drop: (builds, made) => measureTables.drop(builds, made).pipe(explained("drop versions of metrics")),

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { MetricDefinition } from "../../domain/metric/definition.ts"
-import { LIVE_GROUP, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type LogEnd, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
 import { makeCheckpointTables } from "./checkpointTables.ts"
 import { makeCountingTables } from "./countingTables.ts"
@@ -52,6 +52,11 @@ export const makeMeasureTables = Effect.gen(function* () {
         if (found.length > 0) yield* changing(change)
       }),
     )
+
+  /** Of two at once the later fact stays noted. */
+  const noteControlEnd = (end: LogEnd, made: string) => sql`
+    UPDATE settings SET control_end = ${JSON.stringify(end)}::json WHERE made_at::text = ${made}
+      AND coalesce((control_end #>> '{position,sequence}')::bigint, 0) < ${end.position.sequence}`
 
   /** Adds builds, which count nobody yet; the group they are in is named after the first. */
   const insert = Effect.fnUntraced(function* (
@@ -197,7 +202,16 @@ export const makeMeasureTables = Effect.gen(function* () {
       }),
     )
 
-  const makeLive = (ids: ReadonlyArray<number>, made: string) =>
+  const makeLive = (ids: ReadonlyArray<number>, made: string, end: LogEnd | null = null) =>
+    sql.withTransaction(
+      Effect.gen(function* () {
+        // First, for the same reason as in `changingMade`.
+        if (end !== null) yield* noteControlEnd(end, made)
+        yield* switchTo(ids, made)
+      }),
+    )
+
+  const switchTo = (ids: ReadonlyArray<number>, made: string) =>
     changingMade(
       made,
       Effect.gen(function* () {
@@ -258,5 +272,5 @@ export const makeMeasureTables = Effect.gen(function* () {
       }),
     )
 
-  return { measures, register, rebuild, adopt, makeLive, relabel, drop, sweep }
+  return { measures, register, rebuild, adopt, makeLive, noteControlEnd, relabel, drop, sweep }
 })
