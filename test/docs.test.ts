@@ -4,11 +4,11 @@ import { tmpdir } from "node:os"
 import { dirname, join, relative, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { afterAll, describe, expect, test } from "vitest"
+import { helpOf } from "./support/help.ts"
 
 /** Documents are part of the product: their code is run, their commands are parsed, their links are followed. */
 
 const ROOT = resolve(import.meta.dirname, "..")
-const MAIN = join(ROOT, "src/app/cli/main.ts")
 const LIBRARY = pathToFileURL(join(ROOT, "src/index.ts")).href
 
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8")
@@ -133,17 +133,6 @@ describe("links", () => {
 })
 
 describe("commands in documents", () => {
-  const helps = new Map<string, Promise<string>>()
-  /** The help of a (sub)command, asked for once. */
-  const helpOf = (path: ReadonlyArray<string>): Promise<string> => {
-    const key = path.join(" ")
-    const known = helps.get(key)
-    if (known !== undefined) return known
-    const asked = node([MAIN, ...path, "--help"], ROOT)
-    helps.set(key, asked)
-    return asked
-  }
-
   const section = (help: string, title: string): string =>
     new RegExp(`^${title}\\n((?: {2}.*\\n?)*)`, "m").exec(help)?.[1] ?? ""
   const subcommandsOf = (help: string): ReadonlyArray<string> =>

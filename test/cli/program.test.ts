@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { afterAll, describe, expect, test } from "vitest"
 import { expectHarmless, ok, okJson, refusal, scratch, tidemark } from "../support/cli.ts"
+import { helpOf } from "../support/help.ts"
 
 /** The program itself: help, calls that can't be understood, and the commands that need no store of the user's. */
 
@@ -99,22 +100,12 @@ describe("help", () => {
     simulate: { example: true },
   }
 
-  const helps = new Map<string, string>()
-
-  beforeAll(async () => {
-    // Two at a time, as the machine has two processors.
-    const waiting = Object.keys(COMMANDS)
-    const work = async () => {
-      for (let command = waiting.pop(); command !== undefined; command = waiting.pop()) {
-        const words = command === "" ? [] : command.split(" ")
-        helps.set(command, await ok([...words, "--help"], { cwd }))
-      }
-    }
-    await Promise.all([work(), work()])
+  test("is printed by the program as the tests below read it", async () => {
+    expect(await ok(["metrics", "compare", "--help"], { cwd })).toBe(await helpOf(["metrics", "compare"]))
   })
 
-  test.each(Object.entries(COMMANDS))("tidemark %s", (command, { example, subcommands }) => {
-    const help = helps.get(command)!
+  test.each(Object.entries(COMMANDS))("tidemark %s", async (command, { example, subcommands }) => {
+    const help = await helpOf(command === "" ? [] : command.split(" "))
     expect(help).toMatch(/^DESCRIPTION\n {2}[A-Z].{10,}/)
     expect(help).toContain(`USAGE\n  tidemark ${command}`.trimEnd())
     if (example) {

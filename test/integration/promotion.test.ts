@@ -209,7 +209,7 @@ describe("while versions take each other's place", () => {
   }
 
   /** The cut apart: it names the fact that chose the version, and there is one for every switch. */
-  const named = <A extends Frame>({ asOf: { cut, ...asOf }, ...answer }: A): Answered => ({
+  const named = ({ asOf: { cut, ...asOf }, ...answer }: Frame): Answered => ({
     version: answer.version,
     answer: { ...answer, asOf },
     cut,

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { liveMetrics } from "../../domain/metric/applied.ts"
-import { buildsMeasure } from "../../domain/metric/definition.ts"
+import { buildsMeasure, type MetricDefinition } from "../../domain/metric/definition.ts"
 import { countsTheSame } from "../../domain/metric/differences.ts"
 import { versionName } from "../../domain/projection/buildName.ts"
 import { ReadModel } from "../../domain/projection/ReadModel.ts"
@@ -52,38 +52,38 @@ export const applyMetrics = Effect.fn("applyMetrics")(function* (
   if (standstill !== null) {
     return { applied, comparisons: [], promoted: [], waiting: names, standstill } satisfies AppliedMetrics
   }
-  const held = yield* readModel.measures
-  const built = due.filter(({ definition, live }) => {
-    const isBuilt = held.some(
-      ({ definition: { name, version }, state }) =>
-        name === definition.name && version === definition.version && state !== "building",
-    )
-    return isBuilt && !countsTheSame(definition, live)
-  })
-  const comparisons = yield* Effect.forEach(built, ({ definition }) => compare(versionName(definition)))
+  const built = new Set(
+    (yield* readModel.measures)
+      .filter(({ state }) => state !== "building")
+      .map(({ definition }) => versionName(definition)),
+  )
+  // What counts the same has no build of its own, and formulas of other metrics have none at all.
+  const hasBuild = ({ definition, live }: NewVersion) => buildsMeasure(definition) && !countsTheSame(definition, live)
+  const ready = due.filter((it) => !hasBuild(it) || built.has(versionName(it.definition)))
+  const comparisons = yield* Effect.forEach(ready.filter(hasBuild), ({ definition }) =>
+    compare(versionName(definition)),
+  )
   if (!promote) {
     return { applied, comparisons, promoted: [], waiting: names, standstill } satisfies AppliedMetrics
   }
   for (const comparison of comparisons) yield* checkExpectation(comparison, accept)
-  // What counts the same has no build of its own, and formulas of other metrics have none at all.
-  const ready = due.filter(
-    (it) => built.includes(it) || countsTheSame(it.definition, it.live) || !buildsMeasure(it.definition),
-  )
   yield* switchTo(
     "metric_promoted",
     ready.map(({ definition: { name, version } }) => ({ metric: name, version, build: null })),
     why,
   )
-  return {
-    applied,
-    comparisons,
-    promoted: ready.map(({ definition }) => versionName(definition)),
-    waiting: due.flatMap((it) => (ready.includes(it) ? [] : [versionName(it.definition)])),
-    standstill,
-  } satisfies AppliedMetrics
+  const promoted = ready.map(({ definition }) => versionName(definition))
+  const waiting = names.filter((name) => !promoted.includes(name))
+  return { applied, comparisons, promoted, waiting, standstill } satisfies AppliedMetrics
 })
 
-/** Of what was applied, the versions that never answered, beside the one that does. */
+/** A version that never answered, beside the one that does. */
+interface NewVersion {
+  readonly definition: MetricDefinition
+  readonly live: MetricDefinition
+}
+
+/** Of what was applied, the versions that wait. */
 const newVersions = Effect.fnUntraced(function* (applied: ReadonlyArray<Applied>) {
   const control = yield* readControl
   const live = liveMetrics(control)
@@ -91,6 +91,6 @@ const newVersions = Effect.fnUntraced(function* (applied: ReadonlyArray<Applied>
     const found = control.metrics.get(name)?.versions.find(({ definition }) => definition.version === version)
     const answering = live.get(name)
     if (found === undefined || found.liveSince !== null || !found.kept || answering === undefined) return []
-    return [{ definition: found.definition, live: answering }]
+    return [{ definition: found.definition, live: answering } satisfies NewVersion]
   })
 })

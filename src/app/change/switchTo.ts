@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { ControlFact } from "../../domain/control/ControlFact.ts"
-import { versionName } from "../../domain/projection/buildName.ts"
+import { buildName, versionName } from "../../domain/projection/buildName.ts"
 import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { decision, readControl, record } from "../control.ts"
 import { Overtaken } from "../metrics/Overtaken.ts"
@@ -50,9 +50,11 @@ export const switchTo = Effect.fnUntraced(function* (
     yield* bringInLine(made)
   }
   const { metrics } = yield* readControl
-  const lost = switches.find(({ metric, version }) => metrics.get(metric)?.live !== version && metrics.has(metric))
-  if (lost !== undefined)
-    return yield* new Overtaken({
-      what: `${versionName({ name: lost.metric, version: lost.version })} does not answer queries`,
-    })
+  const live = new Set((yield* readModel.measures).flatMap(({ id, state }) => (state === "live" ? [id] : [])))
+  const lost = switches.find(({ metric, version, build }) =>
+    build === null ? metrics.get(metric)?.live !== version : !live.has(build.id),
+  )
+  if (lost === undefined) return
+  const what = lost.build === null ? versionName({ name: lost.metric, version: lost.version }) : buildName(lost.build)
+  return yield* new Overtaken({ what: `${what} does not answer queries` })
 })

@@ -34,7 +34,11 @@ export const configuration: Effect.Effect<Configuration, CliFailure, Command.Com
   },
 )
 
-export const json = Flag.Boolean("json").pipe(Flag.withDescription("Print JSON for programs"), Flag.withDefault(false))
+/** A flag that is off unless it is given. */
+export const flag = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
+
+export const json = flag("json", "Print JSON for programs")
 
 /** A flag that need not be given. */
 export const optionalText = (name: string, description: string) =>

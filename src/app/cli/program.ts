@@ -3,21 +3,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { Command } from "effect/cli"
-import { importCommand } from "./commands/import.ts"
-import { explainCommand } from "./commands/explain.ts"
-import { logCommand } from "./commands/log.ts"
-import { metricsCommand } from "./commands/metrics.ts"
-import { pauseCommand, resumeCommand, rewindCommand } from "./commands/operate.ts"
-import { projectCommand } from "./commands/project.ts"
-import { rebuildCommand } from "./commands/rebuild.ts"
-import { quarantineCommand } from "./commands/quarantine.ts"
-import { queryCommand } from "./commands/query.ts"
-import { settingsCommand } from "./commands/settings.ts"
-import { demoCommand, simulateCommand } from "./commands/simulate.ts"
-import { doctorCommand } from "./commands/doctor.ts"
-import { statusCommand } from "./commands/status.ts"
-import { verifyCommand } from "./commands/verify.ts"
-import { root } from "./options.ts"
+import { commandLine } from "./commandLine.ts"
 import { layerPresenter, reportDefect, teardown } from "./report.ts"
 
 /** From the package itself, which lies as far above the source as above the build. */
@@ -25,34 +11,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
   readonly version: string
 }
 
-root.pipe(
-  Command.withDescription(
-    "Event-sourced product analytics: a log of what users did, and numbers that any replay gives again",
-  ),
-  Command.withExamples([
-    { command: "tidemark demo", description: "See it work on a made-up product" },
-    { command: "tidemark import events.ndjson.gz", description: "Import your own events" },
-    { command: "tidemark query active-users --interval week", description: "Ask" },
-  ]),
-  Command.withSubcommands([
-    demoCommand,
-    importCommand,
-    queryCommand,
-    explainCommand,
-    metricsCommand,
-    projectCommand,
-    rebuildCommand,
-    pauseCommand,
-    resumeCommand,
-    rewindCommand,
-    verifyCommand,
-    statusCommand,
-    quarantineCommand,
-    logCommand,
-    settingsCommand,
-    doctorCommand,
-    simulateCommand,
-  ]),
+commandLine.pipe(
   Command.run({ version }),
   Effect.tapCause(reportDefect),
   Effect.provide([NodeServices.layer, layerPresenter]),

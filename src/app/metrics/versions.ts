@@ -35,11 +35,13 @@ const buildsOf = (measures: ReadonlyArray<MeasureVersion>, { name, version }: Me
 /** Of several builds of a version the one that is most to it. */
 const STATES: ReadonlyArray<MeasureVersion["state"]> = ["live", "ready", "detached", "building"]
 
-const stateOf = (
-  control: Control,
-  measures: ReadonlyArray<MeasureVersion>,
-  definition: MetricDefinition,
-): VersionState => {
+/** What the log says, and what the read model holds. */
+interface Known {
+  readonly control: Control
+  readonly measures: ReadonlyArray<MeasureVersion>
+}
+
+const stateOf = ({ control, measures }: Known, definition: MetricDefinition): VersionState => {
   const { name, version } = definition
   const history = control.metrics.get(name)
   const ended = history?.decisions.some((it) => it.what === "metric_retired" && it.version >= version)
@@ -54,11 +56,8 @@ const stateOf = (
   return "new"
 }
 
-const versionOf = (
-  control: Control,
-  measures: ReadonlyArray<MeasureVersion>,
-  definition: MetricDefinition,
-): MetricVersion => {
+const versionOf = (known: Known, definition: MetricDefinition): MetricVersion => {
+  const { control, measures } = known
   const { name, version } = definition
   const builds = buildsOf(measures, definition)
   const applied = control.metrics
@@ -66,7 +65,7 @@ const versionOf = (
     ?.decisions.find((it) => it.what === "metric_applied" && it.version === version)
   return {
     definition,
-    state: stateOf(control, measures, definition),
+    state: stateOf(known, definition),
     builds: builds.length > 1 ? builds.map(({ build, state }) => ({ build, state })) : [],
     appliedAt: applied === undefined ? null : formatInstant(applied.at),
     appliedBy: applied?.by ?? null,
@@ -75,7 +74,7 @@ const versionOf = (
 }
 
 const readBoth = Effect.gen(function* () {
-  return { control: yield* readControl, measures: yield* ReadModel.use(({ measures }) => measures) }
+  return { control: yield* readControl, measures: yield* ReadModel.use(({ measures }) => measures) } satisfies Known
 })
 
 /** Every version of a metric, built in or applied, ascending. */
@@ -89,7 +88,8 @@ const allVersionsOf = (control: Control, name: string): ReadonlyArray<MetricDefi
  * holds. Those that were retired come last.
  */
 export const listMetrics = Effect.fn("listMetrics")(function* () {
-  const { control, measures } = yield* readBoth
+  const known = yield* readBoth
+  const { control, measures } = known
   const current = inTreeOrder(currentMetrics(control)).flatMap(({ definition, depth }) => {
     const held = new Map(
       measures
@@ -97,17 +97,18 @@ export const listMetrics = Effect.fn("listMetrics")(function* () {
         .map((it) => [it.definition.version, it.definition]),
     )
     return [definition, ...[...held.values()].reverse()].map((version) => ({
-      ...versionOf(control, measures, version),
+      ...versionOf(known, version),
       depth,
     }))
   })
-  const retired = retiredMetrics(control).map((latest) => ({ ...versionOf(control, measures, latest), depth: 0 }))
+  const retired = retiredMetrics(control).map((latest) => ({ ...versionOf(known, latest), depth: 0 }))
   return [...current, ...retired]
 })
 
 /** One version of a metric, by default the latest. */
 export const showMetricVersion = Effect.fn("showMetricVersion")(function* (name: string, version?: number) {
-  const { control, measures } = yield* readBoth
+  const known = yield* readBoth
+  const { control } = known
   const versions = allVersionsOf(control, name)
   if (versions.length === 0) return yield* noSuchMetric(name, control)
   const found = version === undefined ? versions.at(-1) : versions.find((one) => one.version === version)
@@ -117,7 +118,7 @@ export const showMetricVersion = Effect.fn("showMetricVersion")(function* (name:
       remedy: `It has ${versions.map((one) => one.version).join(", ")}.`,
     })
   }
-  return versionOf(control, measures, found)
+  return versionOf(known, found)
 })
 
 /** One thing that happened to a metric. */
@@ -145,7 +146,8 @@ const WORDS: Readonly<Record<MetricDecision["what"], HistoryEntry["what"]>> = {
 
 /** What happened to a metric, oldest first. */
 export const metricHistory = Effect.fn("metricHistory")(function* (name: string) {
-  const { control, measures } = yield* readBoth
+  const known = yield* readBoth
+  const { control } = known
   const versions = allVersionsOf(control, name)
   if (versions.length === 0) return yield* noSuchMetric(name, control)
   const history = control.metrics.get(name)
@@ -157,7 +159,7 @@ export const metricHistory = Effect.fn("metricHistory")(function* (name: string)
       at: null,
       by: null,
       why: null,
-      state: stateOf(control, measures, definition),
+      state: stateOf(known, definition),
       fields: [],
     }))
   }
@@ -171,7 +173,7 @@ export const metricHistory = Effect.fn("metricHistory")(function* (name: string)
       at: formatInstant(at),
       by,
       why,
-      state: stateOf(control, measures, versions[place] ?? latestOf(control, name)!),
+      state: stateOf(known, versions[place] ?? latestOf(control, name)!),
       fields: what !== "metric_applied" || before === undefined ? [] : differencesOf(before, versions[place]!),
     }
   })

@@ -8,7 +8,7 @@ import { STDIN } from "../../import/source.ts"
 import { importEvents, type ImportEventsOptions } from "../../importEvents.ts"
 import type { Projected } from "../../projection/Projector.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
-import { given, json, optionalText, withNewStore } from "../options.ts"
+import { flag, given, json, optionalText, withNewStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
 import { makeProgress } from "../progress.ts"
 import { projectUnlessStill } from "../projecting.ts"
@@ -34,10 +34,7 @@ export const importCommand = Command.make(
       Flag.withDescription("IANA zone of times that name none"),
       Flag.withDefault("UTC"),
     ),
-    noProject: Flag.Boolean("no-project").pipe(
-      Flag.withDescription("Only append to the log; the numbers follow with `project`"),
-      Flag.withDefault(false),
-    ),
+    noProject: flag("no-project", "Only append to the log; the numbers follow with `project`"),
     json,
   },
   Effect.fn(function* ({ files, format, map, event, timeZone, noProject, json }) {

@@ -2,7 +2,7 @@ import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { pause, resume } from "../../worker/operate.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { configuration, json, withStore } from "../options.ts"
+import { configuration, flag, json, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
@@ -74,9 +74,9 @@ export const rewindCommand = Command.make(
   "rewind",
   {
     to: Flag.String("to").pipe(Flag.withDescription("Where to begin again: start; must be given"), Flag.optional),
-    acceptLog: Flag.Boolean("accept-log").pipe(
-      Flag.withDescription("Also when the log is not the one that the read model was made from: it is from now on"),
-      Flag.withDefault(false),
+    acceptLog: flag(
+      "accept-log",
+      "Also when the log is not the one that the read model was made from: it is from now on",
     ),
     json,
   },

@@ -1,5 +1,5 @@
 import { Console, Effect, Layer } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import { PROJECT_DEFAULT } from "../../../infra/nats/streamConfig.ts"
 import { layerPostgres } from "../../../infra/postgres/PostgresClient.ts"
 import type { Configuration } from "../../config/Configuration.ts"
@@ -8,7 +8,7 @@ import type { Projected } from "../../projection/Projector.ts"
 import type { ServersOptions } from "../../servers.ts"
 import { untilStopped } from "../../worker/untilStopped.ts"
 import { layerWorker } from "../../worker/worker.ts"
-import { configuration, json, withNewStore, withStore } from "../options.ts"
+import { configuration, flag, json, withNewStore, withStore } from "../options.ts"
 import { formatCount, printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
@@ -45,11 +45,9 @@ const LEASE_CONNECTIONS = 2
 export const projectCommand = Command.make(
   "project",
   {
-    once: Flag.Boolean("once").pipe(
-      Flag.withDescription(
-        "Fold what is in the log, and exit; without it a worker runs until stopped (the embedded store always does it once, since nobody else can write to it)",
-      ),
-      Flag.withDefault(false),
+    once: flag(
+      "once",
+      "Fold what is in the log, and exit; without it a worker runs until stopped (the embedded store always does it once, since nobody else can write to it)",
     ),
     json,
   },

@@ -6,7 +6,7 @@ import { formatInstant } from "../../../domain/time/instant.ts"
 import { parseColumnMap } from "../../import/columnMap.ts"
 import { dropQuarantine, replayQuarantine } from "../../quarantine.ts"
 import { CliFailure, EXIT, sayingWhy } from "../failure.ts"
-import { given, json, optionalText, withStore } from "../options.ts"
+import { flag, given, json, optionalText, withStore } from "../options.ts"
 import { formatCount, formatTable, printJson, visible } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
@@ -14,10 +14,7 @@ const list = Command.make(
   "list",
   {
     limit: Flag.Int("limit").pipe(Flag.withDescription("Most lines shown"), Flag.withDefault(50)),
-    raw: Flag.Boolean("raw").pipe(
-      Flag.withDescription("With --json: also the lines themselves, which may hold personal data"),
-      Flag.withDefault(false),
-    ),
+    raw: flag("raw", "With --json: also the lines themselves, which may hold personal data"),
     json,
   },
   ({ limit, raw, json }) =>

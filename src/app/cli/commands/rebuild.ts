@@ -1,9 +1,9 @@
 import { Console, Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import { priceRebuild } from "../../change/priceRebuild.ts"
 import { rebuild } from "../../change/rebuild.ts"
 import { CliFailure, EXIT } from "../failure.ts"
-import { given, json, range, withProvenStore, withStore } from "../options.ts"
+import { flag, given, json, range, withProvenStore, withStore } from "../options.ts"
 import { printJson } from "../print.ts"
 import { projectShowing, showingProjection } from "../projecting.ts"
 import { comparisonLines } from "./metrics/comparisonLines.ts"
@@ -18,24 +18,12 @@ export const rebuildCommand = Command.make(
       Argument.withDescription("Metrics to build anew (default: all that are live)"),
       Argument.variadic({ min: 0 }),
     ),
-    plan: Flag.Boolean("plan").pipe(
-      Flag.withDescription("Say what it would cost, and do nothing"),
-      Flag.withDefault(false),
-    ),
-    noPromote: Flag.Boolean("no-promote").pipe(
-      Flag.withDescription("Leave what was built beside what answers"),
-      Flag.withDefault(false),
-    ),
+    plan: flag("plan", "Say what it would cost, and do nothing"),
+    noPromote: flag("no-promote", "Leave what was built beside what answers"),
     ...range,
     accept,
-    wipe: Flag.Boolean("wipe").pipe(
-      Flag.withDescription("Empty every table first, who is who included; nothing is answered until it is through"),
-      Flag.withDefault(false),
-    ),
-    acceptLog: Flag.Boolean("accept-log").pipe(
-      Flag.withDescription("Wipe, and take the log as it is, also when it was put back to an older copy"),
-      Flag.withDefault(false),
-    ),
+    wipe: flag("wipe", "Empty every table first, who is who included; nothing is answered until it is through"),
+    acceptLog: flag("accept-log", "Wipe, and take the log as it is, also when it was put back to an older copy"),
     why,
     json,
   },

@@ -1,8 +1,8 @@
 import { Console, Effect } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Command } from "effect/cli"
 import { versionName } from "../../../../domain/projection/buildName.ts"
 import { applyMetrics } from "../../../change/apply.ts"
-import { given, json, withNewStore } from "../../options.ts"
+import { flag, given, json, withNewStore } from "../../options.ts"
 import { printJson } from "../../print.ts"
 import { showingProjection } from "../../projecting.ts"
 import { comparisonLines } from "./comparisonLines.ts"
@@ -14,10 +14,7 @@ export const applyCommand = Command.make(
   {
     files,
     accept,
-    noPromote: Flag.Boolean("no-promote").pipe(
-      Flag.withDescription("Build new versions beside what answers, and leave it at that"),
-      Flag.withDefault(false),
-    ),
+    noPromote: flag("no-promote", "Build new versions beside what answers, and leave it at that"),
     why,
     json,
   },

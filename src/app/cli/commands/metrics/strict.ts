@@ -1,6 +1,3 @@
-import { Flag } from "effect/cli"
+import { flag } from "../../options.ts"
 
-export const strict = Flag.Boolean("strict").pipe(
-  Flag.withDescription("Take warnings, such as events that were never seen, for problems"),
-  Flag.withDefault(false),
-)
+export const strict = flag("strict", "Take warnings, such as events that were never seen, for problems")
