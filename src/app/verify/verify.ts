@@ -1,19 +1,16 @@
 import { Effect, Stream } from "effect"
-import { EventLog } from "../../domain/log/EventLog.ts"
-import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
 import { namesLookedAt } from "../../domain/metric/eventsNamed.ts"
 import { oracle, type OracleInput } from "../../domain/oracle/oracle.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { isLeftOut } from "../../domain/projection/Operations.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay, parseDay } from "../../domain/time/calendar.ts"
 import { provePositions } from "../provePosition.ts"
 import { ask, asOfStanding, liveMeasure } from "../query/frame.ts"
 import { readBatches } from "../readBatches.ts"
 import { countingNowhere } from "./countingNowhere.ts"
-import type { Difference } from "./difference.ts"
-import { asStored, partsOf } from "./oracleKey.ts"
+import { compareWithOracle, type Difference } from "./difference.ts"
 import { parseSample, sampleDays } from "./sample.ts"
 
 /** What is compared; everything where nothing is said. */
@@ -45,8 +42,6 @@ const EVERY_DAY = { from: parseDay("0000-01-01")!, to: parseDay("9999-12-31")! }
  * looks at without their properties.
  */
 export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample: asked }: VerifyOptions = {}) {
-  const log = yield* EventLog
-  const readModel = yield* ReadModel
   const queries = yield* ReadModelQueries
   const sample = asked === undefined ? null : yield* parseSample(asked)
   yield* provePositions
@@ -61,10 +56,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
           : [...new Set(yield* Effect.forEach(metrics, (name) => liveMeasure(question, name)))]
       const failures = Map.groupBy(yield* queries.failures, (it) => placeOf(it))
       const { cut } = asOfStanding(question)
-      const ends: Array<number> = []
-      for (let partition = 0; partition < log.partitions; partition++) {
-        ends.push((yield* readModel.checkpoint(LIVE_GROUP, partition))?.position.sequence ?? 0)
-      }
+      const ends = question.checkpoints.map(({ position }) => position)
       const cells = new Map<number, ReadonlyArray<Cell>>()
       for (const { id } of measures) cells.set(id, yield* queries.cells(id, range))
       return { settings, zone, range, measures, failures, cut, ends, cells }
@@ -75,9 +67,9 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
   const names = namesLookedAt(measures.map(({ definition }) => definition))
   const input: Array<OracleInput> = []
   const partly = new Map<OracleInput, string>()
-  for (const [partition, end] of ends.entries()) {
+  for (const { partition, sequence: upTo } of ends) {
     let logTime = 0
-    yield* readBatches(partition, { upTo: end }).pipe(
+    yield* readBatches(partition, { upTo }).pipe(
       Stream.runForEach(({ position, batch }) =>
         Effect.sync(() => {
           logTime = Math.max(logTime, batch.origin.loggedAt)
@@ -115,47 +107,16 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
     const seen = input.map((entry) => (out.has(entry) ? { ...entry, event: countingNowhere(entry.event) } : entry))
     return oracle(seen, settings, [byBuild(measure)], days).cells.get(build)!
   }
-  const differences: Array<Difference> = []
-  let compared = 0
-  for (const measure of measures) {
-    const { name: metric, version } = measure.definition
-    const which = { metric, version, build: buildName(measure) }
-    const rest = new Map(Array.from(expectedOf(measure), ([key, right]) => [asStored(key), right]))
-    for (const { day, item, stat, amount } of cells.get(measure.id)!) {
-      const date = formatDay(day)
-      if (!isAsked(date)) continue
-      compared++
-      const key = `${date}|${item}|${stat}`
-      const right = rest.get(key)
-      rest.delete(key)
-      const found = formatDecimal(parseDecimal(amount))
-      if (right === undefined || String(right) !== found) {
-        differences.push({
-          ...which,
-          date,
-          item,
-          stat,
-          readModel: found,
-          oracle: right === undefined ? null : String(right),
-        })
-      }
-    }
-    for (const [key, right] of rest) {
-      compared++
-      differences.push({
-        ...which,
-        ...partsOf(key),
-        readModel: null,
-        oracle: String(right),
-      })
-    }
-  }
+  const compared = measures.map((measure) => {
+    const found = cells.get(measure.id)!.filter(({ day }) => isAsked(formatDay(day)))
+    return compareWithOracle(measure, found, expectedOf(measure))
+  })
   return {
     events: input.length,
-    cells: compared,
+    cells: compared.reduce((sum, { cells }) => sum + cells, 0),
     asOf: { cut },
     days: sampled === null ? null : [...sampled].sort(),
-    differences,
+    differences: compared.flatMap(({ differences }) => differences),
   } satisfies Verified
 })
 
