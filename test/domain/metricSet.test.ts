@@ -11,7 +11,7 @@ import { planChanges } from "../../src/domain/metric/planChanges.ts"
 import { STATISTICS } from "../../src/domain/metric/statistics.ts"
 import { inTreeOrder } from "../../src/domain/metric/tree.ts"
 import { metricsSchema } from "../../scripts/metricsSchema.ts"
-import { arbMetrics } from "../support/arbitraries.ts"
+import { arbMetrics } from "../support/arbitraries/metrics.ts"
 
 /** Definitions as a set: against each other, and against what was applied before. */
 

@@ -9,7 +9,7 @@ import { type Event, isKnownKind } from "../../src/domain/event/Event.ts"
 import { FUTURE_TOLERANCE_MILLIS } from "../../src/domain/event/eventTime.ts"
 import type { JsonObject } from "../../src/domain/event/json.ts"
 import { accept } from "../support/accept.ts"
-import { arbEvent } from "../support/arbitraries.ts"
+import { arbEvent } from "../support/arbitraries/events.ts"
 
 vi.setConfig({ testTimeout: 120_000 })
 

@@ -16,7 +16,7 @@ import {
 } from "../../src/domain/log/batch.ts"
 import type { JsonObject } from "../../src/domain/event/json.ts"
 import { ChainVerifier } from "../../src/domain/log/ChainVerifier.ts"
-import { arbEvent } from "../support/arbitraries.ts"
+import { arbEvent } from "../support/arbitraries/events.ts"
 import { GOLDEN } from "../support/shipped.ts"
 
 // Hundreds of runs take seconds, more on a busy machine.

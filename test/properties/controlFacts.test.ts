@@ -6,7 +6,7 @@ import { CONTROL_FACTS, type ControlFactName, decodeControlFact } from "../../sr
 import { type FactHistory, newestVersion, readThroughHistory } from "../../src/domain/control/FactHistory.ts"
 import type { Json, JsonObject } from "../../src/domain/event/json.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
-import { arbMetrics } from "../support/arbitraries.ts"
+import { arbMetrics } from "../support/arbitraries/metrics.ts"
 
 const asJson = (value: unknown): JsonObject => JSON.parse(JSON.stringify(value)) as JsonObject
 

@@ -8,7 +8,8 @@ import { sampleDays } from "../../src/app/verify/sample.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { namesLookedAt } from "../../src/domain/metric/eventsNamed.ts"
 import { oracle, type OracleInput } from "../../src/domain/oracle/oracle.ts"
-import { arbHistory, arbMetrics } from "../support/arbitraries.ts"
+import { arbHistory } from "../support/arbitraries/histories.ts"
+import { arbMetrics } from "../support/arbitraries/metrics.ts"
 
 const inputOf = (events: ReadonlyArray<Event>): ReadonlyArray<OracleInput> =>
   events.map((event, n) => ({ event, partition: 0, loggedAt: n }))

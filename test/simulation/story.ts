@@ -4,7 +4,8 @@ import type { Event } from "../../src/domain/event/Event.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import { Random } from "../../src/domain/simulate/random.ts"
-import { arbHistory, arbMetrics } from "../support/arbitraries.ts"
+import { arbHistory } from "../support/arbitraries/histories.ts"
+import { arbMetrics } from "../support/arbitraries/metrics.ts"
 import { CALL_FAULTS } from "./faults.ts"
 
 /** What happens by itself besides failing calls: each kind is on or off for a whole seed. */
