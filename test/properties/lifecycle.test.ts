@@ -5,7 +5,7 @@ import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import { buildsMeasure, type MetricDefinition } from "../../src/domain/metric/definition.ts"
 import { countsTheSame } from "../../src/domain/metric/differences.ts"
 import { afterFact, liveSinceOf, type MetricHistories } from "../../src/domain/metric/lifecycle.ts"
-import { LIVE_GROUP, type MeasureVersion } from "../../src/domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type Build } from "../../src/domain/projection/ReadModel.ts"
 import { type Reconciliation, reconcile } from "../../src/domain/projection/reconcile.ts"
 
 /** Which version answers, and what is kept: by control facts in any order, and tables that any number of readers bring in line. */
@@ -213,8 +213,8 @@ class NaiveTable {
   #id = 0
   #instant = 2_000_000
 
-  get held(): ReadonlyArray<MeasureVersion> {
-    return this.rows.filter(({ state }) => state !== "dropped").map((row) => ({ ...row, build: 1 }) as MeasureVersion)
+  get held(): ReadonlyArray<Build> {
+    return this.rows.filter(({ state }) => state !== "dropped").map((row) => ({ ...row, build: 1 }) as Build)
   }
 
   isLive(name: string): boolean {
@@ -270,7 +270,7 @@ class NaiveTable {
     this.#takeOver(row)
   }
 
-  drop(builds: ReadonlyArray<Pick<MeasureVersion, "id" | "state">>): void {
+  drop(builds: ReadonlyArray<Pick<Build, "id" | "state">>): void {
     for (const { id, state } of builds) {
       const row = this.rows.find((row) => row.id === id)
       if (row !== undefined && (row.state !== "live" || state === "live")) row.state = "dropped"
@@ -284,7 +284,7 @@ const isOver = ({ register, relabel, makeLive, drop }: Reconciliation): boolean 
 /** Somebody who brings the table in line: looks at the table, then at the facts, and does one thing at a time. */
 class Reader {
   readonly #table: NaiveTable
-  #held: ReadonlyArray<MeasureVersion> | null = null
+  #held: ReadonlyArray<Build> | null = null
   #due: Array<() => void> = []
   #rounds = 0
   isThrough = false

@@ -6,7 +6,7 @@ import { CheckpointConflict, ReadModelUnavailable } from "../../src/domain/proje
 import {
   type KnownTables,
   LIVE_GROUP,
-  type MeasureVersion,
+  type Build,
   ReadModel,
   type Step,
   type Uncounted,
@@ -98,7 +98,7 @@ export class SimulatedReadModel {
         return result
       })
 
-    const measures = (): ReadonlyArray<MeasureVersion> =>
+    const measures = (): ReadonlyArray<Build> =>
       tables.measures.flatMap(({ state, ...row }) => (state === "dropped" ? [] : [{ ...row, state }]))
 
     const fenceLive = () => {
@@ -115,7 +115,7 @@ export class SimulatedReadModel {
       return { epoch, checkpoint: held?.checkpoint ?? null }
     }
 
-    type Register = (...args: Parameters<ReadModel["Service"]["register"]>) => ReadonlyArray<MeasureVersion>
+    type Register = (...args: Parameters<ReadModel["Service"]["register"]>) => ReadonlyArray<Build>
     const register: Register = (definitions, liveSince = () => null) => {
       const news = definitions.filter((definition) => !tables.holds(definition))
       if (news.length > 0) insert(news, liveSince)
@@ -123,8 +123,8 @@ export class SimulatedReadModel {
     }
 
     const insert = (
-      definitions: ReadonlyArray<MeasureVersion["definition"]>,
-      liveSince: (definition: MeasureVersion["definition"]) => number | null,
+      definitions: ReadonlyArray<Build["definition"]>,
+      liveSince: (definition: Build["definition"]) => number | null,
     ) => {
       if (!has("registers in silence")) fenceLive()
       const begun = tables.checkpoints.some(({ checkpoint }) => checkpoint !== null)
@@ -172,12 +172,12 @@ export class SimulatedReadModel {
       fenceLive()
     }
 
-    const relabel = (id: number, definition: MeasureVersion["definition"]) => {
+    const relabel = (id: number, definition: Build["definition"]) => {
       const row = tables.measures.find((it) => it.id === id && it.state !== "dropped")
       if (row !== undefined && row.definition.version !== definition.version) tables.relabel(row, definition)
     }
 
-    const drop = (builds: ReadonlyArray<Pick<MeasureVersion, "id" | "state">>) => {
+    const drop = (builds: ReadonlyArray<Pick<Build, "id" | "state">>) => {
       const due = tables.measures.filter(({ id, state }) => {
         const found = builds.find((build) => build.id === id)
         return found !== undefined && state !== "dropped" && (state !== "live" || found.state === "live")

@@ -8,7 +8,7 @@ import { prepare } from "../../src/app/projection/prepare.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type Build, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import type { Random } from "../../src/domain/simulate/random.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 import type { SimulatedLog } from "./SimulatedLog.ts"
@@ -83,11 +83,11 @@ export const workOnce = Effect.fnUntraced(function* (owner: string, random: Rand
 })
 
 /** An operator who has some of what is live built once more, and lets it take its place when it is ready, or gives it up. */
-const rebuildBeside = Effect.fnUntraced(function* (versions: ReadonlyArray<MeasureVersion>, random: Random) {
+const rebuildBeside = Effect.fnUntraced(function* (versions: ReadonlyArray<Build>, random: Random) {
   const readModel = yield* ReadModel
   const made = yield* readModel.made
   if (made === null) return
-  const ids = (of: ReadonlyArray<MeasureVersion>) => of.filter(() => random.chance(0.5)).map(({ id }) => id)
+  const ids = (of: ReadonlyArray<Build>) => of.filter(() => random.chance(0.5)).map(({ id }) => id)
   const again = versions.filter(({ build }) => build > 1)
   if (random.chance(0.3)) yield* readModel.rebuild(ids(versions), made)
   if (random.chance(0.5)) yield* readModel.makeLive(ids(again.filter(({ state }) => state === "ready")), made)

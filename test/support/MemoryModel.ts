@@ -17,7 +17,7 @@ import type { CellDelta } from "../../src/domain/projection/CellSums.ts"
 import { EVERYBODY } from "../../src/domain/projection/counted.ts"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
-import { type KnownTables, LIVE_GROUP, type MeasureVersion, ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { type KnownTables, LIVE_GROUP, type Build, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import {
   type Cell,
   INTAKE,
@@ -36,7 +36,7 @@ import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 export class MemoryModel {
   readonly settings: Settings
   readonly zone: TimeZone
-  readonly measures: ReadonlyArray<MeasureVersion>
+  readonly measures: ReadonlyArray<Build>
   readonly #compiled: ReadonlyArray<Measure>
   #rows = new Map<number, Identity>()
   readonly #statements = new Map<string, AliasStatement>()
@@ -123,7 +123,7 @@ export class MemoryModel {
     return this.personOf(userDistinctId(userId))
   }
 
-  measure(name: string): MeasureVersion {
+  measure(name: string): Build {
     return this.measures.find(({ definition }) => definition.name === name)!
   }
 

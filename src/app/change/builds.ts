@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { type BuildName, buildName, isNamed, parseBuildName } from "../../domain/projection/buildName.ts"
-import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type Build, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { NoSuchBuild, NotReady } from "./errors.ts"
 
 /** The read model's builds of one metric, as a person named one of them. */
@@ -8,7 +8,7 @@ export interface FoundBuilds {
   readonly asked: string
   readonly name: BuildName
   /** Of the metric, whether named or not; by age. */
-  readonly all: ReadonlyArray<MeasureVersion>
+  readonly all: ReadonlyArray<Build>
 }
 
 /** Finds the builds of the metric that is named. */
@@ -24,7 +24,7 @@ export const findBuilds = Effect.fnUntraced(function* (asked: string) {
 /** The newest build that is meant, in one of the states given. */
 export const pickBuild = Effect.fnUntraced(function* (
   { asked, name, all }: FoundBuilds,
-  states: ReadonlyArray<MeasureVersion["state"]>,
+  states: ReadonlyArray<Build["state"]>,
   wanted: string,
 ) {
   const named = all.filter((build) => isNamed(build, name))
@@ -36,7 +36,7 @@ export const pickBuild = Effect.fnUntraced(function* (
 })
 
 /** The live build of the metric. */
-export const liveAmong = ({ all }: FoundBuilds): MeasureVersion | undefined => all.find(({ state }) => state === "live")
+export const liveAmong = ({ all }: FoundBuilds): Build | undefined => all.find(({ state }) => state === "live")
 
 /** The live builds of metrics, by default of all. */
 export const liveOf = Effect.fnUntraced(function* (metrics: ReadonlyArray<string> | undefined) {

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type { Position } from "../../domain/log/position.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
-import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { Build } from "../../domain/projection/ReadModel.ts"
 import { type CellComparison, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS } from "../../domain/settings.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
@@ -72,5 +72,5 @@ export const compare = Effect.fn("compare")(function* (asked: string, listed = L
 })
 
 /** Another build of the same version must come to the same; another version, to what its author expects. */
-const expectation = (live: MeasureVersion, { definition }: MeasureVersion): "same" | "different" =>
+const expectation = (live: Build, { definition }: Build): "same" | "different" =>
   definition.version === live.definition.version ? "same" : (definition.expect ?? "different")

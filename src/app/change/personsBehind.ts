@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { compileMeasure } from "../../domain/measure/compile.ts"
 import { daysOfMask, EMPTY_FACT, type Fact } from "../../domain/measure/Fact.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
-import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { Build } from "../../domain/projection/ReadModel.ts"
 import { type CellDifference, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { type Day, formatDay } from "../../domain/time/calendar.ts"
@@ -26,8 +26,8 @@ export interface PersonBehind {
 
 /** For each difference, some of the persons who make it, the biggest share first. Reads the facts of everybody. */
 export const personsBehind = Effect.fnUntraced(function* (
-  live: MeasureVersion,
-  build: MeasureVersion,
+  live: Build,
+  build: Build,
   differences: ReadonlyArray<CellDifference>,
   settings: Settings,
 ) {

@@ -1,7 +1,7 @@
 import { Clock, Effect } from "effect"
 import { countsDayByDay } from "../../domain/metric/definition.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
-import { LIVE_GROUP, type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type Build, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
 import type { DayRange } from "../../domain/time/calendar.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
@@ -98,7 +98,7 @@ export const rebuild = Effect.fn("rebuild")(function* ({
 /** The days asked for, which all of the metrics must count one by one. */
 const rangeOf = Effect.fnUntraced(function* (
   days: RangeInput,
-  live: ReadonlyArray<MeasureVersion>,
+  live: ReadonlyArray<Build>,
   stored: DayRange | null,
   { timeZone }: Settings,
 ) {
@@ -111,7 +111,7 @@ const rangeOf = Effect.fnUntraced(function* (
 })
 
 /** Builds after the live ones that are under way or ready. */
-const nextBuilds = Effect.fnUntraced(function* (live: ReadonlyArray<MeasureVersion>) {
+const nextBuilds = Effect.fnUntraced(function* (live: ReadonlyArray<Build>) {
   const readModel = yield* ReadModel
   const all = yield* readModel.measures
   return live.flatMap((it) => {

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type { ControlFact } from "../../domain/control/ControlFact.ts"
 import { buildName, versionName } from "../../domain/projection/buildName.ts"
-import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type Build, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { decision, readControl, record } from "../control.ts"
 import { Overtaken } from "../metrics/Overtaken.ts"
 import { bringInLine } from "../projection/bringInLine.ts"
@@ -11,11 +11,11 @@ export interface Switch {
   readonly metric: string
   readonly version: number
   /** Where it is not to be the newest build of another version than the one that answers. */
-  readonly build: MeasureVersion | null
+  readonly build: Build | null
 }
 
 /** A build that is to answer in place of another one of the metric, of whose builds it is one. */
-export const switchOf = (build: MeasureVersion, all: ReadonlyArray<MeasureVersion>): Switch => {
+export const switchOf = (build: Build, all: ReadonlyArray<Build>): Switch => {
   const { name, version } = build.definition
   const built = all.filter(({ definition, state }) => definition.version === version && state !== "building")
   const isNewest = built.at(-1)?.id === build.id

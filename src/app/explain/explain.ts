@@ -14,7 +14,7 @@ import { formatInstant } from "../../domain/time/instant.ts"
 import { readControl } from "../control.ts"
 import { readStand } from "../query/adHoc.ts"
 import { BadQuery } from "../query/errors.ts"
-import { ask, type Frame, frame, liveMeasure } from "../query/frame.ts"
+import { ask, type Frame, frame, askedBuild } from "../query/frame.ts"
 import { inTwoPhases } from "../query/inTwoPhases.ts"
 import { Attribution, type Person } from "./attribution.ts"
 import { contributors } from "./contributors.ts"
@@ -51,7 +51,7 @@ export interface Explanation extends Frame {
 
 const askExplain = Effect.fnUntraced(function* (metric: string, input: ExplainInput) {
   const question = yield* ask({ from: input.date, to: input.date })
-  const { id, definition } = yield* liveMeasure(question, metric)
+  const { id, definition } = yield* askedBuild(question, metric)
   const { settings, zone, range } = question
   const queries = yield* ReadModelQueries
   const cell = yield* chooseCell(definition, input, yield* queries.cells(id, range), formatDay(range.from))

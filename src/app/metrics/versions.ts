@@ -5,7 +5,7 @@ import { isFormulaMetric, type MetricDefinition } from "../../domain/metric/defi
 import { differencesOf, type FieldDifference } from "../../domain/metric/differences.ts"
 import type { MetricDecision } from "../../domain/metric/lifecycle.ts"
 import { inTreeOrder } from "../../domain/metric/tree.ts"
-import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type Build, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { type Control, readControl } from "../control.ts"
 import { BadQuery } from "../query/errors.ts"
@@ -15,30 +15,30 @@ import { noSuchMetric } from "./noSuchMetric.ts"
  * Where a version stands: recorded and not yet picked up by a projection, being built, built and waiting to be promoted,
  * answering, replaced and kept, given up, or retired with its metric.
  */
-export type VersionState = "new" | MeasureVersion["state"] | "dropped" | "retired"
+export type VersionState = "new" | Build["state"] | "dropped" | "retired"
 
 /** One version of a metric and where it stands. */
 export interface MetricVersion {
   readonly definition: MetricDefinition
   readonly state: VersionState
   /** Builds of it in the read model, by age, where there are several. */
-  readonly builds: ReadonlyArray<Pick<MeasureVersion, "build" | "state">>
+  readonly builds: ReadonlyArray<Pick<Build, "build" | "state">>
   /** When the log first had it, who applied it, and why; `null` for what is built in, and where nobody said. */
   readonly appliedAt: string | null
   readonly appliedBy: string | null
   readonly why: string | null
 }
 
-const buildsOf = (measures: ReadonlyArray<MeasureVersion>, { name, version }: MetricDefinition) =>
+const buildsOf = (measures: ReadonlyArray<Build>, { name, version }: MetricDefinition) =>
   measures.filter(({ definition }) => definition.name === name && definition.version === version)
 
 /** Of several builds of a version the one that is most to it. */
-const STATES: ReadonlyArray<MeasureVersion["state"]> = ["live", "ready", "detached", "building"]
+const STATES: ReadonlyArray<Build["state"]> = ["live", "ready", "detached", "building"]
 
 /** What the log says, and what the read model holds. */
 interface Known {
   readonly control: Control
-  readonly measures: ReadonlyArray<MeasureVersion>
+  readonly measures: ReadonlyArray<Build>
 }
 
 const stateOf = ({ control, measures }: Known, definition: MetricDefinition): VersionState => {

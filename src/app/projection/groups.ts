@@ -1,10 +1,10 @@
 import { compileMeasure } from "../../domain/measure/compile.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
-import { LIVE_GROUP, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type Build } from "../../domain/projection/ReadModel.ts"
 import type { DayRange } from "../../domain/time/calendar.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
 
-/** A measure version in a group, compiled. */
+/** A build in a group, compiled. */
 export interface GroupMeasure {
   readonly id: number
   readonly measure: Measure
@@ -23,14 +23,14 @@ export interface Group {
   readonly measures: ReadonlyArray<GroupMeasure>
 }
 
-/** The measure versions that a group stands for, in order: the default group moves those being built too, for who is who. */
-export const membersOf = (group: string, versions: ReadonlyArray<MeasureVersion>): ReadonlyArray<MeasureVersion> =>
+/** The builds that a group stands for, in order: the default group moves those being built too, for who is who. */
+export const membersOf = (group: string, versions: ReadonlyArray<Build>): ReadonlyArray<Build> =>
   group === LIVE_GROUP
     ? versions
     : versions.filter((version) => version.state === "building" && version.group === group)
 
 /** The default group: everything that is built, and with it what is being built, for who is who. */
-export const liveGroup = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZone): Group => ({
+export const liveGroup = (versions: ReadonlyArray<Build>, zone: TimeZone): Group => ({
   name: LIVE_GROUP,
   measures: versions.map(({ id, definition, state }) => {
     const measure = compileMeasure(definition, zone)
@@ -41,7 +41,7 @@ export const liveGroup = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZon
 })
 
 /** The groups that build, each with the metrics that were applied together. */
-export const buildGroups = (versions: ReadonlyArray<MeasureVersion>, zone: TimeZone): ReadonlyArray<Group> => {
+export const buildGroups = (versions: ReadonlyArray<Build>, zone: TimeZone): ReadonlyArray<Group> => {
   const building = versions.filter(({ state }) => state === "building")
   return Array.from(
     Map.groupBy(building, ({ group }) => group),

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
-import { type MeasureVersion, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { type Build, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { sameSettings, type Settings } from "../../domain/settings.ts"
 import { readControl } from "../control.ts"
 import { provePositions } from "../provePosition.ts"
@@ -9,7 +9,7 @@ import { bringInLine } from "./bringInLine.ts"
 /** What a projection works by: settings and builds. */
 export interface Plan {
   readonly settings: Settings
-  readonly versions: ReadonlyArray<MeasureVersion>
+  readonly versions: ReadonlyArray<Build>
   /** The read model that was prepared: see `ReadModel.made`. */
   readonly made: string
   /** Whether the read model was emptied, because the project's settings changed. */

@@ -2,9 +2,9 @@ import { Effect } from "effect"
 import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
-import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { Build } from "../../domain/projection/ReadModel.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
+import { ask, type Frame, frame, askedBuild, type Question } from "./frame.ts"
 import {
   usersPerPeriod,
   formatInterval,
@@ -36,7 +36,7 @@ export interface ActiveUsersAnswer extends Frame {
 export const activeUsers = Effect.fnUntraced(function* (input: ActiveUsersInput = {}) {
   const interval = yield* parseInterval(input.interval ?? "day")
   const question = yield* ask(input)
-  const measure = yield* liveMeasure(
+  const measure = yield* askedBuild(
     question,
     input.event === undefined ? BUILTIN_METRICS.activeUsers.name : BUILTIN_METRICS.activeUsersByEvent.name,
   )
@@ -49,7 +49,7 @@ export const activeUsers = Effect.fnUntraced(function* (input: ActiveUsersInput 
 /** The series of one value of an active-users measure. */
 export const series = Effect.fnUntraced(function* (
   question: Question,
-  measure: MeasureVersion,
+  measure: Build,
   value: string,
   interval: Interval,
 ) {

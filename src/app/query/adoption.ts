@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
-import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { Build } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
+import { ask, type Frame, frame, askedBuild, type Question } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface AdoptionInput extends RangeInput {
@@ -34,14 +34,14 @@ export interface AdoptionAnswer extends Frame {
 /** How many of the active persons use each feature. */
 export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) {
   const question = yield* ask(input)
-  const measure = yield* liveMeasure(question, BUILTIN_METRICS.featureAdoption.name)
+  const measure = yield* askedBuild(question, BUILTIN_METRICS.featureAdoption.name)
   const queries = yield* ReadModelQueries
   const feature = input.feature === undefined ? undefined : boundedItem(input.feature)
   const cells = yield* queries.cells(measure.id, question.range, {
     stats: ["users", "events"],
     ...(feature === undefined ? {} : { item: feature }),
   })
-  const everybody = yield* liveMeasure(question, BUILTIN_METRICS.activeUsers.name)
+  const everybody = yield* askedBuild(question, BUILTIN_METRICS.activeUsers.name)
   const totalUsers = (yield* queries.uniquesByValue(everybody.id, question.range, "")).get("") ?? 0
   const features = yield* adoptionOf(measure, cells, question, totalUsers)
   const wanted = feature === undefined ? features : features.filter(({ featureName }) => featureName === feature)
@@ -54,7 +54,7 @@ export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) 
 
 /** Adoption of each value of a measure with a breakdown. */
 const adoptionOf = Effect.fnUntraced(function* (
-  measure: MeasureVersion,
+  measure: Build,
   cells: ReadonlyArray<Cell>,
   { range }: Question,
   totalUsers: number,

@@ -3,7 +3,7 @@ import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
+import { ask, type Frame, frame, askedBuild } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface EventsInput extends RangeInput {
@@ -28,7 +28,7 @@ export interface EventsAnswer extends Frame {
 /** How often each event happened, and to how many persons. */
 export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
   const question = yield* ask(input)
-  const measure = yield* liveMeasure(question, BUILTIN_METRICS.activeUsersByEvent.name)
+  const measure = yield* askedBuild(question, BUILTIN_METRICS.activeUsersByEvent.name)
   const queries = yield* ReadModelQueries
   const cells = yield* queries.cells(measure.id, question.range, {
     stats: ["users", "events"],

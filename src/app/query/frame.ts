@@ -2,7 +2,7 @@ import { Clock, Effect } from "effect"
 import { formatCut } from "../../domain/log/cut.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
-import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { Build } from "../../domain/projection/ReadModel.ts"
 import { type Cell, INTAKE, ReadModelQueries, type Standing } from "../../domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
 import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
@@ -53,10 +53,10 @@ export const ask = Effect.fnUntraced(function* (input: RangeInput) {
   return { ...standing, settings, zone, range: yield* resolveRange(input, standing.stored, today) } satisfies Question
 })
 
-type FormulaKind = MeasureVersion["definition"]["formula"]["kind"]
+type FormulaKind = Build["definition"]["formula"]["kind"]
 
 /** The live build of a metric, or the one that is named (`signups@2`, `signups@2.3`), of one kind if given. */
-export const liveMeasure = Effect.fnUntraced(function* (
+export const askedBuild = Effect.fnUntraced(function* (
   { measures, whole }: Question,
   name: string,
   kind?: FormulaKind,

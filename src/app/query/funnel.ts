@@ -7,7 +7,7 @@ import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts, readStand } from "./adHoc.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
-import { ask, type Frame, frame, liveMeasure, type Question } from "./frame.ts"
+import { ask, type Frame, frame, askedBuild, type Question } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 import { unseenEvents } from "./unseenEvents.ts"
 
@@ -41,7 +41,7 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   const question = yield* ask(input)
   const queries = yield* ReadModelQueries
   if (input.name !== undefined) {
-    const measure = yield* liveMeasure(question, input.name, "funnel")
+    const measure = yield* askedBuild(question, input.name, "funnel")
     const formula = measure.definition.formula as FunnelFormula
     const cells = yield* queries.cells(measure.id, question.range)
     const about = yield* frame(measure.definition, question, cells)

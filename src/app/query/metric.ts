@@ -11,7 +11,7 @@ import { formatDay } from "../../domain/time/calendar.ts"
 import { readControl } from "../control.ts"
 import { BadQuery } from "./errors.ts"
 import { formulaMetric } from "./formulaMetric.ts"
-import { ask, frame, liveMeasure } from "./frame.ts"
+import { ask, frame, askedBuild } from "./frame.ts"
 import type { MetricAnswer } from "./metricAnswer.ts"
 import type { RangeInput } from "./range.ts"
 
@@ -43,7 +43,7 @@ export const metric = Effect.fnUntraced(function* (name: string, input: RangeInp
 /** The numbers of a metric that has cells. */
 const measuredMetric = Effect.fnUntraced(function* (name: string, input: RangeInput) {
   const question = yield* ask(input)
-  const measure = yield* liveMeasure(question, name)
+  const measure = yield* askedBuild(question, name)
   const queries = yield* ReadModelQueries
   const countsPersons = measure.definition.formula.kind === "active-users"
   // What uniques are counted from is no answer of its own.

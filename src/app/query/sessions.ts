@@ -7,7 +7,7 @@ import { formatDay } from "../../domain/time/calendar.ts"
 import { formatDuration, parseDuration } from "../../domain/time/duration.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
-import { ask, type Frame, frame, liveMeasure } from "./frame.ts"
+import { ask, type Frame, frame, askedBuild } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface SessionsInput extends RangeInput {
@@ -37,7 +37,7 @@ export interface SessionsAnswer extends Frame {
 
 const askSessions = Effect.fnUntraced(function* (input: SessionsInput = {}) {
   const question = yield* ask(input)
-  const measure = yield* liveMeasure(question, BUILTIN_METRICS.sessions.name)
+  const measure = yield* askedBuild(question, BUILTIN_METRICS.sessions.name)
   const queries = yield* ReadModelQueries
   const declared = BUILTIN_METRICS.sessions.formula
   const gap = input.gap === undefined ? DEFAULT_GAP_MILLIS : parseDuration(input.gap)

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { EventLog, isEvents, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { ALL_PARTITIONS, EVERY_MEASURE, Operations, type Outlook } from "../../domain/projection/Operations.ts"
-import { LIVE_GROUP, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type Build } from "../../domain/projection/ReadModel.ts"
 import { type ClaimedPartition, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { type ReceivedReport, WorkerReports } from "../../domain/projection/WorkerReports.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
@@ -17,7 +17,7 @@ const CONCURRENCY = 4
 /** How far each projector group is in each partition, and who works on it. */
 export const groupStatus = Effect.fnUntraced(function* (
   held: ReadonlyArray<PartitionStatus>,
-  measures: ReadonlyArray<MeasureVersion>,
+  measures: ReadonlyArray<Build>,
   concerns: (group: string, partition: number) => boolean = () => true,
 ) {
   const log = yield* EventLog

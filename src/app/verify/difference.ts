@@ -1,6 +1,6 @@
 import { formatDecimal, parseDecimal } from "../../domain/measure/decimal.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
-import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { Build } from "../../domain/projection/ReadModel.ts"
 import type { Cell } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { asStored, partsOf } from "./oracleKey.ts"
@@ -20,7 +20,7 @@ export interface Difference {
 
 /** Compares cells of a build with those that the oracle gives it; `cells` is how many there are in either. */
 export const compareWithOracle = (
-  build: MeasureVersion,
+  build: Build,
   cells: ReadonlyArray<Cell>,
   expected: ReadonlyMap<string, number | string>,
 ) => {

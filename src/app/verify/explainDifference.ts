@@ -10,7 +10,7 @@ import { logUpTo } from "../asOf/logUpTo.ts"
 import { Replays } from "../asOf/Replays.ts"
 import { resolveAsOf } from "../asOf/resolveAsOf.ts"
 import { BadQuery } from "../query/errors.ts"
-import { ask, liveMeasure } from "../query/frame.ts"
+import { ask, askedBuild } from "../query/frame.ts"
 import { readBothWays } from "./bothWays.ts"
 import type { Difference } from "./difference.ts"
 import { firstParting } from "./firstParting.ts"
@@ -59,7 +59,7 @@ export const explainDifference = Effect.fn("explainDifference")(function* (
   const log = logUpTo(yield* EventLog, cut)
   const question = yield* ask({})
   const { settings, zone } = question
-  const { definition } = yield* liveMeasure(question, difference.build)
+  const { definition } = yield* askedBuild(question, difference.build)
   const measure = compileMeasure(definition, zone)
   const isolated = (yield* ReadModelQueries.use(({ failures }) => failures)).filter(isLeftOut(difference.metric))
   const counted = yield* Effect.provideService(readBothWays(measure, difference, settings, isolated), EventLog, log)

@@ -3,11 +3,11 @@ import { namesLookedAt } from "../../domain/metric/eventsNamed.ts"
 import { oracle, type OracleInput } from "../../domain/oracle/oracle.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { isLeftOut } from "../../domain/projection/Operations.ts"
-import type { MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import type { Build } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay, parseDay } from "../../domain/time/calendar.ts"
 import { provePositions } from "../provePosition.ts"
-import { ask, asOfStanding, liveMeasure } from "../query/frame.ts"
+import { ask, asOfStanding, askedBuild } from "../query/frame.ts"
 import { readBatches } from "../readBatches.ts"
 import { countingNowhere } from "./countingNowhere.ts"
 import { compareWithOracle, type Difference } from "./difference.ts"
@@ -53,7 +53,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
       const measures =
         metrics === undefined
           ? question.measures.filter(({ state }) => state === "live")
-          : [...new Set(yield* Effect.forEach(metrics, (name) => liveMeasure(question, name)))]
+          : [...new Set(yield* Effect.forEach(metrics, (name) => askedBuild(question, name)))]
       const failures = Map.groupBy(yield* queries.failures, (it) => placeOf(it))
       const { cut } = asOfStanding(question)
       const ends = question.checkpoints.map(({ position }) => position)
@@ -97,9 +97,9 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
   const isAsked = (date: string): boolean => isInRange(date) && (sampled === null || sampled.has(date))
   const days = range === EVERY_DAY && sampled === null ? null : isAsked
   // The oracle tells metrics apart by name, and several builds of one may be compared.
-  const byBuild = (measure: MeasureVersion) => ({ ...measure.definition, name: buildName(measure) })
+  const byBuild = (measure: Build) => ({ ...measure.definition, name: buildName(measure) })
   const expected = oracle(input, settings, measures.map(byBuild), days)
-  const expectedOf = (measure: MeasureVersion) => {
+  const expectedOf = (measure: Build) => {
     const build = buildName(measure)
     const { name } = measure.definition
     const out = new Set(Array.from(partly).flatMap(([entry, at]) => (isOut(name, at) ? [entry] : [])))

@@ -34,7 +34,7 @@ export interface LogEnd {
  * One build of one version of a metric in the read model. All but those that are `building` are part of the default group,
  * so they stand at one place in the log, whatever they are there for.
  */
-export interface MeasureVersion {
+export interface Build {
   /** Number of this build; cells and facts are stored under it. */
   readonly id: number
   readonly definition: MetricDefinition
@@ -72,7 +72,7 @@ export interface Step {
   /** The position that the step read from; `null` at the beginning. The commit compares it with what is stored. */
   readonly expected: Position | null
   readonly next: Checkpoint
-  /** Ids of the measure versions that the changes of measures stand for, in order. */
+  /** Ids of the builds that the changes of measures stand for, in order. */
   readonly measures: ReadonlyArray<number>
   readonly intake: ReadonlyArray<CellDelta>
   /** One entry per batch that is still within the dedupe horizon. */
@@ -104,11 +104,11 @@ export interface KnownTables {
     distinctIds: ReadonlyArray<DistinctId>,
     withOlderParts: boolean,
   ) => Effect.Effect<KnownIdentities, ReadModelUnavailable>
-  /** Facts of measure versions about some identities, in the order given. */
+  /** Facts of builds about some identities, in the order given. */
   readonly facts: (needs: ReadonlyArray<FactsOf>) => Effect.Effect<KnownFacts, ReadModelUnavailable>
 }
 
-/** Facts of one measure version about some identities. */
+/** Facts of one build about some identities. */
 export interface FactsOf {
   readonly measure: number
   readonly keys: ReadonlyArray<number>
@@ -118,7 +118,7 @@ export interface FactsOf {
 export interface Uncounted {
   readonly settings: Settings
   /** In the order of `facts` and of the changes to be made. */
-  readonly measures: ReadonlyArray<Pick<MeasureVersion, "id" | "definition">>
+  readonly measures: ReadonlyArray<Pick<Build, "id" | "definition">>
   readonly counted: CountedRange
   /** Rows of all members of these persons, and the older parts of all devices among them. */
   readonly identities: ReadonlyArray<Identity>
@@ -150,7 +150,7 @@ export class ReadModel extends Context.Service<
     readonly controlEnd: Effect.Effect<LogEnd | null, ReadModelUnavailable>
     /** Notes that the tables stand on a control fact, unless they do on a later one, or were emptied since they were `made`. */
     readonly noteControlEnd: (end: LogEnd, made: string) => Effect.Effect<void, ReadModelUnavailable>
-    readonly measures: Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
+    readonly measures: Effect.Effect<ReadonlyArray<Build>, ReadModelUnavailable>
     readonly checkpoint: (group: string, partition: number) => Effect.Effect<Checkpoint | null, ReadModelUnavailable>
     /** Makes the caller the owner of a (group, partition); no step of an owner before it can be committed any more. */
     readonly claim: (group: string, partition: number, owner: string) => Effect.Effect<Claim, ReadModelUnavailable>
@@ -189,7 +189,7 @@ export class ReadModel extends Context.Service<
     readonly register: (
       definitions: ReadonlyArray<MetricDefinition>,
       liveSince?: (definition: MetricDefinition) => number | null,
-    ) => Effect.Effect<ReadonlyArray<MeasureVersion>, ReadModelUnavailable>
+    ) => Effect.Effect<ReadonlyArray<Build>, ReadModelUnavailable>
     /**
      * Registers the next builds of live versions, to be built together by a group of their own; a version of which one is
      * building or ready already is left alone. The same holds for owners of the default group. Nothing is changed when the
@@ -230,7 +230,7 @@ export class ReadModel extends Context.Service<
      * stored is left for `sweep`. `made`: as for `rebuild`.
      */
     readonly drop: (
-      builds: ReadonlyArray<Pick<MeasureVersion, "id" | "state">>,
+      builds: ReadonlyArray<Pick<Build, "id" | "state">>,
       made: string,
     ) => Effect.Effect<void, ReadModelUnavailable>
     /** Deletes about so many rows that builds given up have left; `true` when there are none. */

@@ -7,7 +7,7 @@ import type { KnownIdentities } from "./whoIsWho.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
 import type { FoldFailure } from "./Fold.ts"
 import type { Settings } from "../settings.ts"
-import type { Checkpoint, LogEnd, MeasureVersion } from "./ReadModel.ts"
+import type { Checkpoint, LogEnd, Build } from "./ReadModel.ts"
 
 /** One number of the read model. */
 export interface Cell {
@@ -28,7 +28,7 @@ export interface Standing {
   /** As `ReadModel` says it: whether the tables hold all of the log, and all live measures count everybody. */
   readonly whole: boolean
   /** All builds of metrics, in the order of their ids. */
-  readonly measures: ReadonlyArray<MeasureVersion>
+  readonly measures: ReadonlyArray<Build>
   /** First and last day with activity, or `null` when there are none. */
   readonly stored: DayRange | null
   /** How far the default group is in each partition. */

@@ -1,4 +1,4 @@
-import type { MeasureVersion } from "./ReadModel.ts"
+import type { Build } from "./ReadModel.ts"
 
 /** A build of a metric as people name it: `signups`, `signups@2` or `signups@2.3`, the third build of its version 2. */
 export interface BuildName {
@@ -33,7 +33,7 @@ export const buildName = ({ definition, build }: { readonly definition: Version;
   build === 1 ? versionName(definition) : `${versionName(definition)}.${build}`
 
 /** Whether a build may be meant. */
-export const isNamed = ({ definition, build }: MeasureVersion, name: BuildName): boolean =>
+export const isNamed = ({ definition, build }: Build, name: BuildName): boolean =>
   definition.name === name.metric &&
   (name.version === null || definition.version === name.version) &&
   (name.build === null || build === name.build)

@@ -2,7 +2,7 @@ import { BUILTIN_METRICS } from "../metric/builtin.ts"
 import { buildsMeasure, type MetricDefinition } from "../metric/definition.ts"
 import { countsTheSame } from "../metric/differences.ts"
 import type { MetricHistories } from "../metric/lifecycle.ts"
-import type { MeasureVersion } from "./ReadModel.ts"
+import type { Build } from "./ReadModel.ts"
 
 /** What is to be done so that the read model holds the metrics that the control facts ask for. Ids are those of builds. */
 export interface Reconciliation {
@@ -10,7 +10,7 @@ export interface Reconciliation {
   /** Builds that are another version's from now on, which counts the same. */
   readonly relabel: ReadonlyArray<{ readonly id: number; readonly definition: MetricDefinition }>
   readonly makeLive: ReadonlyArray<number>
-  readonly drop: ReadonlyArray<MeasureVersion>
+  readonly drop: ReadonlyArray<Build>
 }
 
 /**
@@ -18,7 +18,7 @@ export interface Reconciliation {
  * and until then the one before it does. Versions that differ in what no number follows from share one build, which goes by
  * the version that answers, or else by the latest. Pure, and over when it finds nothing to do.
  */
-export const reconcile = (histories: MetricHistories, held: ReadonlyArray<MeasureVersion>): Reconciliation => {
+export const reconcile = (histories: MetricHistories, held: ReadonlyArray<Build>): Reconciliation => {
   const wanted = wantedOf(histories)
   const found = { register: [], relabel: [], makeLive: [], drop: [] } as {
     -readonly [Key in keyof Reconciliation]: Array<Reconciliation[Key][number]>

@@ -1,13 +1,13 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { MetricDefinition } from "../../domain/metric/definition.ts"
-import { LIVE_GROUP, type LogEnd, type MeasureVersion } from "../../domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type LogEnd, type Build } from "../../domain/projection/ReadModel.ts"
 import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
 import { makeCheckpointTables } from "./checkpointTables.ts"
 import { makeCountingTables } from "./countingTables.ts"
 import { checkSchema } from "./migrations.ts"
 
-/** Columns of `measures` as `MeasureVersion` names them. */
+/** Columns of `measures` as `Build` names them. */
 export const MEASURE_COLUMNS = `id, definition, build, state, projector_group AS "group",
   (extract(epoch FROM live_since) * 1000)::float8 AS "liveSince",
   CASE WHEN days_from IS NOT NULL THEN json_build_object(
@@ -20,9 +20,9 @@ export const makeMeasureTables = Effect.gen(function* () {
   const counting = yield* makeCountingTables
 
   const measures = Effect.map(
-    sql<MeasureVersion>`
+    sql<Build>`
       SELECT ${sql.literal(MEASURE_COLUMNS)} FROM measures WHERE state <> 'dropped' ORDER BY id`,
-    (rows): ReadonlyArray<MeasureVersion> => rows.map((row) => ({ ...row })),
+    (rows): ReadonlyArray<Build> => rows.map((row) => ({ ...row })),
   )
 
   /** After whatever began to answer before, also where clocks went back. */
@@ -237,7 +237,7 @@ export const makeMeasureTables = Effect.gen(function* () {
       }),
     )
 
-  const drop = (builds: ReadonlyArray<Pick<MeasureVersion, "id" | "state">>, made: string) =>
+  const drop = (builds: ReadonlyArray<Pick<Build, "id" | "state">>, made: string) =>
     changingMade(
       made,
       Effect.gen(function* () {
