@@ -18,12 +18,16 @@ export interface TcpProxy {
    * answer is lost.
    */
   readonly cutAt: (text: string, when: "before" | "after") => void
+  /** Keeps from clients what servers send and `pattern` matches, where it comes in one piece; says how often it did so far. */
+  readonly swallow: (pattern: RegExp) => () => number
   readonly close: () => Promise<void>
 }
 
 export const startProxy = async (target: number): Promise<TcpProxy> => {
   const sockets = new Set<Socket>()
   let stalled = false
+  let swallowing: RegExp | undefined
+  let swallowed = 0
   let cut: { readonly text: string; readonly when: "before" | "after" } | undefined
 
   const listener = createServer((client) => {
@@ -52,7 +56,12 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
     })
     server.on("data", (answer) => {
       if (answerIsLost) return breakOff()
-      client.write(answer)
+      if (swallowing === undefined) return client.write(answer)
+      const passed = answer.toString("latin1").replace(swallowing, () => {
+        swallowed++
+        return ""
+      })
+      client.write(passed, "latin1")
     })
     client.on("end", () => server.end())
     server.on("end", () => client.end())
@@ -74,6 +83,10 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
     },
     cutAt: (text, when) => {
       cut = { text, when }
+    },
+    swallow: (pattern) => {
+      swallowing = pattern
+      return () => swallowed
     },
     close: async () => {
       for (const socket of sockets) socket.destroy()

@@ -7,16 +7,18 @@ import { ReadModel, type Uncounted } from "../../domain/projection/ReadModel.ts"
 const IDENTITIES_FIRST = 50
 const IDENTITIES_MAX = 10_000
 
-/** Days and moments in memory at once, about: so steps of measures that are being counted wait for about a second. */
-const WEIGHT_MAX = 100_000
+/** Days and moments in memory at once, about, where nobody waits for the transaction. */
+export const WEIGHT_MAX = 100_000
 
 /**
  * Counts all persons of a group whose facts were only gathered so far, some in each transaction; does nothing when everybody
- * is counted. After each transaction it asks whether to go on, saying how many distinct ids it has counted; gives whether
- * everybody is counted. Any number of these may run at once.
+ * is counted. A transaction reads about as many days and moments as `weightMax` says; steps of the same measures wait for it.
+ * After each it asks whether to go on, saying how many distinct ids it has counted; gives whether everybody is counted. Any
+ * number of these may run at once.
  */
 export const countPersons = Effect.fn("countPersons")(function* (
   group: string,
+  weightMax: number,
   goOn: (distinctIds: number) => Effect.Effect<boolean>,
 ) {
   const readModel = yield* ReadModel
@@ -29,7 +31,7 @@ export const countPersons = Effect.fn("countPersons")(function* (
     return settleUncounted(uncounted)
   }
   while (!(yield* readModel.countNext(group, limit, settle))) {
-    const wanted = Math.floor((limit * WEIGHT_MAX) / Math.max(1, weight))
+    const wanted = Math.floor((limit * weightMax) / Math.max(1, weight))
     limit = Math.max(1, Math.min(wanted, 4 * limit, IDENTITIES_MAX))
     if (!(yield* goOn(distinctIds))) return false
   }
@@ -38,7 +40,7 @@ export const countPersons = Effect.fn("countPersons")(function* (
 
 /** Counts to the end. */
 export const countAllPersons = (group: string, onCounted: (distinctIds: number) => void = () => undefined) =>
-  countPersons(group, (distinctIds) =>
+  countPersons(group, WEIGHT_MAX, (distinctIds) =>
     Effect.as(
       Effect.sync(() => onCounted(distinctIds)),
       true,

@@ -19,6 +19,11 @@ export class StepRoom extends Context.Service<
      * What builds hold keeps no live loop waiting.
      */
     readonly mayBegin: (loop: SteppingLoop) => boolean
+    /**
+     * Folds a record in its turn. Builds fold one record at a time, all together, and what else the process has to do comes
+     * between two: live steps ask the database a dozen questions, and each answer would wait until all builds have folded.
+     */
+    readonly folding: <A, E, R>(loop: SteppingLoop, fold: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     /** Says how many events a loop has folded and not committed; `true`: it should commit now. */
     readonly holds: (loop: SteppingLoop, events: number) => boolean
     /** Commits in its turn. Builds have a turn of their own, one at a time, so that neither kind waits for the other. */
@@ -31,11 +36,13 @@ export class StepRoom extends Context.Service<
       const { stepEvents, workerEvents, commitsAtOnce } = yield* Limits
       const turn = yield* Semaphore.make(commitsAtOnce)
       const turnOfBuilds = yield* Semaphore.make(1)
+      const foldingOfBuilds = yield* Semaphore.make(1)
       const held = new Map<SteppingLoop, number>()
       let total = 0
       let ofLive = 0
       return StepRoom.of({
         mayBegin: (loop) => held.has(loop) || (loop.live ? ofLive : total) < workerEvents / 2,
+        folding: ({ live }, fold) => (live ? fold : foldingOfBuilds.withPermit(Effect.ensuring(fold, Effect.yieldNow))),
         holds: (loop, events) => {
           const more = events - (held.get(loop) ?? 0)
           total += more

@@ -3,7 +3,7 @@ import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
-import { countPersons } from "../projection/countPersons.ts"
+import { countPersons, WEIGHT_MAX } from "../projection/countPersons.ts"
 import { prepare } from "../projection/prepare.ts"
 import { SWEEP_ROWS } from "../projection/Projector.ts"
 import { TURN_MILLIS } from "./limits.ts"
@@ -20,11 +20,17 @@ const PROVE_MILLIS = 10_000
 const COUNT_MILLIS = 5_000
 
 /**
- * How long a count for a build rests after a slice that took as long, ms. Steps of the default group wait while a slice is
- * counted, since they go on with what builds, too; now those of all partitions get their turn. It does not rest after short
- * slices, the last ones: while it rested, more persons would come, and so on for ever.
+ * Days and moments that a count for a build reads in one transaction, about. Steps of the default group wait for it, since
+ * they go on with what builds, too: some tenths of a second.
  */
-const COUNT_REST_MILLIS = 300
+const COUNT_WEIGHT = 50_000
+
+/**
+ * How long such a count rests after a slice, as a share of what the slice took, so that steps of all partitions get their
+ * turn. It does not rest after short slices, the last ones: while it rested, more persons would come, and so on for ever.
+ */
+const COUNT_REST = 0.3
+const COUNT_REST_FROM_MILLIS = 50
 
 /** A group that comes within this time to where the default group stood keeps up with it, ms. */
 const KEEPS_UP_MILLIS = 3_000
@@ -85,11 +91,11 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const afterSlice = Effect.gen(function* () {
       yield* report.turned
       const took = (yield* Clock.currentTimeMillis) - began
-      if (group !== LIVE_GROUP && took >= COUNT_REST_MILLIS) yield* Effect.sleep(COUNT_REST_MILLIS)
+      if (group !== LIVE_GROUP && took >= COUNT_REST_FROM_MILLIS) yield* Effect.sleep(COUNT_REST * took)
       began = yield* Clock.currentTimeMillis
       return began < until
     })
-    return yield* countPersons(group, () => afterSlice)
+    return yield* countPersons(group, group === LIVE_GROUP ? WEIGHT_MAX : COUNT_WEIGHT, () => afterSlice)
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "takeover" } as const

@@ -27,7 +27,7 @@ export const Limits = Context.Reference<WorkerLimits>("tidemark/app/worker/Limit
     workerEvents: 100_000,
     commitsAtOnce: 2,
     lingerTimes: 3,
-    lingerMillis: 100,
+    lingerMillis: 150,
     budgetShare: 0.01,
     budgetEvents: 100,
     budgetWindow: 100_000,

@@ -18,8 +18,12 @@ import { WorkerState } from "./WorkerState.ts"
 /** While a loop can't take events, it looks this often whether any wait, ms. */
 const LOOK_BEHIND_MILLIS = 5_000
 
-/** A group that builds looks this often how far the default group is, ms. */
-const FOLLOW_MILLIS = 200
+/**
+ * A group that builds looks this often how far the default group is, ms: each look and the small step that it finds are
+ * taken from what answers. It looks more often once the default group stands still for it.
+ */
+const FOLLOW_MILLIS = 1_000
+const FOLLOW_STILL_MILLIS = 100
 
 /**
  * Runs one (group, partition) for ever: claims it, proves its position, follows the log and commits step after step. It
@@ -98,6 +102,12 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
   const paused = () => {
     const seen = watch.latest()
     return seen === null ? undefined : pauseOf(seen.outlook, name, partition)
+  }
+
+  /** Whether the default group stands still until what is built has come to where it is. */
+  const standsLiveStill = (): boolean => {
+    const seen = watch.latest()
+    return seen !== null && pauseOf(seen.outlook, LIVE_GROUP, partition)?.cause === "takeover"
   }
 
   /** Whether somebody has claimed the partition since, or emptied the tables. */
@@ -198,7 +208,9 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
       yield* report.is("waiting", "The read model is being made ready; the coordinator does that.")
       yield* idle(TURN_MILLIS)
     } else if (outcome === "end") {
-      yield* idle(FOLLOW_MILLIS)
+      const until = (yield* Clock.currentTimeMillis) + FOLLOW_MILLIS
+      do yield* idle(FOLLOW_STILL_MILLIS)
+      while (!standsLiveStill() && (yield* Clock.currentTimeMillis) < until)
     } else if (outcome === "stale" && (yield* isOwnedByOther)) {
       yield* report.is("waiting", "Another worker has claimed the partition.")
       yield* idle(6 * TURN_MILLIS)

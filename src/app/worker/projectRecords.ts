@@ -48,17 +48,22 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
       /** Whether the chain knows of a batch that is not folded: such a state must never be committed. */
       let torn = false
 
-      const commit = Effect.gen(function* () {
-        if (torn || projection.pending() === 0) return
-        const [took] = yield* Effect.timed(room.committing(loop, projection.commit()))
-        room.holds(loop, 0)
-        due = (yield* Clock.currentTimeMillis) + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
-        yield* report.committed(projection.checkpoint()!.position)
-        yield* isolation.committed
-        yield* onWell
-      }).pipe(Effect.uninterruptible)
+      /** Commits what is folded, and what `meanwhile` adds to it when its turn has come. */
+      const commitWith = <E, R>(meanwhile: Effect.Effect<unknown, E, R>) =>
+        Effect.gen(function* () {
+          if (torn || projection.pending() === 0) return
+          const [took] = yield* Effect.timed(room.committing(loop, Effect.andThen(meanwhile, projection.commit())))
+          room.holds(loop, 0)
+          due = (yield* Clock.currentTimeMillis) + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
+          yield* report.committed(projection.checkpoint()!.position)
+          yield* isolation.committed
+          yield* onWell
+        }).pipe(Effect.uninterruptible)
 
-      const handle = (record: LogRecord) =>
+      const commit = commitWith(Effect.void)
+
+      /** Folds a record; `true` when it is to be committed now. */
+      const fold = (record: LogRecord) =>
         Effect.gen(function* () {
           const batch = yield* openRecord(record)
           const { position } = record
@@ -70,11 +75,16 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
           yield* report.took(events, failed, batch.origin.loggedAt)
           budget.add(events, failed)
           const full = room.holds(loop, projection.pending())
-          if (alone || full || budget.overrun !== null) yield* commit
+          return alone || full || budget.overrun !== null
         }).pipe(Effect.uninterruptible)
 
       const queue = yield* Queue.bounded<LogRecord, LogUnavailable | LogDamaged | Cause.Done>(RECORDS_AHEAD)
       yield* Stream.runIntoQueue(records, queue).pipe(Effect.forkScoped)
+
+      /** Folds what has come while the loop waited for its turn, so that a step takes it along. */
+      const foldWhatCame = Effect.gen(function* () {
+        while ((yield* Queue.size(queue)) > 0) if (yield* fold(yield* Queue.take(queue))) return
+      })
 
       const turns = Effect.gen(function* () {
         for (;;) {
@@ -89,14 +99,14 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
               yield* Effect.sleep(ROOM_MILLIS)
               continue
             }
-            yield* handle(yield* Queue.take(queue))
+            if (yield* room.folding(loop, fold(yield* Queue.take(queue)))) yield* commit
             continue
           }
           const now = yield* Clock.currentTimeMillis
           const folded = projection.pending() > 0
           const patience = folded ? due - now : TURN_MILLIS
           if (folded && patience <= 0) {
-            yield* commit
+            yield* commitWith(foldWhatCame)
             continue
           }
           const come = yield* Effect.timeoutOption(Queue.peek(queue), patience)

@@ -1,7 +1,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream"
 import { AckPolicy, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream"
 import { createInbox, type Msg, nanos } from "@nats-io/transport-node"
-import { Data, Duration, Effect, Latch, type Scope } from "effect"
+import { Clock, Data, Duration, Effect, Latch, type Scope } from "effect"
 import type { CallFailed } from "./jetStreamCall.ts"
 import { BATCH_ID_HEADER } from "./LogStream.ts"
 import type { Connection } from "./NatsConnection.ts"
@@ -15,8 +15,14 @@ const PULL_BYTES = 2 * 1024 * 1024
 /** Records asked for at once, so that many small ones don't pile up either. */
 const PULL_RECORDS = 4096
 
-/** How long the server may take beyond the end of a pull to say that it ended. */
-const GRACE = Duration.seconds(2)
+/** How long the server may take beyond the end of a request to say that it ended. */
+const GRACE_MILLIS = 2000
+
+/**
+ * The next request is sent when so much of the time of the one before is over. Older servers (before nats-server #3942, of
+ * March 2023) let one end without a word when a record comes just then, which would wait until the silence was noticed.
+ */
+const RENEW_AFTER = 0.8
 
 /** The server forgets a consumer that nobody has pulled from for so long. */
 const FORGOTTEN_AFTER = Duration.minutes(5)
@@ -38,8 +44,8 @@ export interface PullOptions {
   readonly stream: string
   readonly subject: string
   readonly from: number
-  /** How long the server waits for records before it says that there are none. */
-  readonly expires: Duration.Duration
+  /** How long the server waits for records before it says that there are none, ms. */
+  readonly expiresMillis: number
 }
 
 /** A delivery of the records of one subject, in order. */
@@ -48,10 +54,19 @@ export interface Pull {
   readonly take: Effect.Effect<ReadonlyArray<Delivered>, DeliveryBroken>
 }
 
+/** Asks the server for records; they come one by one. */
+interface Request {
+  readonly askedAt: number
+  /** How many may still come. */
+  left: number
+  readonly unsubscribe: () => void
+}
+
 /**
  * Begins a delivery: a consumer of its own that keeps no acknowledgements and lives in the server's memory, and one
- * request after another, each bounded by bytes and sent when all of the one before was taken. So what is held here is
- * bounded, and a slow reader slows the server down. The position is the reader's own; the consumer is thrown away.
+ * request after another, each bounded by bytes and sent when what came of the one before was taken, or when its time is
+ * nearly over. So what is held here is bounded, and a slow reader slows the server down. The position is the reader's own;
+ * the consumer is thrown away.
  */
 export const openPull = (
   connection: Connection,
@@ -79,53 +94,79 @@ export const openPull = (
     )
     // A record must fit into one request whole, or it would never come.
     const maxBytes = Math.max(PULL_BYTES, 2 * (nats.info?.max_payload ?? 0))
-    const request = JSON.stringify({
-      batch: PULL_RECORDS,
-      max_bytes: maxBytes,
-      expires: nanos(Duration.toMillis(options.expires)),
-    })
-    const inbox = createInbox()
+    const { expiresMillis } = options
+    const forgottenMillis = expiresMillis + GRACE_MILLIS
+    const wanted = JSON.stringify({ batch: PULL_RECORDS, max_bytes: maxBytes, expires: nanos(expiresMillis) })
     const news = Latch.makeUnsafe()
+    /** Requests under way, the oldest first. */
+    const open: Array<Request> = []
     let arrived: Array<Delivered> = []
+    /** Whether the server has said that there was nothing for a request. */
+    let nothing = false
     let broken: DeliveryBroken | null = null
-    /** Records that may still come for the request that is under way; 0 when none is. */
-    let open = 0
     let lastDelivery = 0
+    /** Whether the server was heard since it was last looked for. */
+    let heard = false
+    /** Since when it says nothing, although it was asked, ms. */
+    let silentSince = 0
 
     const breakOff = (reason: DeliveryBroken["reason"]): void => {
       broken ??= new DeliveryBroken({ reason })
       news.openUnsafe()
     }
 
-    const receive = (message: Msg): void => {
+    const end = (request: Request): void => {
+      const place = open.indexOf(request)
+      if (place >= 0) open.splice(place, 1)
+      if (!nats.isClosed()) request.unsubscribe()
+    }
+
+    const receive = (request: Request, message: Msg): void => {
       const place = message.reply === undefined ? null : placeOf(message.reply)
+      heard = true
       if (place === null) {
         const ending = endingOf(message)
         if (ending === "broken") breakOff("ended")
-        if (ending === "ended") open = 0
+        if (ending === "ended") {
+          end(request)
+          nothing = request.left === PULL_RECORDS
+        }
       } else if (place.delivery !== lastDelivery + 1) {
         breakOff("gap")
       } else {
         lastDelivery = place.delivery
-        open--
+        nothing = false
+        if (--request.left === 0) end(request)
         const batchId = message.headers?.get(BATCH_ID_HEADER) ?? ""
         arrived.push({ sequence: place.sequence, batchId, payload: message.data })
       }
       news.openUnsafe()
     }
 
+    const ask = (now: number): void => {
+      const inbox = createInbox()
+      const subscription = nats.subscribe(inbox, {
+        callback: (error, message) => (error === null ? receive(request, message) : breakOff("ended")),
+      })
+      const request: Request = { askedAt: now, left: PULL_RECORDS, unsubscribe: () => subscription.unsubscribe() }
+      if (open.length === 0) silentSince = now
+      open.push(request)
+      nothing = false
+      nats.publish(`$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${consumer}`, wanted, { reply: inbox })
+    }
+
+    /** When to send the next request, ms. */
+    const renewAt = (): number => {
+      const newest = open[open.length - 1]
+      return newest === undefined ? 0 : newest.askedAt + RENEW_AFTER * expiresMillis
+    }
+
     yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const subscription = nats.subscribe(inbox, {
-          callback: (error, message) => (error === null ? receive(message) : breakOff("ended")),
-        })
-        const forget = connection.onLost(() => breakOff("lost"))
-        return { subscription, forget }
-      }),
-      ({ subscription, forget }) =>
+      Effect.sync(() => connection.onLost(() => breakOff("lost"))),
+      (forget) =>
         Effect.sync(() => {
           forget()
-          if (!nats.isClosed()) subscription.unsubscribe()
+          while (open.length > 0) end(open[0]!)
         }),
     )
 
@@ -137,19 +178,20 @@ export const openPull = (
           return records
         }
         if (broken !== null) return yield* broken
-        if (open === 0) {
-          open = PULL_RECORDS
-          nats.publish(`$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${consumer}`, request, { reply: inbox })
+        if (nothing) {
+          nothing = false
+          return []
         }
+        const now = yield* Clock.currentTimeMillis
+        if (heard) silentSince = now
+        heard = false
+        // The server has forgotten them, whether it said so or not.
+        while (open.length > 0 && now >= open[0]!.askedAt + forgottenMillis) end(open[0]!)
+        if (now >= renewAt()) ask(now)
+        const silentUntil = silentSince + forgottenMillis
+        if (now >= silentUntil) return yield* new DeliveryBroken({ reason: "heartbeatMissed" })
         news.closeUnsafe()
-        yield* news.await.pipe(
-          Effect.timeoutOrElse({
-            duration: Duration.sum(options.expires, GRACE),
-            orElse: () => Effect.fail(new DeliveryBroken({ reason: "heartbeatMissed" })),
-          }),
-        )
-        // Nothing came, and the request is over.
-        if (open === 0 && arrived.length === 0 && broken === null) return []
+        yield* Effect.timeoutOption(news.await, Math.min(silentUntil, renewAt()) - now)
       }
     })
     return { take }

@@ -1,4 +1,4 @@
-import { Duration, Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
 import { decompress } from "../compressed.ts"
@@ -89,7 +89,7 @@ export const openReader = (
         stream: stream.name,
         subject: stream.subjectOf(partition),
         from: position + 1,
-        expires: end === null ? Duration.seconds(5) : Duration.seconds(1),
+        expiresMillis: end === null ? 5000 : 1000,
       }).pipe(
         Scope.provide(scope),
         whileAway(stream.patience),

@@ -37,10 +37,12 @@ export const makeFactTables = Effect.gen(function* () {
         keys.toSorted((a, b) => a - b),
         (slice) =>
           Effect.map(
-            // One value for all rows: drivers spend more on a row than on its bytes.
+            // One value for all rows: drivers spend more on a row than on its bytes. Key by key, by the index: left to
+            // itself PostgreSQL reads the whole table, with all its processes, from some thousand keys on.
             sql<{ readonly fragments: ReadonlyArray<PackedFragment> }>`
               SELECT coalesce(json_agg(json_build_array(measure, key, month, mask, items, masks, encode(points, 'hex'))), '[]')
-                AS fragments FROM facts WHERE measure = ANY(${ids}::int[]) AND key = ANY(${slice}::int[])`,
+                AS fragments FROM unnest(${slice}::int[]) AS wanted(wanted_key) CROSS JOIN LATERAL (
+                  SELECT * FROM facts WHERE measure = ANY(${ids}::int[]) AND key = wanted_key OFFSET 0) AS found`,
             ([row]) => row!.fragments.forEach(take),
           ),
       )

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { openJetStreamLog } from "../../../src/infra/nats/JetStreamLog.ts"
 import { chainOf, failureOf, readAll } from "../../contract/eventLog.ts"
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../support/natsServer.ts"
+import { startProxy } from "../../support/tcpProxy.ts"
 import { counted, following, ids, idsOf, managerOf, newProject, ownServer, undo, undoAll, withLog } from "./fixtures.ts"
 
 /** Readers of a log while its server, or its stream, meets with something. */
@@ -144,6 +145,27 @@ describe("under a reader that follows", () => {
         yield* log.append(batches.slice(2))
         yield* until(4)
         expect(ids(seen)).toEqual(idsOf(batches))
+      }),
+    )
+  })
+
+  test("the server lets a request end without a word: what comes then comes at once", async () => {
+    const server = await ownServer()
+    const proxy = await startProxy(Number(new URL(server.url).port))
+    undo.push(() => proxy.close())
+    const swallowed = proxy.swallow(/HMSG \S+ \d+ +\d+ \d+\r\nNATS\/1\.0 408 (?:[^\r]*\r\n)+?\r\n\r\n/)
+    const batches = chainOf(2)
+    await withLog({ server: { ...server, url: `nats://127.0.0.1:${proxy.port}` } }, (log) =>
+      Effect.gen(function* () {
+        yield* log.append(batches.slice(0, 1))
+        const { seen, until } = yield* following(log)
+        yield* until(1)
+        yield* Effect.repeat(Effect.sync(swallowed), { until: (n) => n > 0, schedule: Schedule.spaced("20 millis") })
+        const resets = yield* counted("readerResets")
+        yield* log.append(batches.slice(1))
+        yield* until(2)
+        expect(ids(seen)).toEqual(idsOf(batches))
+        expect(yield* counted("readerResets")).toBe(resets)
       }),
     )
   })
