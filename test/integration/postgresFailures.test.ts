@@ -306,6 +306,29 @@ describe("transactions in each other's way", () => {
     })
   })
 
+  test("a lock that a transaction begins with held for too long: its connection goes on", async () => {
+    const { runPromise } = open({ lockTimeout: "100 millis", poolSize: 1 })
+    await runPromise(twoRows)
+    const begin = "BEGIN; LOCK TABLE tidemark.settings IN ACCESS SHARE MODE"
+    const locking = inTransaction(backend).pipe(Effect.provideService(SqlClient.BeginTransaction, begin))
+    const process = await runPromise(locking)
+    const held = Effect.andThen(
+      statement("LOCK TABLE tidemark.settings IN ACCESS EXCLUSIVE MODE"),
+      Effect.promise(() => runPromise(Effect.flip(locking.pipe(explained("begin"))))),
+    )
+    expect(await open().runPromise(inTransaction(held))).toMatchObject({
+      outcome: "not-done",
+      retryable: true,
+      reason: "canceling statement due to lock timeout",
+    })
+    // Still the same, and in no transaction: what it does alone is there for others.
+    await runPromise(add(1))
+    expect(await runPromise(locking)).toBe(process)
+    expect(await runPromise(statement("SELECT pg_current_xact_id_if_assigned() IS NULL AS outside"))).toEqual([
+      { outside: true },
+    ])
+  })
+
   test("a statement that runs for too long", async () => {
     const { runPromise } = open({ statementTimeout: "100 millis" })
     const error = await runPromise(Effect.flip(statement("SELECT pg_sleep(60)").pipe(explained("wait"))))

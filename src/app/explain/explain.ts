@@ -14,7 +14,7 @@ import { formatInstant } from "../../domain/time/instant.ts"
 import { readControl } from "../control.ts"
 import { readStand } from "../query/adHoc.ts"
 import { BadQuery } from "../query/errors.ts"
-import { ask, type Frame, frame, askedBuild } from "../query/frame.ts"
+import { qualityOf, ask, type Frame, frame, askedBuild } from "../query/frame.ts"
 import { inTwoPhases } from "../query/inTwoPhases.ts"
 import { Attribution, type Person } from "./attribution.ts"
 import { contributors } from "./contributors.ts"
@@ -55,7 +55,7 @@ const askExplain = Effect.fnUntraced(function* (metric: string, input: ExplainIn
   const { settings, zone, range } = question
   const queries = yield* ReadModelQueries
   const cell = yield* chooseCell(definition, input, yield* queries.cells(id, range), formatDay(range.from))
-  const about = yield* frame(definition, question, [cell])
+  const about = frame(definition, question, [cell], yield* qualityOf(range))
   const { extents, known } = yield* readStand(definition.name)
   const measure = compileMeasure(definition, zone)
   const attribution = new Attribution(known.rows, settings.mergeWindowMillis)

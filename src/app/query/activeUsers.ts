@@ -4,7 +4,7 @@ import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import type { Build } from "../../domain/projection/ReadModel.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { ask, type Frame, frame, askedBuild, type Question } from "./frame.ts"
+import { ask, AT_ONCE, type Frame, frame, askedBuild, qualityOf, type Question } from "./frame.ts"
 import {
   usersPerPeriod,
   formatInterval,
@@ -56,10 +56,15 @@ export const series = Effect.fnUntraced(function* (
   const queries = yield* ReadModelQueries
   const { range, settings } = question
   const observed = observedRange(interval, range)
-  const cells = yield* queries.cells(measure.id, observed, {
-    stats: ["users", "events"],
-    item: value,
-  })
+  const [cells, returned, uniques, quality] = yield* Effect.all(
+    [
+      queries.cells(measure.id, observed, { stats: ["users", "events"], item: value }),
+      interval.unit === "day" ? Effect.succeed([]) : queries.returned(measure.id, value, observed),
+      queries.uniquesByValue(measure.id, range, value),
+      qualityOf(range),
+    ],
+    AT_ONCE,
+  )
   const events = new Map<number, number>()
   const daily = new Map<number, number>()
   let total = 0
@@ -76,13 +81,9 @@ export const series = Effect.fnUntraced(function* (
       events.set(period, (events.get(period) ?? 0) + Number(amount))
     }
   }
-  const users =
-    interval.unit === "day"
-      ? daily
-      : usersPerPeriod(yield* queries.returned(measure.id, value, observed), interval, range, settings.weekStart)
-  const uniques = yield* queries.uniquesByValue(measure.id, range, value)
+  const users = interval.unit === "day" ? daily : usersPerPeriod(returned, interval, range, settings.weekStart)
   return {
-    ...(yield* frame(measure.definition, question, cells)),
+    ...frame(measure.definition, question, cells, quality),
     interval: formatInterval(interval),
     rows: periodsOf(interval, range, settings.weekStart).map((period) => ({
       date: formatDay(period),

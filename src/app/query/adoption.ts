@@ -1,10 +1,9 @@
 import { Effect } from "effect"
 import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
-import type { Build } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { ask, type Frame, frame, askedBuild, type Question } from "./frame.ts"
+import { ask, AT_ONCE, type Frame, frame, askedBuild, qualityOf } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface AdoptionInput extends RangeInput {
@@ -37,30 +36,35 @@ export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) 
   const measure = yield* askedBuild(question, BUILTIN_METRICS.featureAdoption.name)
   const queries = yield* ReadModelQueries
   const feature = input.feature === undefined ? undefined : boundedItem(input.feature)
-  const cells = yield* queries.cells(measure.id, question.range, {
-    stats: ["users", "events"],
-    ...(feature === undefined ? {} : { item: feature }),
-  })
   const everybody = yield* askedBuild(question, BUILTIN_METRICS.activeUsers.name)
-  const totalUsers = (yield* queries.uniquesByValue(everybody.id, question.range, "")).get("") ?? 0
-  const features = yield* adoptionOf(measure, cells, question, totalUsers)
+  const [cells, uniques, ofEverybody, quality] = yield* Effect.all(
+    [
+      queries.cells(measure.id, question.range, {
+        stats: ["users", "events"],
+        ...(feature === undefined ? {} : { item: feature }),
+      }),
+      queries.uniquesByValue(measure.id, question.range),
+      queries.uniquesByValue(everybody.id, question.range, ""),
+      qualityOf(question.range),
+    ],
+    AT_ONCE,
+  )
+  const totalUsers = ofEverybody.get("") ?? 0
+  const features = adoptionOf(cells, uniques, totalUsers)
   const wanted = feature === undefined ? features : features.filter(({ featureName }) => featureName === feature)
   return {
-    ...(yield* frame(measure.definition, question, cells)),
+    ...frame(measure.definition, question, cells, quality),
     totalUsers,
     features: wanted,
   } satisfies AdoptionAnswer
 })
 
 /** Adoption of each value of a measure with a breakdown. */
-const adoptionOf = Effect.fnUntraced(function* (
-  measure: Build,
+const adoptionOf = (
   cells: ReadonlyArray<Cell>,
-  { range }: Question,
+  uniques: ReadonlyMap<string, number>,
   totalUsers: number,
-) {
-  const queries = yield* ReadModelQueries
-  const uniques = yield* queries.uniquesByValue(measure.id, range)
+): ReadonlyArray<FeatureAdoption> => {
   const days = new Map<string, Map<number, { users: number; uses: number }>>()
   for (const { item, day, stat, amount } of cells) {
     const ofItem = days.get(item) ?? new Map<number, { users: number; uses: number }>()
@@ -82,4 +86,4 @@ const adoptionOf = Effect.fnUntraced(function* (
       }
     })
     .sort((a, b) => b.uniqueUsers - a.uniqueUsers || (a.featureName < b.featureName ? -1 : 1))
-})
+}

@@ -3,7 +3,7 @@ import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { ask, type Frame, frame, askedBuild } from "./frame.ts"
+import { AT_ONCE, qualityOf, ask, type Frame, frame, askedBuild } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface EventsInput extends RangeInput {
@@ -30,13 +30,20 @@ export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
   const question = yield* ask(input)
   const measure = yield* askedBuild(question, BUILTIN_METRICS.activeUsersByEvent.name)
   const queries = yield* ReadModelQueries
-  const cells = yield* queries.cells(measure.id, question.range, {
-    stats: ["users", "events"],
-    ...(input.event === undefined ? {} : { item: boundedItem(input.event) }),
-  })
-  const uniques = yield* queries.uniquesByValue(measure.id, question.range)
+  const [cells, uniques, ofUnknownKinds, quality] = yield* Effect.all(
+    [
+      queries.cells(measure.id, question.range, {
+        stats: ["users", "events"],
+        ...(input.event === undefined ? {} : { item: boundedItem(input.event) }),
+      }),
+      queries.uniquesByValue(measure.id, question.range),
+      queries.cells(INTAKE, question.range, { stats: ["unknown-kind"] }),
+      qualityOf(question.range),
+    ],
+    AT_ONCE,
+  )
   const unknownKinds = new Map<string, number>()
-  for (const { item, amount } of yield* queries.cells(INTAKE, question.range, { stats: ["unknown-kind"] })) {
+  for (const { item, amount } of ofUnknownKinds) {
     unknownKinds.set(item, (unknownKinds.get(item) ?? 0) + Number(amount))
   }
   const rows = new Map<string, { date: string; event: string; events: number; users: number }>()
@@ -52,7 +59,7 @@ export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
     rows.set(key, row)
   }
   return {
-    ...(yield* frame(measure.definition, question, cells)),
+    ...frame(measure.definition, question, cells, quality),
     rows: [...rows.values()],
     totals: [...totals]
       .map(([event, count]) => ({ event, events: count, users: uniques.get(event) ?? 0 }))

@@ -7,7 +7,7 @@ import { addFractions, type Fraction, FRACTION_ZERO, formatFraction, fractionOf 
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { BadQuery } from "./errors.ts"
-import { ask, frame } from "./frame.ts"
+import { qualityOf, ask, frame } from "./frame.ts"
 import type { MetricAnswer } from "./metricAnswer.ts"
 import type { RangeInput } from "./range.ts"
 
@@ -78,7 +78,7 @@ export const formulaMetric = Effect.fnUntraced(function* (
   const stat = definition.formula.kind
   const days = [...new Set(all.flatMap(({ days }) => [...days.keys()]))].sort((a, b) => a - b)
   const answer: MetricAnswer = {
-    ...(yield* frame(definition, question, cells)),
+    ...frame(definition, question, cells, yield* qualityOf(question.range)),
     uses: uses.map(({ name, version }) => ({ metric: name, version })),
     rows: days.flatMap((day) =>
       valuesOf(all.map(({ days }) => days.get(day))).map((value) => ({

@@ -37,6 +37,9 @@ export interface Frame {
   readonly revisionCause: string | null
 }
 
+/** Asks all that an answer needs at once, so that it takes the database one round trip. */
+export const AT_ONCE = { concurrency: "unbounded" } as const
+
 /** The circumstances in which a query is answered. */
 export interface Question extends Standing {
   readonly settings: Settings
@@ -110,19 +113,28 @@ export const asOfStanding = ({ checkpoints, controlEnd }: Standing): Frame["asOf
   }
 }
 
-/** The frame of an answer; `cells` are those it was made of, for their revisions. */
-export const frame = Effect.fnUntraced(function* (
-  definition: { readonly name: string; readonly version: number },
-  question: Question,
-  cells: ReadonlyArray<Cell>,
-) {
-  const { settings, range } = question
+/** Shares of late and repeated events in a range. */
+export const qualityOf = Effect.fnUntraced(function* (range: DayRange) {
   const queries = yield* ReadModelQueries
   const intake = { accepted: 0, late: 0, duplicates: 0 }
   for (const { stat, amount } of yield* queries.cells(INTAKE, range)) {
     if (stat === "accepted" || stat === "late" || stat === "duplicates") intake[stat] += Number(amount)
   }
   const share = (part: number, whole: number) => (whole === 0 ? 0 : part / whole)
+  return {
+    late: share(intake.late, intake.accepted),
+    duplicate: share(intake.duplicates, intake.accepted + intake.duplicates),
+  } satisfies Frame["quality"]
+})
+
+/** The frame of an answer; `cells` are those it was made of, for their revisions. */
+export const frame = (
+  definition: { readonly name: string; readonly version: number },
+  question: Question,
+  cells: ReadonlyArray<Cell>,
+  quality: Frame["quality"],
+): Frame => {
+  const { settings, range } = question
   let revised: Cell | null = null
   for (const cell of cells) {
     if (cell.revisedAt !== null && (revised === null || cell.revisedAt > revised.revisedAt!)) revised = cell
@@ -134,11 +146,8 @@ export const frame = Effect.fnUntraced(function* (
     from: formatDay(range.from),
     to: formatDay(range.to),
     asOf: asOfStanding(question),
-    quality: {
-      late: share(intake.late, intake.accepted),
-      duplicate: share(intake.duplicates, intake.accepted + intake.duplicates),
-    },
+    quality,
     revisedAt: revised === null ? null : formatInstant(revised.revisedAt!),
     revisionCause: revised?.revisionCause ?? null,
-  } satisfies Frame
-})
+  }
+}

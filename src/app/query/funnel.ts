@@ -7,7 +7,7 @@ import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts, readStand } from "./adHoc.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
-import { ask, type Frame, frame, askedBuild, type Question } from "./frame.ts"
+import { AT_ONCE, qualityOf, ask, type Frame, frame, askedBuild, type Question } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 import { unseenEvents } from "./unseenEvents.ts"
 
@@ -43,8 +43,11 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   if (input.name !== undefined) {
     const measure = yield* askedBuild(question, input.name, "funnel")
     const formula = measure.definition.formula as FunnelFormula
-    const cells = yield* queries.cells(measure.id, question.range)
-    const about = yield* frame(measure.definition, question, cells)
+    const [cells, quality] = yield* Effect.all(
+      [queries.cells(measure.id, question.range), qualityOf(question.range)],
+      AT_ONCE,
+    )
+    const about = frame(measure.definition, question, cells, quality)
     const answer = answering(input.name, formula, question, about, yield* warningsOf(measure.definition, formula))
     const facts = yield* queries.personFacts(measure.id)
     return { count: Effect.sync(() => answer(facts)) }
@@ -58,7 +61,7 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   }
   const formula = decoded.success
   const definition: MetricDefinition = { name: "ad_hoc", version: 1, formula }
-  const about = yield* frame(definition, question, [])
+  const about = frame(definition, question, [], yield* qualityOf(question.range))
   const answer = answering("ad hoc", formula, question, about, yield* warningsOf(definition, formula))
   const measure = funnelMeasure(definition, formula, question.zone)
   const stand = yield* readStand(null)

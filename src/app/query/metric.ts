@@ -11,7 +11,7 @@ import { formatDay } from "../../domain/time/calendar.ts"
 import { readControl } from "../control.ts"
 import { BadQuery } from "./errors.ts"
 import { formulaMetric } from "./formulaMetric.ts"
-import { ask, frame, askedBuild } from "./frame.ts"
+import { AT_ONCE, qualityOf, ask, frame, askedBuild } from "./frame.ts"
 import type { MetricAnswer } from "./metricAnswer.ts"
 import type { RangeInput } from "./range.ts"
 
@@ -48,17 +48,23 @@ const measuredMetric = Effect.fnUntraced(function* (name: string, input: RangeIn
   const countsPersons = measure.definition.formula.kind === "active-users"
   // What uniques are counted from is no answer of its own.
   const stats = countsPersons ? { stats: STATISTICS["active-users"].map(({ name }) => name) } : {}
-  const cells = yield* queries.cells(measure.id, question.range, stats)
+  const [cells, uniques, quality] = yield* Effect.all(
+    [
+      queries.cells(measure.id, question.range, stats),
+      countsPersons ? queries.uniquesByValue(measure.id, question.range) : Effect.succeed(new Map<string, number>()),
+      qualityOf(question.range),
+    ],
+    AT_ONCE,
+  )
   const sums = new Map<string, { value: string; stat: string; sum: typeof DECIMAL_ZERO }>()
   for (const { item, stat, amount } of cells) {
     const key = pairKey(stat, item)
     const known = sums.get(key) ?? { value: item, stat, sum: DECIMAL_ZERO }
     sums.set(key, { ...known, sum: addDecimals(known.sum, parseDecimal(amount)) })
   }
-  const uniques = countsPersons ? yield* queries.uniquesByValue(measure.id, question.range) : new Map<string, number>()
   const totalOf = (stat: string) => statisticOf(measure.definition, stat)?.total ?? null
   return {
-    ...(yield* frame(measure.definition, question, cells)),
+    ...frame(measure.definition, question, cells, quality),
     uses: [],
     rows: cells.map(({ day, item, stat, amount }) => ({ date: formatDay(day), value: item, stat, amount })),
     totals: [...sums.values()]

@@ -7,7 +7,7 @@ import { formatDay } from "../../domain/time/calendar.ts"
 import { formatDuration, parseDuration } from "../../domain/time/duration.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
-import { ask, type Frame, frame, askedBuild } from "./frame.ts"
+import { AT_ONCE, qualityOf, ask, type Frame, frame, askedBuild } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface SessionsInput extends RangeInput {
@@ -47,8 +47,11 @@ const askSessions = Effect.fnUntraced(function* (input: SessionsInput = {}) {
       remedy: "Give --gap as a number and a unit, such as 30m or 1h.",
     })
   }
-  const stored = yield* queries.cells(measure.id, question.range)
-  const about = yield* frame(measure.definition, question, stored)
+  const [stored, quality] = yield* Effect.all(
+    [queries.cells(measure.id, question.range), qualityOf(question.range)],
+    AT_ONCE,
+  )
+  const about = frame(measure.definition, question, stored, quality)
   // The facts are moments, so any other pause can be tried on them.
   const facts = gap === DEFAULT_GAP_MILLIS ? null : yield* queries.personFacts(measure.id)
   const count = Effect.sync((): SessionsAnswer => {

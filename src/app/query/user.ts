@@ -12,7 +12,7 @@ import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
-import { ask, type Frame, frame } from "./frame.ts"
+import { qualityOf, ask, type Frame, frame } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 import { readExtents, scanLog } from "./scanLog.ts"
 
@@ -36,7 +36,7 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
   const question = yield* ask(input)
   const { zone, range, settings } = question
   const rows = yield* rowsOfPerson(id)
-  const about = yield* frame({ name: "user", version: 1 }, question, [])
+  const about = frame({ name: "user", version: 1 }, question, [], yield* qualityOf(range))
   const extents = yield* readExtents(null)
   const mine = new Map<DistinctId, Array<Identity>>()
   for (const row of rows) mine.set(row.distinctId, [...(mine.get(row.distinctId) ?? []), row])

@@ -90,7 +90,8 @@ export const INTAKE = 0
 
 /**
  * What queries ask of the read model. Each is answered from one place in the log; several are only inside `snapshot`,
- * since projectors go on in between, and an emptied read model gives its numbers of measures to others.
+ * since projectors go on in between, and an emptied read model gives its numbers of measures to others. Questions about
+ * cells that are asked at once, with `Effect.all` and `concurrency`, can be answered in one go.
  */
 export class ReadModelQueries extends Context.Service<
   ReadModelQueries,

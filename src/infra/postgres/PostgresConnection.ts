@@ -90,11 +90,18 @@ export const makeConnection = (
 
   const asOutcome = (error: SqlError) => (wrote ? asCommitFailure(error) : error)
 
+  /** One that can't be told to the server: it rolls back by itself when the connection breaks. */
+  const rollback = Effect.suspend(() =>
+    Effect.catch(rows("ROLLBACK", [], undefined), () => Effect.as(Effect.sync(abandon), [])),
+  )
+
   const control: Connection["executeUnprepared"] = (sql, params, transform) => {
-    if (localSettings !== null && sql.startsWith("BEGIN")) return rows(`${sql}; ${localSettings}`, params, transform)
-    // A rollback that can't be told to the server: it rolls back by itself when the connection breaks.
-    if (sql === "ROLLBACK") return Effect.catch(rows(sql, params, transform), () => Effect.as(Effect.sync(abandon), []))
-    return rows(sql, params, transform)
+    if (sql.startsWith("BEGIN")) {
+      const statements = localSettings === null ? sql : sql.replace(/(?=;|$)/, `; ${localSettings}`)
+      // Nobody else ends a transaction whose beginning failed, such as at a lock that it takes.
+      return Effect.onError(rows(statements, params, transform), () => rollback)
+    }
+    return sql === "ROLLBACK" ? rollback : rows(sql, params, transform)
   }
 
   /**

@@ -19,6 +19,8 @@ import { joinFragments, type PackedFragment } from "./factRows.ts"
 import { makeIdentityTables } from "./identityTables.ts"
 import { type CheckpointRow, type IdentityRow, readCheckpoint, readIdentity, type SqlBigint } from "./rows.ts"
 import { MEASURE_COLUMNS } from "./measureTables.ts"
+import { makeOneValue } from "./oneValue.ts"
+import { SharedDatabase } from "./SharedDatabase.ts"
 import { fromStorable, toStorable } from "./storableText.ts"
 import { WHOLE } from "./whole.ts"
 
@@ -32,15 +34,17 @@ export const layerSqlReadModelQueries: Layer.Layer<
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const identityTables = yield* makeIdentityTables
+    const oneValue = yield* makeOneValue
+    const shared = yield* SharedDatabase
 
     /**
      * The lock makes an emptying wait, which nobody's snapshot hides: TRUNCATE takes the rows at once. It is taken before
-     * the snapshot, and on the table that an emptying locks first, so that neither holds what the other waits for.
+     * the snapshot, and on the table that an emptying locks first, so that neither holds what the other waits for; in one
+     * round trip with the beginning. Where there is one connection, nobody empties anything meanwhile.
      */
+    const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY${shared ? "; LOCK TABLE settings IN ACCESS SHARE MODE" : ""}`
     const inSnapshot = <A, E, R>(questions: Effect.Effect<A, E, R>) =>
-      sql
-        .withTransaction(Effect.andThen(sql`LOCK TABLE settings IN ACCESS SHARE MODE`, questions))
-        .pipe(Effect.provideService(SqlClient.BeginTransaction, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+      Effect.provideService(sql.withTransaction(questions), SqlClient.BeginTransaction, begin)
 
     const snapshot = <A, E, R>(questions: Effect.Effect<A, E, R>) =>
       Effect.flatMap(Effect.serviceOption(sql.transactionService), (open) =>
@@ -76,15 +80,15 @@ export const layerSqlReadModelQueries: Layer.Layer<
       filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
     ) {
       const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats.map(toStorable)}::text[])`
-      const rows = yield* sql<{ readonly cells: ReadonlyArray<PackedCells> | null }>`
-        SELECT json_agg(json_build_array(day - DATE '1970-01-01', stat, items, amounts, revisions)) AS cells
+      const packed = yield* oneValue<ReadonlyArray<PackedCells>>(sql`
+        SELECT json_agg(json_build_array(day - DATE '1970-01-01', stat, items, amounts, revisions))
         FROM (
           SELECT day, stat, json_agg(item) AS items, json_agg(amount::text) AS amounts,
             json_agg(json_build_array(item, extract(epoch FROM revised_at) * 1000, last_cause))
               FILTER (WHERE revised_at IS NOT NULL) AS revisions
           FROM cells WHERE measure = ${measure} AND ${within(range)} ${stats} ${ofItem(filter.item)}
-          GROUP BY day, stat) AS c`
-      return (rows[0]?.cells ?? []).flatMap(unpackCells).sort(byCell)
+          GROUP BY day, stat) AS c`)
+      return (packed ?? []).flatMap(unpackCells).sort(byCell)
     })
 
     const compareCells = (before: number, after: number, limit: number) =>
@@ -133,8 +137,8 @@ export const layerSqlReadModelQueries: Layer.Layer<
      */
     const uniquesByValue = (measure: number, range: DayRange, value?: string) =>
       Effect.map(
-        sql<{ readonly users: Readonly<Record<string, number>> | null }>`
-          SELECT json_object_agg(item, users) AS users FROM (
+        oneValue<Readonly<Record<string, number>>>(sql`
+          SELECT json_object_agg(item, users) FROM (
             SELECT item, sum(amount) AS users FROM (
               SELECT ${NEW_USERS}::text AS stat, ${range.to}::int AS last
               UNION ALL
@@ -144,21 +148,21 @@ export const layerSqlReadModelQueries: Layer.Layer<
             ) AS counted, LATERAL (
               SELECT item, amount FROM cells WHERE measure = ${measure} AND stat = counted.stat ${ofItem(value)}
                 AND day BETWEEN DATE '1970-01-01' + ${range.from}::int AND DATE '1970-01-01' + counted.last OFFSET 0) AS c
-            GROUP BY item) AS found`,
-        ([row]): ReadonlyMap<string, number> =>
-          new Map(Object.entries(row?.users ?? {}).map(([item, users]) => [fromStorable(item), users])),
+            GROUP BY item) AS found`),
+        (found): ReadonlyMap<string, number> =>
+          new Map(Object.entries(found ?? {}).map(([item, users]) => [fromStorable(item), users])),
       )
 
     const returned = (measure: number, value: string, range: DayRange) =>
       Effect.map(
-        sql<{ readonly rows: ReadonlyArray<PackedReturned> | null }>`
-          SELECT json_agg(json_build_array(stat, days, amounts)) AS rows FROM (
+        oneValue<ReadonlyArray<PackedReturned>>(sql`
+          SELECT json_agg(json_build_array(stat, days, amounts)) FROM (
             SELECT stat, json_agg(day - DATE '1970-01-01') AS days, json_agg(amount) AS amounts
             FROM cells WHERE measure = ${measure} AND ${within(range)} ${ofItem(value)}
               AND (stat = ${NEW_USERS} OR stat LIKE ${AGAIN_PATTERN})
-            GROUP BY stat) AS c`,
-        ([row]) =>
-          (row?.rows ?? []).flatMap(([stat, days, amounts]) =>
+            GROUP BY stat) AS c`),
+        (packed) =>
+          (packed ?? []).flatMap(([stat, days, amounts]) =>
             days.map((day, n): Returned => ({ day, since: daysSinceBefore(stat)!, users: amounts[n]! })),
           ),
       )

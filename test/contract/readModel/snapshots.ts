@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest"
 import { BUILTIN_METRICS } from "../../../src/domain/metric/builtin.ts"
 import { ReadModelUnavailable } from "../../../src/domain/projection/errors.ts"
 import { LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
+import { INTAKE } from "../../../src/domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS } from "../../../src/domain/settings.ts"
 import { SharedDatabase } from "../../../src/infra/sql/SharedDatabase.ts"
 import { emptied } from "../../support/emptied.ts"
@@ -55,6 +56,35 @@ export const snapshotsContract = (world: World): void => {
       expect(seen.after).toEqual(seen.before)
       await seen.step
       expect(await run(world.queries.snapshot(standing))).toMatchObject({ sequence: 2, sum: 11 })
+    })
+
+    test("answers what is asked at once as it answers each by itself, and of its own moment", async () => {
+      await first()
+      const questions = [
+        world.queries.cells(1, RANGE),
+        world.queries.uniquesByValue(1, RANGE),
+        world.queries.returned(1, "", RANGE),
+        world.queries.cells(INTAKE, RANGE),
+      ] as const
+      const oneByOne = Effect.all(questions)
+      const atOnce = Effect.all(questions, { concurrency: "unbounded" })
+      expect(await run(world.queries.snapshot(atOnce))).toEqual(await run(oneByOne))
+      expect(await run(atOnce)).toEqual(await run(oneByOne))
+      const seen = await run(
+        world.queries.snapshot(
+          Effect.gen(function* () {
+            const before = yield* oneByOne
+            // Where there is but one connection, others wait until the snapshot is through.
+            if (!(yield* SharedDatabase)) return { before, after: yield* atOnce, beside: null }
+            yield* Effect.promise(() => commit(cellStep(2, [["", "events", "10"]])))
+            const beside = Effect.promise(() => run(world.queries.snapshot(atOnce)))
+            const [after, other] = yield* Effect.all([atOnce, beside], { concurrency: "unbounded" })
+            return { before, after, beside: other }
+          }),
+        ),
+      )
+      expect(seen.after).toEqual(seen.before)
+      if (seen.beside !== null) expect(seen.beside).toEqual(await run(oneByOne))
     })
 
     test("keeps the tables from being emptied until it is through, whatever it has asked so far", async () => {
