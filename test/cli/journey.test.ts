@@ -5,6 +5,9 @@ import { JOURNEY, METRICS } from "./journey.ts"
 
 /** From a file of events to every number, through the program; the tests of this file go on where the last one ended. */
 
+/** The way from one end to the other is gone by processes of their own, as users go it; what else is asked on it is not. */
+const fresh = { fresh: true }
+
 const here = scratch()
 let store = ""
 const at = (...args: ReadonlyArray<string>) => [...args, "--dir", store]
@@ -46,7 +49,7 @@ afterAll(() => here.remove())
 describe("import and project", () => {
   test("--no-project leaves the numbers for later, and says so", async () => {
     const file = here.write("journey.ndjson", JOURNEY)
-    const report = await ok(at("import", file, "--no-project"))
+    const report = await ok(at("import", file, "--no-project"), fresh)
     expect(report).toMatch(/^read +16$/m)
     expect(report).toMatch(/^accepted +16$/m)
     expect(report).toMatch(/^duplicates +known after `project`$/m)
@@ -61,7 +64,7 @@ describe("import and project", () => {
   })
 
   test("project --once folds what is in the log", async () => {
-    expect(await okJson(at("project", "--once"))).toEqual({
+    expect(await okJson(at("project", "--once"), fresh)).toEqual({
       events: 16,
       duplicates: 1,
       conflicts: 0,
@@ -99,7 +102,7 @@ describe("the numbers", () => {
   })
 
   test("active users of a rolling window", async () => {
-    const answer = await okJson(at("query", "active-users", "--interval", "rolling-2"))
+    const answer = await okJson(at("query", "active-users", "--interval", "rolling-2"), fresh)
     expect(answer.rows).toEqual([
       row("2026-03-02", 2, 5),
       row("2026-03-03", 2, 8),
@@ -388,13 +391,13 @@ describe("proof", () => {
   })
 
   test("verify finds every cell right", async () => {
-    const verified = await okJson(at("verify"))
+    const verified = await okJson(at("verify"), fresh)
     expect(verified).toMatchObject({ events: 32, days: null, differences: [], origin: null })
     expect(verified.cells).toBeGreaterThan(50)
   })
 
   test("rebuild gives the same answers, byte for byte", async () => {
-    const { comparisons, promoted } = await okJson(at("rebuild"))
+    const { comparisons, promoted } = await okJson(at("rebuild"), fresh)
     expect(promoted).toBe(true)
     expect(comparisons.map(({ metric, differing }: any) => [metric, differing]).toSorted()).toEqual([
       ["active_users", 0],
@@ -405,7 +408,7 @@ describe("proof", () => {
       ["to_purchase", 0],
     ])
     for (const { cells } of comparisons) expect(cells.equal).toBeGreaterThan(0)
-    expect(await okJson(at("rebuild", "--wipe"))).toMatchObject({ events: 32, duplicates: 17, conflicts: 0 })
+    expect(await okJson(at("rebuild", "--wipe"), fresh)).toMatchObject({ events: 32, duplicates: 17, conflicts: 0 })
     // What was imported since is in the log position, and in the share of repeats.
     const comparable = ({ asOf: _1, revisedAt: _2, revisionCause: _3, quality, ...rest }: any) =>
       JSON.stringify({ ...rest, late: quality.late })

@@ -1,10 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterAll, describe, expect, test } from "vitest"
-import { expectHarmless, ok, okJson, refusal, scratch, tidemark } from "../support/cli.ts"
+import { expectHarmless, ok, okJson, refusal, runEveryFresh, scratch, tidemark } from "../support/cli.ts"
 import { helpOf } from "../support/help.ts"
 
 /** The program itself: help, calls that can't be understood, and the commands that need no store of the user's. */
+
+runEveryFresh()
 
 const here = scratch()
 // A call that is refused must not leave a store behind.

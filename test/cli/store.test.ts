@@ -20,6 +20,8 @@ import { emptyStore, ok, okJson, refusal, refused, scratch, tidemark } from "../
 /** Stores that can't be opened or written: a sentence each, and nothing acknowledged lost. */
 
 const here = scratch()
+/** Where what matters is what a process holds, of the store or of the disk, each command is one. */
+const fresh = { fresh: true }
 /** A store with one event. */
 let store = ""
 
@@ -88,7 +90,7 @@ describe("the directory", () => {
     mount(context, "--bind", store, directory)
     try {
       execFileSync("mount", ["-o", "remount,ro,bind", directory])
-      expect(await refused(3, ["query", "events", "--json", "--dir", directory])).toMatch(
+      expect(await refused(3, ["query", "events", "--json", "--dir", directory], fresh)).toMatch(
         /read-only can't be opened: .*read-?only/,
       )
     } finally {
@@ -109,7 +111,7 @@ describe("the directory", () => {
       onStart: async (child) => {
         // It holds the store as long as it waits for its input.
         while (readFileSync(`${store}/lock.pid`, "utf8") !== String(child.pid)) await sleep(20)
-        const answer = await refused(3, ["query", "events", "--json", "--dir", store])
+        const answer = await refused(3, ["query", "events", "--json", "--dir", store], fresh)
         expect(answer).toMatch(
           new RegExp(`^The store ${store} is in use by process ${child.pid}\\. One process at a time`),
         )
@@ -188,7 +190,7 @@ describe("a full disk", () => {
   }
 
   const numbers = async (directory: string) => {
-    const status = await okJson(["status", "--dir", directory])
+    const status = await okJson(["status", "--dir", directory], fresh)
     const { accepted, projected, duplicates, lag } = status.partitions[0]
     return { accepted, projected, duplicates, lag }
   }
@@ -201,19 +203,19 @@ describe("a full disk", () => {
       execFileSync("cp", ["-r", await emptyStore(), directory])
       const before = here.write("first.ndjson", first)
       const after = here.write("rest.ndjson", rest)
-      const { accepted } = await okJson(["import", before, "--no-project", "--dir", directory])
+      const { accepted } = await okJson(["import", before, "--no-project", "--dir", directory], fresh)
       expect(accepted).toBe(500)
 
       // No room to append: the log refuses, and says what it could not do.
       fill(300 * 1024)
-      const append = await tidemark(["import", after, "--no-project", "--json", "--dir", directory])
+      const append = await tidemark(["import", after, "--no-project", "--json", "--dir", directory], fresh)
       expect(append.code).toBeOneOf([1, 3])
       expect(refusal(append, append.code!)).toMatch(/no space left on the disk/)
 
       // Room to append, none to project.
       rmSync(`${disk}/filler`)
       expect(await numbers(directory)).toEqual({ accepted: 500, projected: 0, duplicates: 0, lag: 500 })
-      await ok(["import", after, "--no-project", "--dir", directory])
+      await ok(["import", after, "--no-project", "--dir", directory], fresh)
       fill(1024 * 1024)
       const project = await tidemark(["project", "--json", "--dir", directory])
       expect(project.code).toBeOneOf([1, 3])
@@ -227,7 +229,7 @@ describe("a full disk", () => {
         duplicates: events.length - unique,
         lag: 0,
       })
-      expect((await okJson(["verify", "--dir", directory])).differences).toEqual([])
+      expect((await okJson(["verify", "--dir", directory], fresh)).differences).toEqual([])
     } finally {
       unmount(disk)
     }
@@ -238,7 +240,7 @@ describe("a full disk", () => {
     mount(context, "-t", "tmpfs", "-o", "size=1m", "tmpfs", here.path("tiny"))
     try {
       const directory = here.path("tiny", "store")
-      expect(await refused(3, ["import", here.path("one.ndjson"), "--json", "--dir", directory])).toMatch(
+      expect(await refused(3, ["import", here.path("one.ndjson"), "--json", "--dir", directory], fresh)).toMatch(
         /no space left on the disk/,
       )
     } finally {
@@ -250,6 +252,6 @@ describe("a full disk", () => {
 test("a first start that was killed leaves nothing in the way", async () => {
   const half = here.path("half")
   mkdirSync(`${half}/postgres-new-killed/base`, { recursive: true })
-  expect(await okJson(["import", here.path("one.ndjson"), "--dir", half])).toMatchObject({ accepted: 1 })
+  expect(await okJson(["import", here.path("one.ndjson"), "--dir", half], fresh)).toMatchObject({ accepted: 1 })
   expect(readdirSync(half).toSorted()).toEqual(["lock.db", "lock.pid", "log.db", "postgres"])
 })

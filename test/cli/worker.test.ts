@@ -1,12 +1,14 @@
 import type { ChildProcess } from "node:child_process"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { ok, okJson, type Ran, scratch, tidemark } from "../support/cli.ts"
+import { ok, okJson, type Ran, runEveryFresh, scratch, tidemark } from "../support/cli.ts"
 import { eventually } from "../support/eventually.ts"
 import { freePort } from "../support/freePort.ts"
 import { type Servers, startServers } from "../support/servers.ts"
 import { JOURNEY } from "./journey.ts"
 
 /** A worker as an operator has it: a process, watched over HTTP and by `status` from elsewhere. */
+
+runEveryFresh()
 
 const here = scratch()
 let servers: Servers

@@ -6,9 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { afterAll, describe, expect, test } from "vitest"
 import { simulate } from "../../src/domain/simulate/simulate.ts"
-import { okJson, scratch, startNode, tidemark } from "../support/cli.ts"
+import { okJson, runEveryFresh, scratch, startNode, tidemark } from "../support/cli.ts"
 
 /** kill -9 at moments that nobody chose: nothing acknowledged is lost, nothing counts twice, and the store always opens again. */
+
+runEveryFresh()
 
 const here = scratch()
 const WRITER = fileURLToPath(new URL("writer.ts", import.meta.url))

@@ -5,9 +5,11 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { isMainThread } from "node:worker_threads"
-import { expect } from "vitest"
+import { afterAll, expect } from "vitest"
+import { cleanEnv, NODE_FLAGS } from "./node.ts"
+import { startWarmProgram, type WarmProgram } from "./warmProgram.ts"
 
-/** The real program, run as a process of its own, without a shell. */
+/** The real program, run without a shell. */
 const MAIN = fileURLToPath(new URL("../../src/app/cli/main.ts", import.meta.url))
 
 export interface Ran {
@@ -23,21 +25,11 @@ export interface RunOptions {
   readonly stdin?: string | Buffer
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** Run by a process of its own, for tests that are about one. */
+  readonly fresh?: boolean
   /** Called when the process is there, to kill it or to watch it. */
   readonly onStart?: (child: ChildProcess) => void
 }
-
-/** What the program's environment holds: nothing of the test runner's. */
-const cleanEnv = (): Record<string, string> =>
-  Object.fromEntries(
-    ["PATH", "HOME", "TMPDIR", "LANG"].flatMap((name) => {
-      const value = process.env[name]
-      return value === undefined ? [] : [[name, value]]
-    }),
-  )
-
-/** Short runs of Postgres' WebAssembly take a third less when nothing of it is optimised. */
-const NODE_FLAGS = ["--disable-warning=ExperimentalWarning", "--liftoff-only"]
 
 export const startNode = (script: string, args: ReadonlyArray<string>, options: RunOptions = {}): ChildProcess =>
   spawn(process.execPath, [...NODE_FLAGS, script, ...args], {
@@ -46,8 +38,43 @@ export const startNode = (script: string, args: ReadonlyArray<string>, options: 
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   })
 
-/** Runs the command line to its end. */
+/** Runs the command line to its end: in the program that is loaded already, or else as a process of its own. */
 export const tidemark = (args: ReadonlyArray<string>, options: RunOptions = {}): Promise<Ran> =>
+  needsProcess(args, options) ? runFresh(args, options) : runWarm(args, options)
+
+/** Loading the program takes most of a short command's time, so the commands of a test file share a process where they can. */
+let warm: WarmProgram | undefined
+
+// Outside of any test, so it is done after everything else of the test file.
+afterAll(() => warm?.end())
+
+let everyFresh = false
+
+/** Makes every command of this test file a process of its own. */
+export const runEveryFresh = (): void => {
+  everyFresh = true
+}
+
+const needsProcess = (args: ReadonlyArray<string>, { fresh, onStart }: RunOptions): boolean =>
+  // Two commands at once are two processes, as they are for everybody else.
+  everyFresh || fresh === true || onStart !== undefined || warm?.isBusy() === true || mayRunForEver(args)
+
+const mayRunForEver = (args: ReadonlyArray<string>): boolean =>
+  (args.includes("project") && !args.includes("--once")) || args.includes("--watch") || args.includes("-w")
+
+const runWarm = async (args: ReadonlyArray<string>, options: RunOptions): Promise<Ran> => {
+  const started = performance.now()
+  warm ??= startWarmProgram()
+  const ran = await warm.run({
+    args,
+    env: { ...cleanEnv(), ...options.env },
+    cwd: options.cwd ?? process.cwd(),
+    stdin: Buffer.from(options.stdin ?? ""),
+  })
+  return { args, signal: null, ...ran, millis: performance.now() - started }
+}
+
+const runFresh = (args: ReadonlyArray<string>, options: RunOptions): Promise<Ran> =>
   new Promise((resolve, reject) => {
     const started = performance.now()
     const child = startNode(MAIN, args, options)
@@ -181,7 +208,7 @@ export const emptyStore = async (): Promise<string> => {
     removeOfEndedRuns()
     const making = join(shared, "making")
     try {
-      await ok(["import", "-", "--dir", making], { stdin: "" })
+      await ok(["import", "-", "--dir", making], { fresh: true })
       renameSync(making, ready)
     } catch (cause) {
       rmSync(shared, { recursive: true, force: true })
