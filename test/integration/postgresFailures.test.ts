@@ -7,6 +7,7 @@ import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
 import { BulkCopy } from "../../src/infra/sql/BulkCopy.ts"
 import { copyText } from "../../src/infra/sql/copyText.ts"
 import { explained } from "../../src/infra/sql/explained.ts"
+import { makeOneValue } from "../../src/infra/sql/oneValue.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
 import { eventually } from "../support/eventually.ts"
 import { type PostgresServer, startPostgres } from "../support/postgresServer.ts"
@@ -404,7 +405,15 @@ describe("the pool", () => {
   test("an interrupted statement ends at the server too, and its connection goes on", async () => {
     const { runPromise, runFork } = open({ poolSize: 1 })
     const before = await runPromise(backend)
-    for (const work of [statement("SELECT pg_sleep(60)"), inTransaction(statement("SELECT pg_sleep(60)"))]) {
+    const atOnce = Effect.gen(function* () {
+      const client = yield* SqlClient.SqlClient
+      const oneValue = yield* makeOneValue
+      return yield* Effect.all([oneValue(client`SELECT 1`), oneValue(client`SELECT pg_sleep(60)`)], {
+        concurrency: "unbounded",
+      })
+    })
+    const asleep = statement("SELECT pg_sleep(60)")
+    for (const work of [asleep, inTransaction(asleep), inTransaction(atOnce)]) {
       const fiber = runFork(work)
       await eventually("it sleeps", async () => (await sleeping()) === 1)
       await Effect.runPromise(Fiber.interrupt(fiber))

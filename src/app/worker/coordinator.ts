@@ -6,7 +6,7 @@ import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { countPersons, WEIGHT_MAX } from "../projection/countPersons.ts"
 import { prepare } from "../projection/prepare.ts"
 import { SWEEP_ROWS } from "../projection/Projector.ts"
-import { TURN_MILLIS } from "./limits.ts"
+import { FOLLOW_MILLIS, TURN_MILLIS } from "./limits.ts"
 import { LoopBroke, remedyFor } from "./policy.ts"
 import { WorkerState } from "./WorkerState.ts"
 
@@ -26,14 +26,16 @@ const COUNT_MILLIS = 5_000
 const COUNT_WEIGHT = 50_000
 
 /**
- * How long such a count rests after a slice, as a share of what the slice took, so that steps of all partitions get their
- * turn. It does not rest after short slices, the last ones: while it rested, more persons would come, and so on for ever.
+ * How long such a count rests after a slice: a share of what the slice took, and no longer than that of an ordinary one, so
+ * that steps of all partitions get their turn. It does not rest after short slices, the last ones: while it rested, more
+ * persons would come, and so on for ever; nor while the default group stands still, since nobody waits for it then.
  */
 const COUNT_REST = 0.3
 const COUNT_REST_FROM_MILLIS = 50
+const COUNT_REST_MAX_MILLIS = 300
 
-/** A group that comes within this time to where the default group stood keeps up with it, ms. */
-const KEEPS_UP_MILLIS = 3_000
+/** A group that comes within this time to where the default group stood keeps up with it, ms; it looks once in `FOLLOW_MILLIS`. */
+const KEEPS_UP_MILLIS = 3_000 + FOLLOW_MILLIS
 
 /** The default group stands still for a build that is about to take over at most so long. */
 const STILL_MILLIS = 20_000
@@ -91,7 +93,9 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     const afterSlice = Effect.gen(function* () {
       yield* report.turned
       const took = (yield* Clock.currentTimeMillis) - began
-      if (group !== LIVE_GROUP && took >= COUNT_REST_FROM_MILLIS) yield* Effect.sleep(COUNT_REST * took)
+      if (group !== LIVE_GROUP && took >= COUNT_REST_FROM_MILLIS && !standsStill()) {
+        yield* Effect.sleep(Math.min(COUNT_REST * took, COUNT_REST_MAX_MILLIS))
+      }
       began = yield* Clock.currentTimeMillis
       return began < until
     })

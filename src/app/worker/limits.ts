@@ -36,3 +36,9 @@ export const Limits = Context.Reference<WorkerLimits>("tidemark/app/worker/Limit
 
 /** Every loop turns at least this often, ms, also with nothing to do; so soon it sees pauses and that it is not the owner. */
 export const TURN_MILLIS = 500
+
+/**
+ * A group that builds looks this often how far the default group is, ms: each look, and the small step that it finds, are
+ * taken from what answers.
+ */
+export const FOLLOW_MILLIS = 1_000

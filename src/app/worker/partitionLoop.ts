@@ -9,7 +9,7 @@ import { claimPartition } from "../projection/PartitionProjection.ts"
 import { proveCheckpoint } from "../provePosition.ts"
 import { ErrorBudget } from "./ErrorBudget.ts"
 import { makeIsolation } from "./isolation.ts"
-import { Limits, TURN_MILLIS } from "./limits.ts"
+import { FOLLOW_MILLIS, Limits, TURN_MILLIS } from "./limits.ts"
 import { LoopBroke, remedyFor } from "./policy.ts"
 import { projectRecords } from "./projectRecords.ts"
 import { pauseOf, Watch } from "./Watch.ts"
@@ -18,11 +18,7 @@ import { WorkerState } from "./WorkerState.ts"
 /** While a loop can't take events, it looks this often whether any wait, ms. */
 const LOOK_BEHIND_MILLIS = 5_000
 
-/**
- * A group that builds looks this often how far the default group is, ms: each look and the small step that it finds are
- * taken from what answers. It looks more often once the default group stands still for it.
- */
-const FOLLOW_MILLIS = 1_000
+/** A group that builds looks this often how far the default group is once that stands still for it, ms. */
 const FOLLOW_STILL_MILLIS = 100
 
 /**

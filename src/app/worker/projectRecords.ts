@@ -81,9 +81,11 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
       const queue = yield* Queue.bounded<LogRecord, LogUnavailable | LogDamaged | Cause.Done>(RECORDS_AHEAD)
       yield* Stream.runIntoQueue(records, queue).pipe(Effect.forkScoped)
 
-      /** Folds what has come while the loop waited for its turn, so that a step takes it along. */
+      /** Folds what has come while a live loop waited for its turn, so that the step takes it along; builds can wait. */
       const foldWhatCame = Effect.gen(function* () {
-        while ((yield* Queue.size(queue)) > 0) if (yield* fold(yield* Queue.take(queue))) return
+        for (let left = live ? yield* Queue.size(queue) : 0; left > 0; left--) {
+          if (yield* fold(yield* Queue.take(queue))) return
+        }
       })
 
       const turns = Effect.gen(function* () {

@@ -54,7 +54,7 @@ export interface Pull {
   readonly take: Effect.Effect<ReadonlyArray<Delivered>, DeliveryBroken>
 }
 
-/** Asks the server for records; they come one by one. */
+/** Asks the server for records; they come one by one. Times are of the monotonic clock. */
 interface Request {
   readonly askedAt: number
   /** How many may still come. */
@@ -64,9 +64,9 @@ interface Request {
 
 /**
  * Begins a delivery: a consumer of its own that keeps no acknowledgements and lives in the server's memory, and one
- * request after another, each bounded by bytes and sent when what came of the one before was taken, or when its time is
- * nearly over. So what is held here is bounded, and a slow reader slows the server down. The position is the reader's own;
- * the consumer is thrown away.
+ * request after another, each bounded by bytes and sent when the one before is used up, or when its time is nearly over:
+ * then there are two for a moment. So what is held here is bounded, and a slow reader slows the server down. The position
+ * is the reader's own; the consumer is thrown away.
  */
 export const openPull = (
   connection: Connection,
@@ -182,7 +182,8 @@ export const openPull = (
           nothing = false
           return []
         }
-        const now = yield* Clock.currentTimeMillis
+        // The time of day may go back.
+        const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
         if (heard) silentSince = now
         heard = false
         // The server has forgotten them, whether it said so or not.
