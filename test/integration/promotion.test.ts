@@ -200,7 +200,8 @@ describe("while versions take each other's place", () => {
     await client.end()
     console.log(`answers: ${[...seen].map(([name, count]) => `${name}: ${count}`).join(", ")}`)
     expect([...seen.keys()].sort()).toEqual([...right.keys()].sort())
-  })
+    // Readers ask as fast as they can, so a machine with other work takes long to come to the hundredth switch.
+  }, 300_000)
 
   interface Answered {
     readonly version: number
