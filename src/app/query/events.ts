@@ -3,7 +3,7 @@ import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { boundedItem } from "../../domain/metric/boundedItem.ts"
 import { INTAKE, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
-import { AT_ONCE, qualityOf, ask, type Frame, frame, askedBuild } from "./frame.ts"
+import { ask, AT_ONCE, qualityOf, type Frame, frame, askedBuild } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface EventsInput extends RangeInput {

@@ -7,7 +7,7 @@ import { addFractions, type Fraction, FRACTION_ZERO, formatFraction, fractionOf 
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { BadQuery } from "./errors.ts"
-import { qualityOf, ask, frame } from "./frame.ts"
+import { ask, qualityOf, frame } from "./frame.ts"
 import type { MetricAnswer } from "./metricAnswer.ts"
 import type { RangeInput } from "./range.ts"
 

@@ -7,7 +7,7 @@ import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts, readStand } from "./adHoc.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
-import { AT_ONCE, qualityOf, ask, type Frame, frame, askedBuild, type Question } from "./frame.ts"
+import { ask, AT_ONCE, qualityOf, type Frame, frame, askedBuild, type Question } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 import { unseenEvents } from "./unseenEvents.ts"
 

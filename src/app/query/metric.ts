@@ -11,7 +11,7 @@ import { formatDay } from "../../domain/time/calendar.ts"
 import { readControl } from "../control.ts"
 import { BadQuery } from "./errors.ts"
 import { formulaMetric } from "./formulaMetric.ts"
-import { AT_ONCE, qualityOf, ask, frame, askedBuild } from "./frame.ts"
+import { ask, AT_ONCE, qualityOf, frame, askedBuild } from "./frame.ts"
 import type { MetricAnswer } from "./metricAnswer.ts"
 import type { RangeInput } from "./range.ts"
 

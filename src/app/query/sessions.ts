@@ -7,7 +7,7 @@ import { formatDay } from "../../domain/time/calendar.ts"
 import { formatDuration, parseDuration } from "../../domain/time/duration.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
-import { AT_ONCE, qualityOf, ask, type Frame, frame, askedBuild } from "./frame.ts"
+import { ask, AT_ONCE, qualityOf, type Frame, frame, askedBuild } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 
 export interface SessionsInput extends RangeInput {

@@ -12,7 +12,7 @@ import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { inTwoPhases } from "./inTwoPhases.ts"
 import { BadQuery } from "./errors.ts"
-import { qualityOf, ask, type Frame, frame } from "./frame.ts"
+import { ask, qualityOf, type Frame, frame } from "./frame.ts"
 import type { RangeInput } from "./range.ts"
 import { readExtents, scanLog } from "./scanLog.ts"
 

@@ -95,16 +95,13 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     }
   })
 
-  const paused = () => {
+  const paused = (group = name) => {
     const seen = watch.latest()
-    return seen === null ? undefined : pauseOf(seen.outlook, name, partition)
+    return seen === null ? undefined : pauseOf(seen.outlook, group, partition)
   }
 
   /** Whether the default group stands still until what is built has come to where it is. */
-  const standsLiveStill = (): boolean => {
-    const seen = watch.latest()
-    return seen !== null && pauseOf(seen.outlook, LIVE_GROUP, partition)?.cause === "takeover"
-  }
+  const liveStandsStill = () => paused(LIVE_GROUP)?.cause === "takeover"
 
   /** Whether somebody has claimed the partition since, or emptied the tables. */
   const isStale = (epoch: number, claimedAt: number): boolean => {
@@ -206,7 +203,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     } else if (outcome === "end") {
       const until = (yield* Clock.currentTimeMillis) + FOLLOW_MILLIS
       do yield* idle(FOLLOW_STILL_MILLIS)
-      while (!standsLiveStill() && (yield* Clock.currentTimeMillis) < until)
+      while (!liveStandsStill() && (yield* Clock.currentTimeMillis) < until)
     } else if (outcome === "stale" && (yield* isOwnedByOther)) {
       yield* report.is("waiting", "Another worker has claimed the partition.")
       yield* idle(6 * TURN_MILLIS)
