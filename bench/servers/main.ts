@@ -10,7 +10,7 @@ import { acceptedToVisible } from "./latency.ts"
 import { measureLive } from "./live.ts"
 import { projectOneByOne } from "./oneByOne.ts"
 import { installPeers, measureDuckDb, measureEmmett } from "./peers.ts"
-import { ALL_METRICS, BUDGET_METRICS, decode, drain, empty, FUNNEL, replay } from "./projecting.ts"
+import { ALL_METRICS, BUDGET_METRICS, decode, drain, empty, fold, FUNNEL, replay } from "./projecting.ts"
 import { measureQueries } from "./queries.ts"
 import { openStage } from "./stage.ts"
 import { perSecond, round, seconds } from "./timing.ts"
@@ -32,14 +32,16 @@ export const measureServers = async (count: number, options: { readonly peers: b
     const bytesPerEvent = round((await logBytes(stage.natsUrl)) / count, 1)
     const singles = await publishSingles(stage.natsUrl, SAMPLE)
 
-    say("drain, decode and replay")
+    say("drain, decode, fold and replay")
     const draining: Array<number> = []
     const decoding: Array<number> = []
+    const folding: Array<number> = []
     const replaying: Array<number> = []
     const cpu: Array<CpuSeconds> = []
     for (let n = 0; n < REPLAYS; n++) {
       draining.push(await run(drain))
       decoding.push(await run(decode))
+      folding.push(await run(fold(BUDGET_METRICS)))
       const before = stage.usedCpu()
       replaying.push(await run(replay(BUDGET_METRICS)))
       cpu.push(cpuBetween(before, stage.usedCpu()))
@@ -88,6 +90,7 @@ export const measureServers = async (count: number, options: { readonly peers: b
       replay: {
         drainedEventsPerSecond: drained,
         decodedEventsPerSecond: perSecond(count, Math.min(...decoding)),
+        foldedEventsPerSecond: perSecond(count, Math.min(...folding)),
         replayedEventsPerSecond: replayed,
         cpuSeconds: cpu.at(-1),
         ratioToDrain: round(replayed / drained, 3),

@@ -1,11 +1,15 @@
 import { Effect, Stream } from "effect"
+import { findDuplicates, makeBatchReader } from "../../src/app/findDuplicates.ts"
 import { countAllPersons } from "../../src/app/projection/countPersons.ts"
 import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
 import { liveGroup } from "../../src/app/projection/groups.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
 import { EventLog } from "../../src/domain/log/EventLog.ts"
+import { compileMeasure } from "../../src/domain/measure/compile.ts"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
+import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
+import { Fold } from "../../src/domain/projection/Fold.ts"
 import { LIVE_GROUP, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
@@ -53,6 +57,29 @@ export const decode = Effect.gen(function* () {
       concurrency: PARTITIONS_AT_ONCE,
       discard: true,
     }),
+  )
+})
+
+/** The same, and finds repeats and folds: all of a replay that knows no database, a step's worth at a time. */
+export const fold = Effect.fnUntraced(function* (metrics: ReadonlyArray<MetricDefinition>) {
+  const log = yield* EventLog
+  const measures = metrics.map((metric) => compileMeasure(metric, TimeZone.utc))
+  const foldPartition = Effect.fnUntraced(function* (partition: number) {
+    const dedupe = new DedupeIndex(DEFAULT_SETTINGS.dedupeHorizonMillis)
+    const readBatch = makeBatchReader(log, partition)
+    let step = new Fold(measures, TimeZone.utc)
+    yield* readBatches(partition).pipe(
+      Stream.runForEach(({ position: { sequence }, batch }) =>
+        Effect.gen(function* () {
+          const { places } = yield* findDuplicates(dedupe, readBatch, sequence, batch, batch.origin.loggedAt)
+          step.add(partition, sequence, batch, places)
+          if (step.counts.projected >= STEP_EVENTS) step = new Fold(measures, TimeZone.utc)
+        }),
+      ),
+    )
+  })
+  return yield* seconds(
+    Effect.forEach(yield* allPartitions, foldPartition, { concurrency: PARTITIONS_AT_ONCE, discard: true }),
   )
 })
 

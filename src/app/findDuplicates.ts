@@ -3,7 +3,7 @@ import type { Batch } from "../domain/log/batch.ts"
 import { LogDamaged } from "../domain/log/errors.ts"
 import type { EventLog } from "../domain/log/EventLog.ts"
 import { openRecord, type ReadError } from "./readBatches.ts"
-import type { DedupeIndex } from "../domain/projection/DedupeIndex.ts"
+import type { DedupeEntry, DedupeIndex } from "../domain/projection/DedupeIndex.ts"
 
 /** Reads a batch of one partition by sequence; `null` when the log no longer has it, since its front was removed. */
 export type BatchReader = (sequence: number) => Effect.Effect<Batch | null, ReadError>
@@ -33,46 +33,37 @@ export const makeBatchReader = (log: EventLog["Service"], partition: number): Ba
 export interface Duplicates {
   readonly places: ReadonlySet<number>
   readonly conflicts: number
+  /** What is kept of the batch. */
+  readonly entry: DedupeEntry
 }
 
 /**
  * Finds the events of a batch whose id has been counted within the horizon, in the batch itself or before it. The index
- * only suggests; the ids are compared in the log. Where retention has removed the first copy, 64 equal bits must do.
+ * only suggests; the ids are compared in the log. Where retention has removed the first copy, 64 equal bits must do. The index
+ * knows of the batch from then on; when this fails, it must not be used any more.
  */
 export const findDuplicates = Effect.fnUntraced(function* (
   index: DedupeIndex,
   readBatch: BatchReader,
+  sequence: number,
   batch: Batch,
   logTime: number,
 ) {
   const places = new Set<number>()
   let conflicts = 0
-  const firstPlaces = new Map<string, number>()
+  const entry = index.begin(sequence, logTime, batch.ids)
   for (let place = 0; place < batch.count; place++) {
-    const id = batch.ids[place]!
-    const repeat = (first: Batch, firstPlace: number) => {
+    for (const candidate of index.candidatesOf(entry, place)) {
+      const first = candidate.sequence === sequence ? batch : yield* readBatch(candidate.sequence)
+      if (first !== null && first.ids[candidate.place] !== batch.ids[place]) continue
       places.add(place)
-      if (!saysTheSame(first, firstPlace, batch, place)) conflicts++
+      if (first !== null && !saysTheSame(first, candidate.place, batch, place)) conflicts++
+      break
     }
-    const here = firstPlaces.get(id)
-    if (here !== undefined) {
-      repeat(batch, here)
-      continue
-    }
-    for (const candidate of index.candidates(id, logTime)) {
-      const first = yield* readBatch(candidate.sequence)
-      if (first === null) {
-        places.add(place)
-        break
-      }
-      if (first.ids[candidate.place] === id) {
-        repeat(first, candidate.place)
-        break
-      }
-    }
-    if (!places.has(place)) firstPlaces.set(id, place)
+    if (places.has(place)) index.leaveOut(entry, place)
+    else index.count(entry, place)
   }
-  return { places, conflicts } satisfies Duplicates
+  return { places, conflicts, entry } satisfies Duplicates
 })
 
 /** Whether two events agree in everything but when they were sent and received. */

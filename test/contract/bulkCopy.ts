@@ -3,6 +3,7 @@ import { SqlClient } from "effect/sql"
 import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { BulkCopy } from "../../src/infra/sql/BulkCopy.ts"
+import { copyBinary } from "../../src/infra/sql/copyBinary.ts"
 import { copyText } from "../../src/infra/sql/copyText.ts"
 
 /** A row of the table that the contract copies into: one column of each type in use. */
@@ -22,7 +23,7 @@ interface Row {
 const COLUMNS = ["place", "label", "flag", "large", "ratio", "bytes", "texts", "numbers", "flags", "blobs"] as const
 
 const CREATE = `CREATE TABLE "copied ""here" (
-  place integer PRIMARY KEY, label text, flag boolean, large bigint, ratio float8, bytes bytea, texts text[], numbers integer[],
+  place integer PRIMARY KEY, numbered integer, label text, flag boolean, large bigint, ratio float8, bytes bytea, texts text[], numbers integer[],
   flags boolean[], blobs bytea[])`
 
 const TABLE = 'copied "here'
@@ -124,6 +125,26 @@ export const bulkCopyContract = (
           expect(back).toEqual(found.map(said))
         }),
         { numRuns: 100 },
+      )
+    })
+
+    test("bytes and numbers copied in the binary format read back the same, however many", async () => {
+      const copied = fc.array(fc.tuple(int32, fc.uint8Array({ maxLength: 3_000 })), { maxLength: 200 })
+      await fc.assert(
+        fc.asyncProperty(copied, async (found) => {
+          const back = await run(
+            Effect.gen(function* () {
+              const sql = yield* SqlClient.SqlClient
+              yield* clear
+              yield* BulkCopy.use(({ copy }) =>
+                copy(TABLE, ["place", "numbered", "bytes"], copyBinary(found.map(([n, bytes], i) => [i, n, bytes]))),
+              )
+              return yield* sql`SELECT numbered, encode(bytes, 'hex') AS bytes FROM ${sql(TABLE)} ORDER BY place`
+            }),
+          )
+          expect(back).toEqual(found.map(([numbered, bytes]) => ({ numbered, bytes: hex(bytes) })))
+        }),
+        { numRuns: 50 },
       )
     })
 

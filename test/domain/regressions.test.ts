@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 import { admit, type Door } from "../../src/domain/event/admit.ts"
 import { EVENT_DEPTH_MAX } from "../../src/domain/event/size.ts"
 import type { Json } from "../../src/domain/event/json.ts"
-import { FactBuilder } from "../../src/domain/measure/Fact.ts"
+import { Observations } from "../../src/domain/measure/Observations.ts"
 import { funnel } from "../../src/domain/measure/funnel.ts"
 import { CellSums } from "../../src/domain/projection/CellSums.ts"
 import { parseInstant } from "../../src/domain/time/instant.ts"
@@ -69,11 +69,11 @@ test("a funnel entry counts on its local day also where clocks go back over midn
   const zone = TimeZone.of("America/St_Johns")!
   const formula = { kind: "funnel", steps: [{ event: "a" }, { event: "b" }] } as const
   const measure = funnel({ name: "f", version: 1, formula }, formula, zone)
-  const builder = new FactBuilder()
+  const observations = new Observations()
   // 23:10 on the 6th, after the clocks went back from 00:01 on the 7th.
   const entry = parseInstant("2010-11-07T02:40:00Z")!
-  builder.add("", zone.dayOf(entry), entry, 1, "0", true)
+  observations.add(0, "", zone.dayOf(entry), entry, 1, "0", true)
   const cells: Array<unknown> = []
-  measure.contribute(builder.build(), (day, item, stat, amount) => cells.push([day, item, stat, amount]))
+  measure.contribute(observations.factOf(0), (day, item, stat, amount) => cells.push([day, item, stat, amount]))
   expect(cells).toEqual([[14_919, "1", "users", 1]])
 })

@@ -2,8 +2,9 @@ import fc from "fast-check"
 import { describe, expect, test, vi } from "vitest"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { joinLinks, type Link, linkOf } from "../../src/domain/identity/links.ts"
-import { EMPTY_FACT, type Fact, FactBuilder, joinFacts, splitFact } from "../../src/domain/measure/Fact.ts"
+import { EMPTY_FACT, type Fact, joinFacts, splitFact } from "../../src/domain/measure/Fact.ts"
 import type { Emit, Measure } from "../../src/domain/measure/Measure.ts"
+import { Observations } from "../../src/domain/measure/Observations.ts"
 import { eventKey } from "../../src/domain/measure/points.ts"
 import { oracle } from "../../src/domain/oracle/oracle.ts"
 import { NOBODY } from "../../src/domain/projection/counted.ts"
@@ -99,15 +100,15 @@ const observeAll = (
   zone: TimeZone,
   keepsPoints: boolean,
 ): Fact => {
-  const builder = new FactBuilder()
+  const observations = new Observations()
   for (const [place, event] of events) {
     if (!measure.concerns(event.name, event.kind)) continue
     const observation = measure.observe(event)
     if (observation === null) continue
     const { value, label } = observation
-    builder.add(value, zone.dayOf(event.time), event.time, eventKey(0, 1, place), label, keepsPoints)
+    observations.add(0, value, zone.dayOf(event.time), event.time, eventKey(0, 1, place), label, keepsPoints)
   }
-  return builder.build()
+  return observations.factOf(0)
 }
 
 const identityEvent = (id: string, over: Partial<Event>): Event => ({

@@ -1,9 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import {
-  decodePoints,
   EMPTY_POINTS,
-  encodePoints,
   eventKey,
   joinPoints,
   type Points,
@@ -12,7 +10,7 @@ import {
 } from "../../src/domain/measure/points.ts"
 import { RUNS_PURE, shuffled } from "../support/laws.ts"
 
-/** The moments that a fact keeps: how they are ordered, joined, cut, stored and named by keys. */
+/** The moments that a fact keeps: how they are ordered, joined, cut and named by keys. */
 
 describe("points", () => {
   /** Events that happened, each with its own key and label, and for each three bits: in which sets it is. */
@@ -75,16 +73,6 @@ describe("points", () => {
         expect(before).toEqual(pointsOf(moments.filter(({ time }) => time < instant)))
         expect(from).toEqual(pointsOf(moments.filter(({ time }) => time >= instant)))
         expect(joinPoints(before, from)).toEqual(pointsOf(moments))
-      }),
-      { numRuns: RUNS_PURE },
-    )
-  })
-
-  test("come back from storage as they were", () => {
-    fc.assert(
-      fc.property(arbMoments, (moments) => {
-        const points = pointsOf(moments)
-        expect(decodePoints(encodePoints(points))).toEqual(points)
       }),
       { numRuns: RUNS_PURE },
     )

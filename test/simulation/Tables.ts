@@ -3,7 +3,7 @@ import type { DistinctId } from "../../src/domain/identity/distinctId.ts"
 import { type AliasStatement, statementKey } from "../../src/domain/identity/links.ts"
 import { type Identity, olderPartOf } from "../../src/domain/identity/persons.ts"
 import { addDecimals, type Decimal, parseDecimal } from "../../src/domain/measure/decimal.ts"
-import { EMPTY_FACT, type Fact, type FactRow, factKey, joinFacts } from "../../src/domain/measure/Fact.ts"
+import { EMPTY_FACT, type Fact, factOf, joinFacts } from "../../src/domain/measure/Fact.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { CellDelta } from "../../src/domain/projection/CellSums.ts"
 import type { FactChange, StepChanges } from "../../src/domain/projection/StepChanges.ts"
@@ -276,7 +276,7 @@ export class Tables {
       facts = new Map()
       this.facts.set(measure, facts)
     }
-    const given = new Map(rows.map((row: FactRow) => [factKey(row.value, row.month), row]))
+    const given = factOf(rows)
     facts.set(key, replaces ? given : joinFacts(facts.get(key) ?? EMPTY_FACT, given))
   }
 

@@ -9,7 +9,8 @@ import { type Batch, decodeBatch, encodeBatch } from "../../src/domain/log/batch
 import { EventLog } from "../../src/domain/log/EventLog.ts"
 import { compileMeasure } from "../../src/domain/measure/compile.ts"
 import { addDecimals, DECIMAL_ZERO, formatDecimal, parseDecimal } from "../../src/domain/measure/decimal.ts"
-import { daysOfMask, EMPTY_FACT, type Fact, factKey, joinFacts } from "../../src/domain/measure/Fact.ts"
+import { daysOfMask, EMPTY_FACT, type Fact, factOf, joinFacts, pointsOf } from "../../src/domain/measure/Fact.ts"
+import { PersonMoments } from "../../src/domain/measure/PersonMoments.ts"
 import type { Measure } from "../../src/domain/measure/Measure.ts"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
@@ -70,8 +71,7 @@ export class MemoryModel {
     const batch = Result.getOrThrow(decodeBatch(encodeBatch(origin, events).bytes))
     this.#batches.push(batch)
     const readBatch = (at: number) => Effect.succeed(this.#batches[at - 1]!)
-    const { places } = Effect.runSync(findDuplicates(this.#dedupe, readBatch, batch, 0))
-    this.#dedupe.add(DedupeIndex.entry(sequence, 0, batch.ids, (place) => !places.has(place)))
+    const { places } = Effect.runSync(findDuplicates(this.#dedupe, readBatch, sequence, batch, 0))
 
     const fold = new Fold(this.#compiled, this.zone)
     fold.add(0, sequence, batch, places)
@@ -94,7 +94,7 @@ export class MemoryModel {
     changes.measures.forEach(({ facts, cells }, m) => {
       for (const { key, rows, replaces } of facts) {
         const held = replaces ? EMPTY_FACT : (this.#facts[m]!.get(key) ?? EMPTY_FACT)
-        this.#facts[m]!.set(key, joinFacts(held, new Map(rows.map((row) => [factKey(row.value, row.month), row]))))
+        this.#facts[m]!.set(key, joinFacts(held, factOf(rows)))
       }
       this.#addToCells(m + 1, cells)
     })
@@ -228,6 +228,15 @@ export class MemoryModel {
           }),
         ),
       personFacts: (measure) => Effect.sync(() => this.personFacts(measure)),
+      personMoments: (measure) =>
+        Effect.sync(() => {
+          const moments = new PersonMoments()
+          for (const [person, fact] of this.personFacts(measure)) {
+            const { times, keys, labels } = pointsOf(fact)
+            times.forEach((time, n) => moments.add(person, time, keys[n]!, moments.labelOf(labels[n]!)))
+          }
+          return moments
+        }),
       // All of them: more than was asked for is as good, since the caller works out again who is who.
       identities: () =>
         Effect.sync(() => ({ rows: [...this.#rows.values()], statements: [...this.#statements.values()] })),

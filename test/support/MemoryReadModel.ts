@@ -12,7 +12,7 @@ import {
   formatDecimal,
   parseDecimal,
 } from "../../src/domain/measure/decimal.ts"
-import { type Fact, factKey, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
+import { type Fact, factOf, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
 import type { Measure } from "../../src/domain/measure/Measure.ts"
 import type { OracleInput } from "../../src/domain/oracle/oracle.ts"
 import type { KnownIdentities } from "../../src/domain/projection/whoIsWho.ts"
@@ -145,7 +145,7 @@ export class MemoryReadModel {
     changes.measures.forEach(({ facts, cells }, m) => {
       for (const { key, rows, replaces } of facts) {
         const held = replaces ? undefined : this.#facts[m]!.get(key)
-        const fact = joinFacts(held ?? new Map(), new Map(rows.map((row) => [factKey(row.value, row.month), row])))
+        const fact = joinFacts(held ?? new Map(), factOf(rows))
         if (fact.size > 0) this.#facts[m]!.set(key, new Map(fact))
         else this.#facts[m]!.delete(key)
       }

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { joinFragments, type PackedFragment } from "../../src/infra/sql/factRows.ts"
+import { EMPTY_FACT, type Fact, joinFacts } from "../../src/domain/measure/Fact.ts"
+import { PACKED_FRAGMENTS, unpackAll, unpackFragment } from "../../src/infra/sql/factFragment.ts"
 
 /**
  * Everything that a rebuild has to give again. Identities are named, since their keys are given in the order of steps;
@@ -18,20 +19,12 @@ export const readTables = Effect.gen(function* () {
       }>`SELECT json_build_array(coalesce(m.metric, 'intake'), m.version, c.day, c.stat, c.item,
         trim_scale(c.amount))::text AS row FROM cells c LEFT JOIN measures m ON m.id = c.measure WHERE c.amount <> 0`,
     ),
-    facts: Array.from(
-      yield* sql<{ readonly name: string; readonly fragments: ReadonlyArray<PackedFragment> }>`
-        SELECT json_build_array(m.metric, m.version, d.distinct_id, d.older)::text AS name, json_agg(json_build_array(
-          f.measure, f.key, f.month, f.mask, f.items, f.masks, encode(f.points, 'hex'))) AS fragments
-        FROM facts f JOIN measures m ON m.id = f.measure JOIN distinct_ids d ON d.key = f.key GROUP BY name`,
-      ({ name, fragments }) => {
-        const rows = [...joinFragments(fragments)].sort(([a], [b]) => (a < b ? -1 : 1))
-        return `${name} ${JSON.stringify(rows)}`
-      },
-    ).sort(),
+    facts: (yield* readFacts).map(({ metric, version, name, rows }) => `${metric}@${version} ${name} ${rows}`).sort(),
     distinctIds: texts(
       yield* sql<{ row: string }>`SELECT json_build_array(d.distinct_id, d.older, p.distinct_id, p.older, d.link_time,
         d.link_user)::text AS row FROM distinct_ids d JOIN distinct_ids p ON p.key = d.person
-        WHERE NOT d.older OR EXISTS (SELECT FROM facts f WHERE f.key = d.key)`,
+        WHERE NOT d.older OR EXISTS (
+          SELECT FROM facts f WHERE f.block = d.key >> 5 AND f.held & (1 << (d.key & 31)) <> 0)`,
     ),
     aliases: texts(yield* sql<{ row: string }>`SELECT row_to_json(t)::text AS row FROM aliases t`),
     dedupe: texts(yield* sql<{ row: string }>`SELECT row_to_json(t)::text AS row FROM dedupe t`),
@@ -42,6 +35,34 @@ export const readTables = Effect.gen(function* () {
         FROM checkpoints t WHERE sequence IS NOT NULL`,
     ),
   }
+})
+
+/** What each measure remembers of each distinct id, whatever fragments say it. */
+const readFacts = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const measures = yield* sql<{ readonly id: number; readonly metric: string; readonly version: number }>`
+    SELECT id, metric, version FROM measures`
+  const ids = yield* sql<{ readonly key: number; readonly name: string }>`
+    SELECT key, json_build_array(distinct_id, older)::text AS name FROM distinct_ids`
+  const nameOf = new Map(ids.map(({ key, name }) => [key, name]))
+  return yield* Effect.forEach(measures, ({ id: measure, metric, version }) =>
+    Effect.map(
+      sql<{ readonly packed: string | null }>`
+        SELECT ${sql.literal(PACKED_FRAGMENTS)} AS packed FROM facts WHERE measure = ${measure}`,
+      ([row]) => {
+        const facts = new Map<number, Fact>()
+        unpackAll(row!.packed, (_, fragment) =>
+          unpackFragment(fragment, (key, fact) => {
+            facts.set(key, joinFacts(facts.get(key) ?? EMPTY_FACT, fact))
+          }),
+        )
+        return Array.from(facts, ([key, fact]) => {
+          const rows = JSON.stringify([...fact].sort(([a], [b]) => (a < b ? -1 : 1)))
+          return { measure, metric, version, name: nameOf.get(key)!, rows }
+        })
+      },
+    ),
+  ).pipe(Effect.map((all) => all.flat()))
 })
 
 /** The facts and cells of one build of a metric, as {@link readTables} gives them. */
@@ -58,20 +79,10 @@ export const readBuilds = Effect.gen(function* () {
     SELECT id, metric || '@' || version AS name, state FROM measures WHERE state <> 'dropped' ORDER BY id`
   const cells = yield* sql<{ readonly measure: number; readonly row: string }>`
     SELECT measure, json_build_array(day, stat, item, trim_scale(amount))::text AS row FROM cells WHERE amount <> 0`
-  const facts = yield* sql<{
-    readonly measure: number
-    readonly name: string
-    readonly fragments: ReadonlyArray<PackedFragment>
-  }>`SELECT f.measure, json_build_array(d.distinct_id, d.older)::text AS name, json_agg(json_build_array(
-      f.measure, f.key, f.month, f.mask, f.items, f.masks, encode(f.points, 'hex'))) AS fragments
-    FROM facts f JOIN distinct_ids d ON d.key = f.key GROUP BY f.measure, name`
+  const facts = yield* readFacts
   return builds.map(({ id, name, state }): BuildRows => {
     const ofCells = cells.filter(({ measure }) => measure === id).map(({ row }) => `cell ${row}`)
-    const ofFacts = facts.flatMap(({ measure, name, fragments }) => {
-      if (measure !== id) return []
-      const rows = [...joinFragments(fragments)].sort(([a], [b]) => (a < b ? -1 : 1))
-      return [`fact ${name} ${JSON.stringify(rows)}`]
-    })
+    const ofFacts = facts.flatMap(({ measure, name, rows }) => (measure === id ? [`fact ${name} ${rows}`] : []))
     return { name, state, rows: [...ofCells, ...ofFacts].sort() }
   })
 })

@@ -1,8 +1,9 @@
 import { Effect } from "effect"
 import { addDecimals, type Decimal, DECIMAL_ZERO, decimalOf, parseDecimal } from "../../domain/measure/decimal.ts"
-import { type Fact, FactBuilder, pointsOf } from "../../domain/measure/Fact.ts"
+import { type Fact, pointsOf } from "../../domain/measure/Fact.ts"
 import { FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
+import { Observations } from "../../domain/measure/Observations.ts"
 import { eventKey } from "../../domain/measure/points.ts"
 import { cutSessions, emitSession, PERSONS, type Session, sessionRules } from "../../domain/measure/sessions.ts"
 import type { Batch } from "../../domain/log/batch.ts"
@@ -75,7 +76,9 @@ export const contributors = Effect.fnUntraced(function* (
   zone: TimeZone,
 ) {
   const roleOf = makeRoles(measure, cell, zone)
-  const facts = new Map<number, FactBuilder>()
+  const observations = new Observations()
+  /** Persons that own observations, each by its number among these. */
+  const owners = new Map<number, number>()
   const tallied = new Map<Person, Decimal>()
   const take = (partition: number, sequence: number, batch: Batch, leftOut: ReadonlySet<number>): void => {
     const cursor = new BatchCursor(batch)
@@ -89,18 +92,19 @@ export const contributors = Effect.fnUntraced(function* (
         tallied.set(person, addDecimals(tallied.get(person) ?? DECIMAL_ZERO, role.tallied))
       }
       if (person === null || role.value === null) continue
-      const builder = facts.get(person) ?? new FactBuilder()
-      facts.set(person, builder)
+      const owner = owners.get(person) ?? owners.size
+      owners.set(person, owner)
       const { time } = cursor
-      builder.add(role.value, zone.dayOf(time), time, eventKey(partition, sequence, place), role.label, true)
+      const key = eventKey(partition, sequence, place)
+      observations.add(owner, role.value, zone.dayOf(time), time, key, role.label, true)
     }
   }
   yield* scanLog(extents, take)
 
   const found = new Map<Person, Contribution>()
   for (const [person, amount] of tallied) found.set(person, { amount, stretches: [] })
-  for (const [person, builder] of facts) {
-    const fact = builder.build()
+  for (const [person, owner] of owners) {
+    const fact = observations.factOf(owner)
     const amount = contributed(measure, fact, cell)
     if (amount.digits === 0n) continue
     const known = found.get(person)?.amount ?? DECIMAL_ZERO

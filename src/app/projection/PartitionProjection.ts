@@ -78,13 +78,11 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
     let duplicates = counted?.get(sequence) ?? NO_PLACES
     let conflicts = 0
     if (decides) {
-      const found = yield* findDuplicates(dedupe, readBatch, batch, logTime)
+      const found = yield* findDuplicates(dedupe, readBatch, sequence, batch, logTime)
       duplicates = found.places
       conflicts = found.conflicts
       draft.fold.counts.conflicts += conflicts
-      const entry = DedupeIndex.entry(sequence, logTime, batch.ids, (place) => !found.places.has(place))
-      dedupe.add(entry)
-      draft.dedupe.push(entry)
+      draft.dedupe.push(found.entry)
       if (duplicates.size > 0) draft.duplicates.push({ sequence, places: [...duplicates] })
     }
     const failures = draft.fold.failures.length

@@ -8,7 +8,7 @@ const IDENTITIES_FIRST = 50
 const IDENTITIES_MAX = 10_000
 
 /** Days and moments in memory at once, about, where nobody waits for the transaction. */
-export const WEIGHT_MAX = 100_000
+export const WEIGHT_MAX = 200_000
 
 /**
  * Counts all persons of a group whose facts were only gathered so far, some in each transaction; does nothing when everybody

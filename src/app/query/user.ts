@@ -2,7 +2,8 @@ import { Effect } from "effect"
 import { isActivity } from "../../domain/event/Event.ts"
 import { anonymousDistinctId, type DistinctId, userDistinctId } from "../../domain/identity/distinctId.ts"
 import { type Identity, mergeBorder } from "../../domain/identity/persons.ts"
-import { FactBuilder, pointsOf } from "../../domain/measure/Fact.ts"
+import { pointsOf } from "../../domain/measure/Fact.ts"
+import { Observations } from "../../domain/measure/Observations.ts"
 import { cutSessions, sessionRules, sessions as sessionsMeasure } from "../../domain/measure/sessions.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { fieldReader } from "../../domain/metric/filter.ts"
@@ -51,7 +52,7 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
     const readFeature = fieldReader("properties.feature_name")
     const { formula } = BUILTIN_METRICS.sessions
     const measure = sessionsMeasure(BUILTIN_METRICS.sessions, formula, zone)
-    const timeline = new FactBuilder()
+    const timeline = new Observations()
     const days = new Set<number>()
     const featureUsage = new Map<string, number>()
     const counts = new Map<string, number>()
@@ -75,7 +76,7 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
         if (!attributed || leftOut.has(place) || !isActivity(batch.kind(place))) continue
         cursor.moveTo(place)
         const { label } = measure.observe(cursor)!
-        timeline.add("", day, time, eventKey(partition, sequence, place), label, true)
+        timeline.add(0, "", day, time, eventKey(partition, sequence, place), label, true)
         if (day < range.from || day > range.to) continue
         totalEvents++
         days.add(day)
@@ -89,7 +90,7 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
       }
     })
     // Cut over the whole timeline, and counted by the day of their start, as everywhere.
-    const sessions = cutSessions(pointsOf(timeline.build()), sessionRules(formula), zone).filter(({ start }) => {
+    const sessions = cutSessions(pointsOf(timeline.factOf(0)), sessionRules(formula), zone).filter(({ start }) => {
       const day = zone.dayOf(start)
       return day >= range.from && day <= range.to
     })

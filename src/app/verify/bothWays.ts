@@ -80,8 +80,7 @@ export const readBothWays = Effect.fnUntraced(function* (
       Stream.runForEach(({ position: { sequence }, batch }) =>
         Effect.gen(function* () {
           logTime = Math.max(logTime, batch.origin.loggedAt)
-          const { places } = yield* findDuplicates(dedupe, readBatch, batch, logTime)
-          dedupe.add(DedupeIndex.entry(sequence, logTime, batch.ids, (place) => !places.has(place)))
+          const { places } = yield* findDuplicates(dedupe, readBatch, sequence, batch, logTime)
           dedupe.forgetBefore(dedupe.horizonAt(logTime))
           const out = isolated.filter((it) => it.partition === partition && it.sequence === sequence)
           logged.push({

@@ -1,6 +1,6 @@
-import { type Day, firstDayOfMonth, type Month, monthOfDay } from "../time/calendar.ts"
+import { type Day, firstDayOfMonth, type Month } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
-import { EMPTY_POINTS, joinPoints, type Points, sortPoints, splitPoints } from "./points.ts"
+import { joinPoints, type Points, sortPoints, splitPoints } from "./points.ts"
 
 /**
  * What one measure remembers of one distinct id: for each value of its breakdown and each local month, the days on
@@ -28,6 +28,13 @@ export interface FactRow {
 export const factKey = (value: string, month: Month): FactKey => `${month}|${value}`
 
 export const EMPTY_FACT: Fact = new Map()
+
+/** The fact that rows make, each of another value or month. */
+export const factOf = (rows: Iterable<FactRow>): Fact => {
+  const fact = new Map<FactKey, FactRow>()
+  for (const row of rows) fact.set(factKey(row.value, row.month), row)
+  return fact
+}
 
 const joinRows = (a: FactRow, b: FactRow): FactRow => ({
   value: a.value,
@@ -112,91 +119,4 @@ export const pointsOf = (fact: Fact): Points => {
     }
   }
   return sortPoints({ times, keys, labels })
-}
-
-interface RowDraft {
-  readonly value: string
-  readonly month: Month
-  mask: number
-}
-
-/** From so many rows on they are found by key; few are found faster by looking at each. */
-const INDEXED_ROWS = 16
-
-/**
- * Collects observations of one distinct id into a fact: the join of all of them, made in one go. A step holds one for
- * nearly every distinct id and measure until it is committed, so its moments lie flat, in two lists for all rows.
- */
-export class FactBuilder {
-  readonly #rows: Array<RowDraft> = []
-  #placeOf: Map<FactKey, number> | null = null
-  /** For each moment: place of its row, time, key. */
-  #moments: Array<number> | null = null
-  #labels: Array<string> | null = null
-
-  /** Notes one observation. `key` and `label` are kept only where `keepsPoint`. */
-  add(value: string, day: Day, time: number, key: number, label: string, keepsPoint: boolean): void {
-    const month = monthOfDay(day)
-    const place = this.#find(value, month)
-    const row = this.#rows[place]!
-    row.mask |= 1 << (day - firstDayOfMonth(month))
-    if (keepsPoint) {
-      this.#moments ??= []
-      this.#labels ??= []
-      this.#moments.push(place, time, key)
-      this.#labels.push(label)
-    }
-  }
-
-  build(): Fact {
-    const points = this.#points()
-    const fact = new Map<FactKey, FactRow>()
-    for (let place = 0; place < this.#rows.length; place++) {
-      const { value, month, mask } = this.#rows[place]!
-      fact.set(factKey(value, month), { value, month, mask, points: sortPoints(points[place] ?? EMPTY_POINTS) })
-    }
-    return fact
-  }
-
-  /** Place of the row for a value and a month. */
-  #find(value: string, month: Month): number {
-    const rows = this.#rows
-    if (this.#placeOf === null) {
-      for (let place = 0; place < rows.length; place++) {
-        if (rows[place]!.month === month && rows[place]!.value === value) return place
-      }
-    } else {
-      const place = this.#placeOf.get(factKey(value, month))
-      if (place !== undefined) return place
-    }
-    const place = rows.push({ value, month, mask: 0 }) - 1
-    if (this.#placeOf !== null) this.#placeOf.set(factKey(value, month), place)
-    else if (rows.length >= INDEXED_ROWS) {
-      this.#placeOf = new Map(rows.map((row, n) => [factKey(row.value, row.month), n]))
-    }
-    return place
-  }
-
-  /** The moments of each row. */
-  #points(): ReadonlyArray<Points> {
-    const moments = this.#moments
-    if (moments === null) return []
-    const points = this.#rows.map(() => ({
-      times: [] as Array<number>,
-      keys: [] as Array<number>,
-      labels: [] as Array<string>,
-    }))
-    for (let i = 0; 3 * i < moments.length; i++) {
-      const { times, keys, labels } = points[moments[3 * i]!]!
-      times.push(moments[3 * i + 1]!)
-      keys.push(moments[3 * i + 2]!)
-      labels.push(this.#labels![i]!)
-    }
-    // Copied, since a list that has grown has room for many more, and these are kept.
-    return points.map(({ times, keys, labels }) => ({
-      times: times.slice(),
-      keys: keys.slice(),
-      labels: labels.slice(),
-    }))
-  }
 }

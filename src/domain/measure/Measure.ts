@@ -21,7 +21,7 @@ export interface Observation {
 /**
  * A compiled metric definition: three pure functions (docs/explanation/the-algebra.md).
  *
- *     observe    : Event → Fact            here: Event → Observation, which a FactBuilder joins into a fact
+ *     observe    : Event → Fact            here: Event → Observation, which `Observations` joins into facts
  *     join       : Fact × Fact → Fact      the same for every measure: `joinFacts`
  *     contribute : Fact → Cell ↦ number    what one person adds, from the join of its distinct ids' facts
  *

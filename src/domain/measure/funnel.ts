@@ -7,7 +7,7 @@ import type { EventKind } from "../event/Event.ts"
 import { pointsOf } from "./Fact.ts"
 import { type Measure, wholeChange } from "./Measure.ts"
 import { matchSteps } from "./matchSteps.ts"
-import type { Points } from "./points.ts"
+import type { Moments } from "./PersonMoments.ts"
 
 /** The rules of a funnel, defaults filled in. Steps count from 0 here. */
 export interface FunnelRules {
@@ -44,14 +44,8 @@ export interface Attempt {
   readonly reached: ReadonlyArray<number>
 }
 
-/** One event of a person: the steps that it satisfies. A list of its own for every event. */
+/** One event of a person: the steps that it satisfies. */
 type StepEvent = ReadonlyArray<number>
-
-/** Events of one person at one instant. */
-interface Instant {
-  readonly time: number
-  readonly events: ReadonlyArray<StepEvent>
-}
 
 /**
  * One person's hits, indexed for attempts: an attempt jumps from step to step by binary search and looks only at
@@ -59,41 +53,48 @@ interface Instant {
  */
 export class FunnelHistory {
   readonly #rules: FunnelRules
-  readonly #instants: ReadonlyArray<Instant>
+  /** The instants at which a step happened, ascending, and the events of each. */
+  readonly #times: ReadonlyArray<number>
+  readonly #events: ReadonlyArray<ReadonlyArray<StepEvent>>
   /** For each step, the instants (by place) that hold it, ascending. */
   readonly #instantsOfStep: ReadonlyArray<ReadonlyArray<number>>
   /** For each exclusion, its times, ascending. */
   readonly #exclusionTimes: ReadonlyArray<ReadonlyArray<number>>
 
-  constructor(points: Points, rules: FunnelRules) {
-    const instants: Array<{ time: number; events: Array<ReadonlyArray<number>> }> = []
+  constructor(moments: Moments, rules: FunnelRules) {
+    const times: Array<number> = []
+    const events: Array<ReadonlyArray<StepEvent>> = []
     const instantsOfStep: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
     const exclusionTimes: Array<Array<number>> = rules.exclusions.map(() => [])
-    for (let i = 0; i < points.times.length; i++) {
-      const time = points.times[i]!
-      const { steps, exclusions } = readHit(points.labels[i]!)
+    for (let i = 0; i < moments.times.length; i++) {
+      const time = moments.times[i]!
+      const { steps, exclusions, alone } = readHit(moments.labels[i]!)
       for (const exclusion of exclusions) exclusionTimes[exclusion]!.push(time)
       if (steps.length === 0) continue
-      let instant = instants[instants.length - 1]
-      if (instant === undefined || instant.time !== time) {
-        instant = { time, events: [] }
-        instants.push(instant)
+      // With grace a list of steps stands for one event, so each event has one of its own.
+      const event = rules.graceMillis > 0 ? [...steps] : steps
+      const last = times.length - 1
+      if (last >= 0 && times[last] === time) {
+        events[last] = [...events[last]!, event]
+      } else {
+        times.push(time)
+        events.push(event === steps ? alone : [event])
       }
-      instant.events.push(steps)
       for (const step of steps) {
         const places = instantsOfStep[step]!
-        if (places[places.length - 1] !== instants.length - 1) places.push(instants.length - 1)
+        if (places[places.length - 1] !== times.length - 1) places.push(times.length - 1)
       }
     }
     this.#rules = rules
-    this.#instants = instants
+    this.#times = times
+    this.#events = events
     this.#instantsOfStep = instantsOfStep
     this.#exclusionTimes = exclusionTimes
   }
 
   /** Instants of entry (ms), ascending. */
   get entries(): ReadonlyArray<number> {
-    return this.#instantsOfStep[0]!.map((place) => this.#instants[place]!.time)
+    return this.#instantsOfStep[0]!.map((place) => this.#times[place]!)
   }
 
   /**
@@ -105,7 +106,7 @@ export class FunnelHistory {
     let best: Attempt | null = null
     let completedButSpoiled = false
     for (const entry of entries) {
-      const attempt = this.#attempt(places[lowerBound(places, (place) => this.#instants[place]!.time >= entry)]!)
+      const attempt = this.#attempt(places[lowerBound(places, (place) => this.#times[place]! >= entry)]!)
       const { kept, spoiled } = this.#spoiling(attempt)
       if (spoiled && this.#rules.removesPerson) {
         completedButSpoiled ||= attempt.reached.length === this.#rules.steps
@@ -124,10 +125,11 @@ export class FunnelHistory {
   #attemptInOrder(entry: number): Attempt {
     const { steps, windowMillis } = this.#rules
     const reached: Array<number> = []
-    const latest = this.#instants[entry]!.time + windowMillis
+    const latest = this.#times[entry]! + windowMillis
     let place: number | undefined = entry
-    while (place !== undefined && this.#instants[place]!.time <= latest) {
-      const { time, events } = this.#instants[place]!
+    while (place !== undefined && this.#times[place]! <= latest) {
+      const time = this.#times[place]!
+      const events = this.#events[place]!
       // Everything at one instant may be taken in whichever order converts.
       const further = events.length === 1 ? 1 : matchSteps(events, reached.length, steps)
       for (let n = 0; n < further; n++) reached.push(time)
@@ -147,7 +149,7 @@ export class FunnelHistory {
    */
   #attemptWithGrace(entry: number): Attempt {
     const { steps, windowMillis, graceMillis } = this.#rules
-    const start = this.#instants[entry]!.time
+    const start = this.#times[entry]!
     const reached: Array<number> = []
     const holders = new Map<StepEvent, number>()
     /** Finds the step an event between its bounds, taking those of other steps where these find another. */
@@ -179,14 +181,13 @@ export class FunnelHistory {
         continue
       }
       const places = this.#instantsOfStep[step]!
-      const place = places[lowerBound(places, (candidate) => this.#instants[candidate]!.time > before)]
-      if (place === undefined || this.#instants[place]!.time > start + windowMillis) break
-      const { time, events } = this.#instants[place]!
+      const place = places[lowerBound(places, (candidate) => this.#times[candidate]! > before)]
+      if (place === undefined || this.#times[place]! > start + windowMillis) break
       holders.set(
-        events.find((event) => event.includes(step))!,
+        this.#events[place]!.find((event) => event.includes(step))!,
         step,
       )
-      reached.push(time)
+      reached.push(this.#times[place]!)
     }
     return { reached }
   }
@@ -194,10 +195,10 @@ export class FunnelHistory {
   /** Events that fit a step, between two moments (ms, both included), in order of time. */
   *#eventsOfStep(step: number, from: number, until: number): Iterable<StepEvent> {
     const places = this.#instantsOfStep[step]!
-    for (let n = lowerBound(places, (place) => this.#instants[place]!.time >= from); n < places.length; n++) {
-      const { time, events } = this.#instants[places[n]!]!
-      if (time > until) return
-      for (const event of events) if (event.includes(step)) yield event
+    for (let n = lowerBound(places, (place) => this.#times[place]! >= from); n < places.length; n++) {
+      const place = places[n]!
+      if (this.#times[place]! > until) return
+      for (const event of this.#events[place]!) if (event.includes(step)) yield event
     }
   }
 
@@ -237,14 +238,27 @@ const lowerBound = (values: ReadonlyArray<number>, holds: (value: number) => boo
 }
 
 interface Hit {
-  readonly steps: ReadonlyArray<number>
+  readonly steps: StepEvent
   readonly exclusions: ReadonlyArray<number>
+  /** The events of an instant at which only this one happened. */
+  readonly alone: ReadonlyArray<StepEvent>
 }
 
-/** Labels are lists such as `0,2` (steps) and `0,2;1` (steps; exclusions). Always a fresh list of steps: it stands for one event. */
+/** Labels read so far: there are few, and each stands at many moments. */
+const HITS = new Map<string, Hit>()
+
+const HITS_MAX = 4096
+
+/** Labels are lists such as `0,2` (steps) and `0,2;1` (steps; exclusions). */
 const readHit = (label: string): Hit => {
-  const [steps = "", exclusions = ""] = label.split(";")
-  return { steps: readNumbers(steps), exclusions: readNumbers(exclusions) }
+  const known = HITS.get(label)
+  if (known !== undefined) return known
+  const [before = "", after = ""] = label.split(";")
+  const steps = readNumbers(before)
+  const hit = { steps, exclusions: readNumbers(after), alone: [steps] }
+  if (HITS.size >= HITS_MAX) HITS.clear()
+  HITS.set(label, hit)
+  return hit
 }
 
 const readNumbers = (text: string): ReadonlyArray<number> => (text === "" ? [] : text.split(",").map(Number))

@@ -44,7 +44,37 @@ export class DedupeIndex {
   /** Counted events within the horizon whose id may be this one. Nearly always none. */
   candidates(id: string, loggedAt: number): ReadonlyArray<Candidate> {
     fingerprint(id, this.#scratch)
-    const { low, high } = this.#scratch
+    return this.#find(this.#scratch.low, this.#scratch.high, loggedAt)
+  }
+
+  /**
+   * Begins the entry of the next batch, to be told of each event, in order, whether it counts: what counts is a candidate
+   * for those after it.
+   */
+  begin(sequence: number, loggedAt: number, ids: ReadonlyArray<string>): DedupeEntry {
+    const entry = DedupeIndex.entry(sequence, loggedAt, ids, () => true)
+    this.#append(entry)
+    return entry
+  }
+
+  /** As `candidates`, for an event of the entry that was begun. */
+  candidatesOf({ fingerprints, loggedAt }: DedupeEntry, place: number): ReadonlyArray<Candidate> {
+    return this.#find(fingerprints[2 * place]!, fingerprints[2 * place + 1]!, loggedAt)
+  }
+
+  /** The event of the entry that was begun counts. */
+  count({ fingerprints }: DedupeEntry, place: number): void {
+    const ordinal = this.#firstOrdinals.at(-1)! + place
+    this.#insert(fingerprints[2 * place]!, ordinal)
+  }
+
+  /** The event of the entry that was begun is a repeat. */
+  leaveOut({ fingerprints }: DedupeEntry, place: number): void {
+    fingerprints[2 * place] = 0
+    fingerprints[2 * place + 1] = 0
+  }
+
+  #find(low: number, high: number, loggedAt: number): ReadonlyArray<Candidate> {
     const mask = this.#ordinals.length - 1
     let found: Array<Candidate> | undefined
     for (let slot = low & mask; this.#ordinals[slot] !== 0; slot = (slot + 1) & mask) {
@@ -79,11 +109,16 @@ export class DedupeIndex {
   }
 
   add(entry: DedupeEntry): void {
+    this.#append(entry)
+    this.#insertAll(entry, this.#firstOrdinals.at(-1)!)
+  }
+
+  /** Makes room for an entry that is not in the table yet. */
+  #append(entry: DedupeEntry): void {
     const events = entry.fingerprints.length / 2
+    this.#reserve(this.#used + events)
     this.#entries.push(entry)
     this.#firstOrdinals.push(this.#events)
-    this.#reserve(this.#used + events)
-    this.#insert(entry, this.#events)
     this.#events += events
   }
 
@@ -99,18 +134,19 @@ export class DedupeIndex {
     for (const entry of kept) this.add(entry)
   }
 
-  #insert(entry: DedupeEntry, firstOrdinal: number): void {
-    const mask = this.#ordinals.length - 1
-    const { fingerprints } = entry
+  #insertAll({ fingerprints }: DedupeEntry, firstOrdinal: number): void {
     for (let i = 0; i < fingerprints.length / 2; i++) {
       const low = fingerprints[2 * i]!
-      const high = fingerprints[2 * i + 1]!
-      if (low === 0 && high === 0) continue
-      let slot = low & mask
-      while (this.#ordinals[slot] !== 0) slot = (slot + 1) & mask
-      this.#ordinals[slot] = firstOrdinal + i + 1
-      this.#used++
+      if (low !== 0 || fingerprints[2 * i + 1] !== 0) this.#insert(low, firstOrdinal + i)
     }
+  }
+
+  #insert(low: number, ordinal: number): void {
+    const mask = this.#ordinals.length - 1
+    let slot = low & mask
+    while (this.#ordinals[slot] !== 0) slot = (slot + 1) & mask
+    this.#ordinals[slot] = ordinal + 1
+    this.#used++
   }
 
   #reserve(events: number): void {
@@ -118,9 +154,7 @@ export class DedupeIndex {
     let size = this.#ordinals.length
     while (events * 5 > size * 3) size *= 2
     this.#allocate(size)
-    this.#entries.forEach((entry, n) => {
-      if (n < this.#entries.length - 1) this.#insert(entry, this.#firstOrdinals[n]!)
-    })
+    this.#entries.forEach((entry, n) => this.#insertAll(entry, this.#firstOrdinals[n]!))
   }
 
   #allocate(size: number): void {

@@ -11,8 +11,9 @@ import {
   statementKey,
 } from "../identity/links.ts"
 import type { Batch } from "../log/batch.ts"
-import { FactBuilder } from "../measure/Fact.ts"
+import type { Fact, FactRow } from "../measure/Fact.ts"
 import type { Measure } from "../measure/Measure.ts"
+import { Observations } from "../measure/Observations.ts"
 import { eventKey } from "../measure/points.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import { BatchCursor } from "./BatchCursor.ts"
@@ -36,11 +37,30 @@ export interface FoldCounts {
 }
 
 /** What is known of one distinct id from the batches folded so far. */
-export interface Gathered {
+export class Gathered {
   readonly distinctId: DistinctId
-  link: Link | null
-  /** Per measure, in the order of the measures given. */
-  readonly facts: Array<FactBuilder | undefined>
+  link: Link | null = null
+  /** Whether any measure observed something of it. */
+  gains = false
+  /** Its number among the owners of observations. */
+  readonly owner: number
+  readonly #observations: ReadonlyArray<Observations>
+
+  constructor(distinctId: DistinctId, owner: number, observations: ReadonlyArray<Observations>) {
+    this.distinctId = distinctId
+    this.owner = owner
+    this.#observations = observations
+  }
+
+  /** What a measure, by its place among those given, observed of it. */
+  factOf(m: number): Fact {
+    return this.#observations[m]!.factOf(this.owner)
+  }
+
+  /** The rows of the same fact, made when they are asked for; `null` where nothing was observed. */
+  rowsOf(m: number): Iterable<FactRow> | null {
+    return this.#observations[m]!.rowsOf(this.owner)
+  }
 }
 
 /**
@@ -56,11 +76,14 @@ export class Fold {
   readonly intake = new CellSums()
   readonly failures: Array<FoldFailure> = []
   readonly counts: FoldCounts = { projected: 0, duplicates: 0, conflicts: 0, personless: 0 }
+  /** Per measure. */
+  readonly #observations: ReadonlyArray<Observations>
   readonly #zone: TimeZone
 
   constructor(measures: ReadonlyArray<Measure>, zone: TimeZone) {
     this.measures = measures
     this.tallies = measures.map(() => new CellSums())
+    this.#observations = measures.map(() => new Observations())
     this.#zone = zone
   }
 
@@ -128,10 +151,11 @@ export class Fold {
           const tally = this.tallies[m]!
           measure.tally?.(cursor, day, tally.add, tally.addDecimal)
           if (owner !== null && observation !== null) {
-            const builder = (owner.facts[m] ??= new FactBuilder())
             const keepsPoint = measure.keepsPoints || user < 0
             const key = keepsPoint ? eventKey(partition, sequence, place) : 0
-            builder.add(observation.value, day, time, key, observation.label, keepsPoint)
+            const { value, label } = observation
+            this.#observations[m]!.add(owner.owner, value, day, time, key, label, keepsPoint)
+            owner.gains = true
           }
         } catch (cause) {
           const metric = measure.definition.name
@@ -144,7 +168,7 @@ export class Fold {
   #gather(distinctId: DistinctId): Gathered {
     let gathered = this.gathered.get(distinctId)
     if (gathered === undefined) {
-      gathered = { distinctId, link: null, facts: [] }
+      gathered = new Gathered(distinctId, this.gathered.size, this.#observations)
       this.gathered.set(distinctId, gathered)
     }
     return gathered

@@ -2,7 +2,7 @@ import { type DistinctId, isAnonymous } from "../identity/distinctId.ts"
 import { type Identity, mergeBorder, olderPartOf } from "../identity/persons.ts"
 import { EMPTY_FACT, type Fact, joinFacts, newsIn, splitFact } from "../measure/Fact.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
-import { type CountedRange, isCounted } from "./counted.ts"
+import { type CountedRange, isCounted, NOBODY } from "./counted.ts"
 import type { Gathered } from "./Fold.ts"
 import type { FactChange, KnownFacts } from "./StepChanges.ts"
 import type { ResolvedIdentities } from "./whoIsWho.ts"
@@ -66,7 +66,13 @@ export const changeFacts = (
       after.set(key, fact)
     }
     for (const { row, border, gathered } of parts) {
-      const gained = gathered?.facts[m]?.build() ?? EMPTY_FACT
+      if (to === NOBODY) {
+        // Nothing is read of what is only gathered, and nothing made of it but rows to write.
+        const rows = gathered?.rowsOf(m)
+        if (rows != null) changes.push({ key: row.key, rows, replaces: false })
+        continue
+      }
+      const gained = gathered?.factOf(m) ?? EMPTY_FACT
       if (border === Number.NEGATIVE_INFINITY || !isCounted(to, row.person)) {
         join(row.key, gained)
         continue

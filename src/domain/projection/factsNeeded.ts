@@ -23,7 +23,7 @@ export const factsNeeded = (
   const gaining = new Set<number>()
   const relinked = new Set([...resolved.relinked].map((key) => resolved.rows.get(key)!.distinctId))
   for (const row of resolved.rows.values()) {
-    const gains = fold.gathered.get(row.distinctId)?.facts.some((fact) => fact !== undefined) === true
+    const gains = fold.gathered.get(row.distinctId)?.gains === true
     const becomesAnother = resolved.moved.has(row.key) || relinked.has(row.distinctId)
     if (!gains && !becomesAnother) continue
     const persons = becomesAnother ? changed : gaining

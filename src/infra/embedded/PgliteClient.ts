@@ -51,8 +51,8 @@ export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient 
       return Context.make(SqlClient.SqlClient, client).pipe(
         Context.add(SharedDatabase, false),
         Context.add(BulkCopy, {
-          copy: Effect.fnUntraced(function* (table, columns, text) {
-            const copied = copyInto(database, copyStatement(table, columns, "'/dev/blob'"), text)
+          copy: Effect.fnUntraced(function* (table, columns, rows) {
+            const copied = copyInto(database, copyStatement(table, columns, "'/dev/blob'", rows), rows)
             const inTransaction = Option.isSome(yield* Effect.serviceOption(client.transactionService))
             yield* inTransaction ? copied : turn.withPermit(copied)
           }),
@@ -88,10 +88,10 @@ const open = async (directory: string): Promise<PGlite> => {
 }
 
 /** PGlite reads what it copies from a file of the name `/dev/blob`. */
-const copyInto = (database: PGlite, statement: string, text: string) =>
+const copyInto = (database: PGlite, statement: string, rows: string | Uint8Array<ArrayBuffer>) =>
   Effect.asVoid(
     Effect.tryPromise({
-      try: () => database.query(statement, [], { blob: new Blob([text]) }),
+      try: () => database.query(statement, [], { blob: new Blob([rows]) }),
       catch: (cause) => classifyPostgresError(cause),
     }),
   )

@@ -49,8 +49,8 @@ export const layerPostgres = (
         keepsSessions ? client : Object.assign(client, { reserve: noSession }),
       ).pipe(
         Context.add(BulkCopy, {
-          copy: (table, columns, text) =>
-            inTransaction((connection) => connection.copyIn(copyStatement(table, columns, "STDIN"), text)),
+          copy: (table, columns, rows) =>
+            inTransaction((connection) => connection.copyIn(copyStatement(table, columns, "STDIN", rows), rows)),
         }),
       )
     }),

@@ -15,8 +15,8 @@ const COPY_CHUNK_BYTES = 256 * 1024
 
 /** A connection of the pool as effect/sql's, with what only this driver can do. */
 export interface PostgresConnection extends Connection {
-  /** Runs a `COPY … FROM STDIN` with these bytes. */
-  readonly copyIn: (statement: string, text: string) => Effect.Effect<void, SqlError>
+  /** Runs a `COPY … FROM STDIN` with these rows. */
+  readonly copyIn: (statement: string, rows: string | Uint8Array) => Effect.Effect<void, SqlError>
   /** Commits, and says so if the outcome can't be known. */
   readonly commit: Effect.Effect<void, SqlError>
   /** Whether a transaction is open, also one that failed. A broken connection has none: its server rolls back. */
@@ -136,7 +136,7 @@ export const makeConnection = (
       })
     })
 
-  const copyIn = (statement: string, text: string) =>
+  const copyIn = (statement: string, rows: string | Uint8Array) =>
     answered<void>((settle) => {
       wrote = true
       const stream = client.query(copyFrom(statement))
@@ -146,7 +146,7 @@ export const makeConnection = (
         // Else it goes on sending what the server has refused, through a connection that is no longer its own.
         stream.destroy()
       })
-      const bytes = Buffer.from(text)
+      const bytes = typeof rows === "string" ? Buffer.from(rows) : rows
       for (let from = 0; from < bytes.length; from += COPY_CHUNK_BYTES) {
         stream.write(bytes.subarray(from, from + COPY_CHUNK_BYTES))
       }

@@ -10,15 +10,24 @@ export class BulkCopy extends Context.Service<
   BulkCopy,
   {
     /**
-     * Copies rows into a table, by the columns named; the names are quoted here. `text` is in Postgres' text format: a
-     * line per row, a tab between values; `copyText` makes it.
+     * Copies rows into a table, by the columns named; the names are quoted here. Rows are in Postgres' text format, as
+     * `copyText` makes it, or as bytes in its binary format, as `copyBinary` makes it.
      */
-    readonly copy: (table: string, columns: ReadonlyArray<string>, text: string) => Effect.Effect<void, SqlError>
+    readonly copy: (
+      table: string,
+      columns: ReadonlyArray<string>,
+      rows: string | Uint8Array<ArrayBuffer>,
+    ) => Effect.Effect<void, SqlError>
   }
 >()("tidemark/infra/sql/BulkCopy") {}
 
 const quote = Statement.defaultEscape('"')
 
 /** The statement that copies into a table from where the driver keeps the rows. */
-export const copyStatement = (table: string, columns: ReadonlyArray<string>, source: "STDIN" | "'/dev/blob'"): string =>
-  `COPY ${quote(table)} (${columns.map(quote).join()}) FROM ${source}`
+export const copyStatement = (
+  table: string,
+  columns: ReadonlyArray<string>,
+  source: "STDIN" | "'/dev/blob'",
+  rows: string | Uint8Array,
+): string =>
+  `COPY ${quote(table)} (${columns.map(quote).join()}) FROM ${source}${typeof rows === "string" ? "" : " (FORMAT binary)"}`

@@ -71,14 +71,13 @@ const createTables = Effect.gen(function* () {
   yield* sql`CREATE INDEX aliases_second_user ON aliases (second_user)`
   yield* sql`CREATE TABLE facts (
     measure integer NOT NULL,
-    key integer NOT NULL,
-    month integer NOT NULL,
-    mask integer NOT NULL,
-    items text[],
-    masks integer[],
-    points bytea
+    block integer NOT NULL,
+    held integer NOT NULL,
+    fragment bytea NOT NULL
   )`
-  yield* sql`CREATE INDEX facts_of ON facts (measure, key, month)`
+  // What is too long for its row is of one identity: moments, which compress badly.
+  yield* sql`ALTER TABLE facts ALTER COLUMN fragment SET STORAGE EXTERNAL`
+  yield* sql`CREATE INDEX facts_of ON facts (measure, block)`
   // While a measure is first folded its facts are gathered, and nobody is counted; with no row here, everybody is.
   yield* sql`CREATE TABLE counting (
     measure integer PRIMARY KEY,
@@ -175,10 +174,10 @@ const createTables = Effect.gen(function* () {
 })
 
 /** Earlier layouts, and cells of earlier measures, are gone: nobody needs to make it only to drop it. */
-const MIGRATIONS = { "0005_create_tables": Effect.andThen(dropTables, createTables) }
+const MIGRATIONS = { "0006_create_tables": Effect.andThen(dropTables, createTables) }
 
 /** The newest schema version that this code knows. */
-export const SCHEMA_VERSION = 5
+export const SCHEMA_VERSION = 6
 
 const TABLE = "migrations"
 

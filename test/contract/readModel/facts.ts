@@ -1,12 +1,12 @@
 import { deepStrictEqual } from "node:assert"
 import { Effect } from "effect"
 import { describe, expect, test } from "vitest"
-import { EMPTY_FACT, type Fact, factKey, type FactRow, joinFacts } from "../../../src/domain/measure/Fact.ts"
-import { EMPTY_POINTS, eventKey, type Points } from "../../../src/domain/measure/points.ts"
+import { EMPTY_FACT, type Fact, factKey, factOf, type FactRow, joinFacts } from "../../../src/domain/measure/Fact.ts"
+import { EMPTY_POINTS, eventKey, joinPoints, type Points } from "../../../src/domain/measure/points.ts"
 import type { FactChange, KnownFacts } from "../../../src/domain/projection/StepChanges.ts"
 import { ReadModelUnavailable } from "../../../src/domain/projection/errors.ts"
 import { type KnownTables, LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
-import { TEXTS, NO_CHANGES, stepOf, identity, factRow, factOf, FRAGMENTS_BOUND, bySpelling } from "./fixtures.ts"
+import { TEXTS, NO_CHANGES, stepOf, identity, factRow, FRAGMENTS_BOUND, bySpelling } from "./fixtures.ts"
 import type { World } from "./world.ts"
 
 /** Facts, in fragments. */
@@ -191,14 +191,23 @@ export const factsContract = (world: World): void => {
       const allAnswers = Effect.gen(function* () {
         const [facts] = yield* looking(wholeFacts([1], [1, 2]))
         const personFacts = yield* world.queries.personFacts(1)
-        return { facts: rowsByKey(facts!), personFacts: rowsByKey(personFacts) }
+        const moments: Array<unknown> = []
+        const found = yield* world.queries.personMoments(1)
+        found.forEach(({ times, labels }) => moments.push([Array.from(times), Array.from(labels)]))
+        return { facts: rowsByKey(facts!), personFacts: rowsByKey(personFacts), moments }
       })
 
       test("come back as their join, by every way to ask", async () => {
         await run(write(20))
-        const { facts, personFacts } = await run(allAnswers)
+        const { facts, personFacts, moments } = await run(allAnswers)
         deepStrictEqual(facts.get(1), joinedAfter(20))
         deepStrictEqual(personFacts, facts)
+        // Of all values and months together, as looked at by what doesn't part them.
+        const allOf = (rows: ReadonlyArray<FactRow>) => {
+          const { times, labels } = rows.map(({ points }) => points).reduce(joinPoints, EMPTY_POINTS)
+          return [times, labels]
+        }
+        deepStrictEqual(moments, Array.from(facts.values(), allOf))
       })
 
       test("say the same after they were put together", async () => {

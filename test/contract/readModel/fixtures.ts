@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { DistinctId } from "../../../src/domain/identity/distinctId.ts"
 import type { Identity } from "../../../src/domain/identity/persons.ts"
-import { type Fact, factKey, type FactRow } from "../../../src/domain/measure/Fact.ts"
+import type { FactRow } from "../../../src/domain/measure/Fact.ts"
 import { EMPTY_POINTS } from "../../../src/domain/measure/points.ts"
 import type { StepChanges } from "../../../src/domain/projection/StepChanges.ts"
 import { ReadModelUnavailable } from "../../../src/domain/projection/errors.ts"
@@ -147,10 +147,6 @@ export const factRow = (value: string, over: Partial<FactRow> = {}): FactRow => 
   points: EMPTY_POINTS,
   ...over,
 })
-
-/** The fact that rows make. */
-export const factOf = (rows: ReadonlyArray<FactRow>): Fact =>
-  new Map(rows.map((row) => [factKey(row.value, row.month), row]))
 
 /** Fails a commit that was only made to look something up, so that nothing of it is kept. */
 export const ONLY_LOOKED = new ReadModelUnavailable({

@@ -5,16 +5,18 @@ import type { DistinctId } from "../../../src/domain/identity/distinctId.ts"
 import type { Event } from "../../../src/domain/event/Event.ts"
 import { decodeBatch, encodeBatch } from "../../../src/domain/log/batch.ts"
 import { compileMeasure } from "../../../src/domain/measure/compile.ts"
-import { factKey } from "../../../src/domain/measure/Fact.ts"
+import { EMPTY_FACT, type Fact, factKey, factOf, joinFacts } from "../../../src/domain/measure/Fact.ts"
+import { eventKey } from "../../../src/domain/measure/points.ts"
 import { BUILTIN_METRICS } from "../../../src/domain/metric/builtin.ts"
 import { Fold } from "../../../src/domain/projection/Fold.ts"
 import { type KnownTables, LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
 import { settle } from "../../../src/domain/projection/settle.ts"
+import type { StepChanges } from "../../../src/domain/projection/StepChanges.ts"
 import { DEFAULT_SETTINGS } from "../../../src/domain/settings.ts"
 import { formatDay } from "../../../src/domain/time/calendar.ts"
 import { TimeZone } from "../../../src/domain/time/TimeZone.ts"
 import { type LoggedBatch, MemoryReadModel } from "../../support/MemoryReadModel.ts"
-import { RANGE, stepOf, bySpelling } from "./fixtures.ts"
+import { RANGE, stepOf, bySpelling, factRow, FRAGMENTS_BOUND, identity, NO_CHANGES } from "./fixtures.ts"
 import type { World } from "./world.ts"
 
 /** Steps that meet. */
@@ -144,6 +146,66 @@ export const partitionsAtOnceContract = (world: World): void => {
           expected.facts(m),
         )
       }
+    })
+
+    test("add to, replace and put together what neighbours share rows with, and lose nothing of it", async () => {
+      const STEPS = 40
+      const keyOf = (partition: number) => partition + 1
+      const idOf = (partition: number): DistinctId => `u:${partition}`
+      const rowOf = (partition: number, n: number) =>
+        factRow(String(n % 7), {
+          mask: 1 << (n % 31),
+          points: { times: [n], keys: [eventKey(partition, n + 1, 0)], labels: ["x".repeat(n)] },
+        })
+      const replaces = (n: number): boolean => n % 13 === 12
+
+      const projecting = Effect.fnUntraced(
+        function* (partition: number, n: number) {
+          const { changes: _, ...step } = stepOf(n + 2, { partition, measures: [1] })
+          const changes: StepChanges = {
+            ...NO_CHANGES,
+            measures: [
+              { facts: [{ key: keyOf(partition), rows: [rowOf(partition, n)], replaces: replaces(n) }], cells: [] },
+            ],
+          }
+          yield* world.readModel.commit({ ...step, epoch: yield* epochOf(LIVE_GROUP, partition) }, (known) =>
+            known
+              .identities([idOf(partition)], false)
+              .pipe(
+                Effect.andThen(Effect.yieldNow),
+                Effect.andThen(known.facts([{ measure: 1, keys: [keyOf(partition)] }])),
+                Effect.andThen(Effect.yieldNow),
+                Effect.as(changes),
+              ),
+          )
+        },
+        Effect.retry({ times: 100, while: (error) => error._tag === "ReadModelUnavailable" && error.retryable }),
+      )
+
+      for (const partition of partitions) {
+        const identities = [identity(keyOf(partition), idOf(partition))]
+        await world.commit(stepOf(1, { partition, changes: { ...NO_CHANGES, identities } }))
+      }
+      const steps = Array.from({ length: STEPS }, (_, n) => n)
+      await run(
+        Effect.forEach(partitions, (partition) => Effect.forEach(steps, (n) => projecting(partition, n)), {
+          concurrency: "unbounded",
+        }),
+      )
+
+      const [facts] = await allFactsOf([1], partitions.map(keyOf))
+      const expected = partitions.map((partition) =>
+        steps.reduce(
+          (fact: Fact, n) => joinFacts(replaces(n) ? EMPTY_FACT : fact, factOf([rowOf(partition, n)])),
+          EMPTY_FACT,
+        ),
+      )
+      deepStrictEqual(
+        partitions.map((partition) => new Map([...facts!.get(keyOf(partition))!].sort(bySpelling(([key]) => key)))),
+        expected.map((fact) => new Map([...fact].sort(bySpelling(([key]) => key)))),
+      )
+      const { facts: rows } = await run(world.queries.sizes)
+      expect(rows).toBeLessThanOrEqual(partitions.length * FRAGMENTS_BOUND)
     })
   })
 }
