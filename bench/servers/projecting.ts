@@ -1,5 +1,5 @@
 import { Effect, Stream } from "effect"
-import { findDuplicates, makeBatchReader } from "../../src/app/findDuplicates.ts"
+import { dedupeBatch, makeBatchReader } from "../../src/app/dedupeBatch.ts"
 import { countAllPersons } from "../../src/app/projection/countPersons.ts"
 import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
 import { liveGroup } from "../../src/app/projection/groups.ts"
@@ -71,7 +71,7 @@ export const fold = Effect.fnUntraced(function* (metrics: ReadonlyArray<MetricDe
     yield* readBatches(partition).pipe(
       Stream.runForEach(({ position: { sequence }, batch }) =>
         Effect.gen(function* () {
-          const { places } = yield* findDuplicates(dedupe, readBatch, sequence, batch, batch.origin.loggedAt)
+          const { places } = yield* dedupeBatch(dedupe, readBatch, sequence, batch, batch.origin.loggedAt)
           step.add(partition, sequence, batch, places)
           if (step.counts.projected >= STEP_EVENTS) step = new Fold(measures, TimeZone.utc)
         }),

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { Analytics } from "../../src/app/Analytics.ts"
+import { ReadModelQueries } from "../../src/domain/projection/ReadModelQueries.ts"
 import { FUNNEL_STEPS } from "./data.ts"
 import { FUNNEL } from "./projecting.ts"
 import { percentiles } from "./timing.ts"
@@ -26,7 +27,10 @@ const ODD_RANGE = { from: "2026-06-05", to: "2026-06-19" }
 export const measureQueries = Effect.gen(function* () {
   const analytics = yield* Analytics
   const steps = FUNNEL_STEPS.map((event) => ({ event }))
+  const { snapshot } = yield* ReadModelQueries
   return {
+    // A snapshot in which nothing is asked: two of the four round trips that an answer takes, and none of its work.
+    nothing: yield* latency(snapshot(Effect.void)),
     fromCells: {
       dailySeries: yield* latency(analytics.activeUsers()),
       rolling7: yield* latency(analytics.activeUsers({ interval: "rolling-7" })),

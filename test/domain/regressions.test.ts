@@ -72,7 +72,7 @@ test("a funnel entry counts on its local day also where clocks go back over midn
   const observations = new Observations()
   // 23:10 on the 6th, after the clocks went back from 00:01 on the 7th.
   const entry = parseInstant("2010-11-07T02:40:00Z")!
-  observations.add(0, "", zone.dayOf(entry), entry, 1, "0", true)
+  observations.addPoint(0, "", zone.dayOf(entry), entry, 1, "0")
   const cells: Array<unknown> = []
   measure.contribute(observations.factOf(0), (day, item, stat, amount) => cells.push([day, item, stat, amount]))
   expect(cells).toEqual([[14_919, "1", "users", 1]])

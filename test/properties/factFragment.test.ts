@@ -1,8 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { EMPTY_FACT, type Fact, factOf, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
+import { type Fact, factOf, type FactRow, joinInto } from "../../src/domain/measure/Fact.ts"
 import { EMPTY_POINTS, eventKey, sortPoints } from "../../src/domain/measure/points.ts"
-import { bitOf, blockOf, FRAGMENT_BYTES, packFragments, unpackFragment } from "../../src/infra/sql/factFragment.ts"
+import { byBlock } from "../../src/infra/sql/blocks.ts"
+import { FRAGMENT_BYTES, packFragments, unpackFragment } from "../../src/infra/sql/factFragment.ts"
 import { RUNS_KIND } from "../support/laws.ts"
 
 /** How facts are kept in the database: packed, several identities to a row. */
@@ -56,12 +57,10 @@ describe("fragments of facts", () => {
       fc.property(arbFacts, fc.func(fc.boolean()), (facts, isWanted) => {
         const all = new Map<number, Fact>()
         const some = new Map<number, Fact>()
+        const wanted = byBlock(facts.flatMap(([key]) => (isWanted(key) ? [key] : [])))
         for (const fragment of pack(facts)) {
-          const wanted = facts
-            .filter(([key]) => blockOf(key) === fragment.block && isWanted(key))
-            .reduce((held, [key]) => held | bitOf(key), 0)
-          unpackFragment(fragment, (key, fact) => all.set(key, joinFacts(all.get(key) ?? EMPTY_FACT, fact)))
-          unpackFragment(fragment, (key, fact) => some.set(key, fact), wanted)
+          unpackFragment(fragment, joinInto(all))
+          unpackFragment(fragment, joinInto(some), wanted.get(fragment.block) ?? 0)
         }
         expect(all).toEqual(new Map(facts))
         expect(some).toEqual(new Map(facts.filter(([key]) => isWanted(key))))
@@ -77,16 +76,47 @@ describe("fragments of facts", () => {
         for (const fragment of pack(facts)) {
           const keys: Array<number> = []
           unpackFragment(fragment, (key) => keys.push(key))
-          expect(keys.every((key) => blockOf(key) === fragment.block)).toBe(true)
-          expect(keys.reduce((held, key) => held | bitOf(key), 0)).toBe(fragment.held)
-          // Texts are counted in units, which take up to six bytes each in JSON.
-          if (keys.length > 1) expect(fragment.bytes.length).toBeLessThan(6 * FRAGMENT_BYTES)
+          expect([...byBlock(keys)]).toEqual([[fragment.block, fragment.held]])
+          if (keys.length > 1) expect(fragment.bytes.length).toBeLessThanOrEqual(FRAGMENT_BYTES)
           told.push(...keys)
         }
         expect(told).toEqual(facts.map(([key]) => key))
       }),
       { numRuns: RUNS_KIND },
     )
+  })
+
+  test("of several are short whatever texts come, also those of one that went elsewhere", () => {
+    const row = (value: string): FactRow => ({ value, month: 680, mask: 1, points: EMPTY_POINTS })
+    const light: ReadonlyArray<FactRow> = [row("")]
+    const heavy = Array.from({ length: 2_000 }, (_, n) => row(`value ${n}`))
+    const alike = (texts: (n: number) => string) => Array.from({ length: 32 }, (_, n) => [n, [row(texts(n))]] as const)
+    for (const facts of [
+      [[0, light] as const, [1, light] as const, [2, heavy] as const, [3, light] as const],
+      alike((n) => "дом".repeat(20) + n),
+      alike((n) => "\u0001".repeat(60) + n),
+      alike((n) => "\ud800".repeat(60) + n),
+    ]) {
+      const told: Array<unknown> = []
+      for (const fragment of packFragments(facts)) {
+        const keys: Array<number> = []
+        unpackFragment(fragment, (key, fact) => {
+          keys.push(key)
+          told.push([key, [...fact.values()]])
+        })
+        if (keys.length > 1) expect(fragment.bytes.length).toBeLessThanOrEqual(FRAGMENT_BYTES)
+      }
+      expect(told).toEqual(facts)
+    }
+  })
+
+  test("that end too early are an error, and not the end of the process", () => {
+    const points = { times: [1_700_000_000_000], keys: [eventKey(0, 9, 1)], labels: ["0"] }
+    const [fragment] = packFragments([[1, [{ value: "a", month: 680, mask: 1, points }]]])
+    for (let length = 0; length < fragment!.bytes.length; length++) {
+      const cut = { ...fragment!, bytes: fragment!.bytes.subarray(0, length) }
+      expect(() => unpackFragment(cut, () => undefined)).toThrow()
+    }
   })
 
   test("of a whole block with few days are one", () => {

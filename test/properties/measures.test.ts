@@ -106,7 +106,9 @@ const observeAll = (
     const observation = measure.observe(event)
     if (observation === null) continue
     const { value, label } = observation
-    observations.add(0, value, zone.dayOf(event.time), event.time, eventKey(0, 1, place), label, keepsPoints)
+    const day = zone.dayOf(event.time)
+    if (keepsPoints) observations.addPoint(0, value, day, event.time, eventKey(0, 1, place), label)
+    else observations.addDay(0, value, day)
   }
   return observations.factOf(0)
 }

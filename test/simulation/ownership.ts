@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
 import type { StepChanges } from "../../src/domain/projection/StepChanges.ts"
-import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
+import { fingerprintsOf } from "../../src/domain/projection/fingerprint.ts"
 import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
 import { EVERYBODY } from "../../src/domain/projection/counted.ts"
 import { type Checkpoint, LIVE_GROUP, type ReadModel, type Step } from "../../src/domain/projection/ReadModel.ts"
@@ -25,7 +25,7 @@ const stepTo = (sequence: number, epoch: number, over: Partial<Step> = {}): Step
   next: checkpoint(sequence),
   measures: [],
   intake: [],
-  dedupe: [DedupeIndex.entry(sequence, sequence, [`e${sequence}`], () => true)],
+  dedupe: [{ sequence, loggedAt: sequence, fingerprints: fingerprintsOf([`e${sequence}`]) }],
   dedupeFrom: Number.NEGATIVE_INFINITY,
   duplicates: [],
   failures: [],

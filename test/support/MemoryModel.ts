@@ -1,6 +1,6 @@
 import { Effect, Layer, Result, Stream } from "effect"
 import type { DayRange } from "../../src/domain/time/calendar.ts"
-import { findDuplicates } from "../../src/app/findDuplicates.ts"
+import { dedupeBatch } from "../../src/app/dedupeBatch.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { type DistinctId, userDistinctId } from "../../src/domain/identity/distinctId.ts"
 import { type AliasStatement, statementKey } from "../../src/domain/identity/links.ts"
@@ -10,7 +10,6 @@ import { EventLog } from "../../src/domain/log/EventLog.ts"
 import { compileMeasure } from "../../src/domain/measure/compile.ts"
 import { addDecimals, DECIMAL_ZERO, formatDecimal, parseDecimal } from "../../src/domain/measure/decimal.ts"
 import { daysOfMask, EMPTY_FACT, type Fact, factOf, joinFacts, pointsOf } from "../../src/domain/measure/Fact.ts"
-import { PersonMoments } from "../../src/domain/measure/PersonMoments.ts"
 import type { Measure } from "../../src/domain/measure/Measure.ts"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
@@ -71,7 +70,7 @@ export class MemoryModel {
     const batch = Result.getOrThrow(decodeBatch(encodeBatch(origin, events).bytes))
     this.#batches.push(batch)
     const readBatch = (at: number) => Effect.succeed(this.#batches[at - 1]!)
-    const { places } = Effect.runSync(findDuplicates(this.#dedupe, readBatch, sequence, batch, 0))
+    const { places } = Effect.runSync(dedupeBatch(this.#dedupe, readBatch, sequence, batch, 0))
 
     const fold = new Fold(this.#compiled, this.zone)
     fold.add(0, sequence, batch, places)
@@ -228,15 +227,7 @@ export class MemoryModel {
           }),
         ),
       personFacts: (measure) => Effect.sync(() => this.personFacts(measure)),
-      personMoments: (measure) =>
-        Effect.sync(() => {
-          const moments = new PersonMoments()
-          for (const [person, fact] of this.personFacts(measure)) {
-            const { times, keys, labels } = pointsOf(fact)
-            times.forEach((time, n) => moments.add(person, time, keys[n]!, moments.labelOf(labels[n]!)))
-          }
-          return moments
-        }),
+      personPoints: (measure) => Effect.sync(() => Array.from(this.personFacts(measure).values(), pointsOf)),
       // All of them: more than was asked for is as good, since the caller works out again who is who.
       identities: () =>
         Effect.sync(() => ({ rows: [...this.#rows.values()], statements: [...this.#statements.values()] })),

@@ -17,7 +17,6 @@ import type { Measure } from "../../src/domain/measure/Measure.ts"
 import type { OracleInput } from "../../src/domain/oracle/oracle.ts"
 import type { KnownIdentities } from "../../src/domain/projection/whoIsWho.ts"
 import { type CountedTo, EVERYBODY, isCounted } from "../../src/domain/projection/counted.ts"
-import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
 import type { KnownTables } from "../../src/domain/projection/ReadModel.ts"
 import { settle, settleUncounted } from "../../src/domain/projection/settle.ts"
@@ -67,7 +66,8 @@ export class MemoryReadModel {
   readonly #facts: ReadonlyArray<Map<number, Map<string, FactRow>>>
   readonly #cells: ReadonlyArray<Map<string, Decimal>>
   readonly #intake = new Map<string, Decimal>()
-  readonly #partitions = new Map<number, { index: DedupeIndex; logTime: number; batches: Map<number, Batch> }>()
+  /** By partition, when each id was counted last, in log time. */
+  readonly #partitions = new Map<number, { readonly counted: Map<string, number>; logTime: number }>()
   #countedTo: CountedTo
   duplicates = 0
   projected = 0
@@ -87,7 +87,7 @@ export class MemoryReadModel {
   step(batches: ReadonlyArray<LoggedBatch>): void {
     const fold = new Fold(this.#measures, this.zone)
     for (const { partition, sequence, batch } of batches) {
-      fold.add(partition, sequence, batch, this.#findDuplicates(partition, sequence, batch))
+      fold.add(partition, sequence, batch, this.#findDuplicates(partition, batch))
     }
     if (fold.failures.length > 0) throw new Error(`a measure failed: ${JSON.stringify(fold.failures)}`)
     const { zone, settings } = this
@@ -223,26 +223,20 @@ export class MemoryReadModel {
     return [...rows, ...others.filter((row) => !held.has(row))]
   }
 
-  #findDuplicates(partition: number, sequence: number, batch: Batch): ReadonlySet<number> {
+  #findDuplicates(partition: number, batch: Batch): ReadonlySet<number> {
     let state = this.#partitions.get(partition)
     if (state === undefined) {
-      state = { index: new DedupeIndex(this.settings.dedupeHorizonMillis), logTime: 0, batches: new Map() }
+      state = { counted: new Map(), logTime: 0 }
       this.#partitions.set(partition, state)
     }
-    const { index, batches } = state
+    const { counted } = state
     const logTime = Math.max(state.logTime, batch.origin.loggedAt)
+    const horizon = logTime - (this.settings.dedupeHorizonMillis ?? Number.POSITIVE_INFINITY)
     const duplicates = new Set<number>()
-    const here = new Set<string>()
     batch.ids.forEach((id, place) => {
-      const counted = index
-        .candidates(id, logTime)
-        .some((candidate) => batches.get(candidate.sequence)!.ids[candidate.place] === id)
-      if (counted || here.has(id)) duplicates.add(place)
-      here.add(id)
+      if ((counted.get(id) ?? Number.NEGATIVE_INFINITY) >= horizon && counted.has(id)) duplicates.add(place)
+      else counted.set(id, logTime)
     })
-    index.add(DedupeIndex.entry(sequence, logTime, batch.ids, (place) => !duplicates.has(place)))
-    index.forgetBefore(index.horizonAt(logTime))
-    batches.set(sequence, batch)
     state.logTime = logTime
     return duplicates
   }

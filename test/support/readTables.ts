@@ -1,7 +1,8 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { EMPTY_FACT, type Fact, joinFacts } from "../../src/domain/measure/Fact.ts"
-import { PACKED_FRAGMENTS, unpackAll, unpackFragment } from "../../src/infra/sql/factFragment.ts"
+import { type Fact, joinInto } from "../../src/domain/measure/Fact.ts"
+import { unpackFragment } from "../../src/infra/sql/factFragment.ts"
+import { PACKED_FRAGMENTS, unpackAll } from "../../src/infra/sql/packedFragments.ts"
 
 /**
  * Everything that a rebuild has to give again. Identities are named, since their keys are given in the order of steps;
@@ -51,11 +52,7 @@ const readFacts = Effect.gen(function* () {
         SELECT ${sql.literal(PACKED_FRAGMENTS)} AS packed FROM facts WHERE measure = ${measure}`,
       ([row]) => {
         const facts = new Map<number, Fact>()
-        unpackAll(row!.packed, (_, fragment) =>
-          unpackFragment(fragment, (key, fact) => {
-            facts.set(key, joinFacts(facts.get(key) ?? EMPTY_FACT, fact))
-          }),
-        )
+        unpackAll(row!.packed, (fragment) => unpackFragment(fragment, joinInto(facts)))
         return Array.from(facts, ([key, fact]) => {
           const rows = JSON.stringify([...fact].sort(([a], [b]) => (a < b ? -1 : 1)))
           return { measure, metric, version, name: nameOf.get(key)!, rows }

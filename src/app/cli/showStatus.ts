@@ -30,7 +30,7 @@ export const formatStatus = ({ settings, partitions, groups, balance, quarantine
     formatBalance(balance),
     "",
     formatTable(
-      ["distinct ids", "persons", "facts", "cells"],
+      ["distinct ids", "persons", "rows of facts", "cells"],
       [[sizes.distinctIds, sizes.persons, sizes.facts, sizes.cells]],
     ),
     "",

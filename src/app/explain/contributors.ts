@@ -96,7 +96,7 @@ export const contributors = Effect.fnUntraced(function* (
       owners.set(person, owner)
       const { time } = cursor
       const key = eventKey(partition, sequence, place)
-      observations.add(owner, role.value, zone.dayOf(time), time, key, role.label, true)
+      observations.addPoint(owner, role.value, zone.dayOf(time), time, key, role.label)
     }
   }
   yield* scanLog(extents, take)

@@ -10,7 +10,7 @@ import { settle } from "../../domain/projection/settle.ts"
 import { settleAlone } from "../../domain/projection/settleAlone.ts"
 import { sameSettings, type Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
-import { findDuplicates, makeBatchReader } from "../findDuplicates.ts"
+import { dedupeBatch, makeBatchReader } from "../dedupeBatch.ts"
 import type { OpenedBatch } from "../readBatches.ts"
 import { newChain } from "../readBatches.ts"
 import { type Group, membersOf } from "./groups.ts"
@@ -78,7 +78,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
     let duplicates = counted?.get(sequence) ?? NO_PLACES
     let conflicts = 0
     if (decides) {
-      const found = yield* findDuplicates(dedupe, readBatch, sequence, batch, logTime)
+      const found = yield* dedupeBatch(dedupe, readBatch, sequence, batch, logTime)
       duplicates = found.places
       conflicts = found.conflicts
       draft.fold.counts.conflicts += conflicts

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { EMPTY_FACT, type Fact, joinFacts } from "../../domain/measure/Fact.ts"
+import { type Fact, joinInto } from "../../domain/measure/Fact.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
 import { type KnownIdentities, resolveIdentities } from "../../domain/projection/whoIsWho.ts"
 import { changeFacts } from "../../domain/projection/changeFacts.ts"
@@ -15,6 +15,9 @@ interface Stand {
   /** Who is who, of everybody. */
   readonly known: Pick<KnownIdentities, "rows" | "statements">
 }
+
+/** Partitions whose batches are read at once: while the log finds those of one, others are folded. */
+const PARTITIONS_AT_ONCE = 4
 
 /** Reads what facts of a metric, or of a measure that nobody declared (`null`), are made from beside the log. */
 export const readStand = Effect.fnUntraced(function* (metric: string | null) {
@@ -33,7 +36,11 @@ export const adHocFacts = Effect.fnUntraced(function* (
   mergeWindowMillis: number | null,
 ) {
   const fold = new Fold([measure], zone)
-  yield* scanLog(extents, (partition, sequence, batch, leftOut) => fold.add(partition, sequence, batch, leftOut))
+  yield* scanLog(
+    extents,
+    (partition, sequence, batch, leftOut) => fold.add(partition, sequence, batch, leftOut),
+    PARTITIONS_AT_ONCE,
+  )
   // Who is who of what is projected is in the tables, so no new keys are needed.
   const resolved = resolveIdentities(fold, { ...known, newKeys: [] })
   const { rows, measures } = changeFacts(fold.gathered, resolved, [new Map()], [ALL_COUNTED], {
@@ -41,9 +48,7 @@ export const adHocFacts = Effect.fnUntraced(function* (
     zone,
   })
   const byPerson = new Map<number, Fact>()
-  for (const [key, fact] of measures[0]!.after) {
-    const { person } = rows.get(key)!
-    byPerson.set(person, joinFacts(byPerson.get(person) ?? EMPTY_FACT, fact))
-  }
+  const join = joinInto(byPerson)
+  for (const [key, fact] of measures[0]!.after) join(rows.get(key)!.person, fact)
   return byPerson
 })

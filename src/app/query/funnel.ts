@@ -1,7 +1,7 @@
 import { Effect, Result, Schema } from "effect"
-import { pointsOf } from "../../domain/measure/Fact.ts"
+import { type Fact, pointsOf } from "../../domain/measure/Fact.ts"
 import { funnel as funnelMeasure, FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
-import type { Moments } from "../../domain/measure/PersonMoments.ts"
+import type { TimedLabels } from "../../domain/measure/points.ts"
 import { FunnelFormula, type MetricDefinition } from "../../domain/metric/definition.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts, readStand } from "./adHoc.ts"
@@ -49,8 +49,8 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
     )
     const about = frame(measure.definition, question, cells, quality)
     const answer = answering(input.name, formula, question, about, yield* warningsOf(measure.definition, formula))
-    const moments = yield* queries.personMoments(measure.id)
-    return { count: Effect.sync(() => answer(moments)) }
+    const persons = yield* queries.personPoints(measure.id)
+    return { count: Effect.sync(() => answer(persons)) }
   }
   const decoded = decodeFormula(input.formula)
   if (Result.isFailure(decoded)) {
@@ -66,18 +66,22 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   const measure = funnelMeasure(definition, formula, question.zone)
   const stand = yield* readStand(null)
   const facts = adHocFacts(measure, stand, question.zone, question.settings.mergeWindowMillis)
-  return { count: Effect.map(facts, (found) => answer(Array.from(found.values(), pointsOf))) }
+  return { count: Effect.map(facts, (found) => answer(pointsOfEach(found.values()))) }
 })
+
+function* pointsOfEach(facts: Iterable<Fact>): Iterable<TimedLabels> {
+  for (const fact of facts) yield pointsOf(fact)
+}
 
 /** How many persons that entered in the range reached each step, and how long it took them. */
 export const funnel = inTwoPhases(askFunnel)
 
 const decodeFormula = Schema.decodeUnknownResult(FunnelFormula)
 
-/** The answer but for the moments of each person, which it is counted from. */
+/** The answer but for the points of each person, which it is counted from. */
 const answering =
   (name: string, formula: FunnelFormula, question: Question, about: Frame, warnings: ReadonlyArray<string>) =>
-  (persons: { readonly forEach: (visit: (moments: Moments) => void) => void }): FunnelAnswer => {
+  (persons: Iterable<TimedLabels>): FunnelAnswer => {
     const { range, zone } = question
     const rules = funnelRules(formula)
     const users = Array.from({ length: rules.steps }, () => 0)
@@ -86,14 +90,14 @@ const answering =
       const day = zone.dayOf(entry)
       return day >= range.from && day <= range.to
     }
-    persons.forEach((moments) => {
-      const history = new FunnelHistory(moments, rules)
+    for (const points of persons) {
+      const history = new FunnelHistory(points, rules)
       const attempt = history.best(history.entries.filter(isInRange))
       attempt?.reached.forEach((time, step) => {
         users[step]!++
         if (step > 0) seconds[step]!.push((time - attempt.reached[step - 1]!) / 1000)
       })
-    })
+    }
     return {
       ...about,
       funnel: name,

@@ -37,18 +37,24 @@ export const readExtents = Effect.fnUntraced(function* (metric: string | null) {
   return extents
 })
 
-/** Reads the stored events that are in the tables, so that what is asked of the log agrees with these. */
+/**
+ * Reads the stored events that are in the tables, so that what is asked of the log agrees with these: partition by partition,
+ * or several at once, whose batches then come between each other.
+ */
 export const scanLog: (
   extents: ReadonlyArray<Extent>,
   take: (partition: number, sequence: number, batch: Batch, leftOut: ReadonlySet<number>) => void,
-) => Effect.Effect<void, ReadError, EventLog> = Effect.fnUntraced(function* (extents, take) {
-  for (const { partition, upTo, leftOut } of extents) {
-    yield* readBatches(partition, { upTo }).pipe(
-      Stream.runForEach(({ position: { sequence }, batch }) =>
-        Effect.sync(() => take(partition, sequence, batch, leftOut.get(sequence) ?? NONE)),
+  partitionsAtOnce?: number,
+) => Effect.Effect<void, ReadError, EventLog> = (extents, take, partitionsAtOnce = 1) =>
+  Effect.forEach(
+    extents,
+    ({ partition, upTo, leftOut }) =>
+      readBatches(partition, { upTo }).pipe(
+        Stream.runForEach(({ position: { sequence }, batch }) =>
+          Effect.sync(() => take(partition, sequence, batch, leftOut.get(sequence) ?? NONE)),
+        ),
       ),
-    )
-  }
-})
+    { concurrency: partitionsAtOnce, discard: true },
+  )
 
 const NONE: ReadonlySet<number> = new Set()

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { DEFAULT_GAP_MILLIS, sessions as sessionsMeasure } from "../../domain/measure/sessions.ts"
+import { contributeSessions, DEFAULT_GAP_MILLIS, sessionRules } from "../../domain/measure/sessions.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
 import { CellSums } from "../../domain/projection/CellSums.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
@@ -52,15 +52,14 @@ const askSessions = Effect.fnUntraced(function* (input: SessionsInput = {}) {
     AT_ONCE,
   )
   const about = frame(measure.definition, question, stored, quality)
-  // The facts are moments, so any other pause can be tried on them.
-  const facts = gap === DEFAULT_GAP_MILLIS ? null : yield* queries.personFacts(measure.id)
+  // All points are kept, so any other pause can be tried on them.
+  const persons = gap === DEFAULT_GAP_MILLIS ? null : yield* queries.personPoints(measure.id)
   const count = Effect.sync((): SessionsAnswer => {
     let cells: ReadonlyArray<CountedCell> = stored.map((cell) => ({ ...cell, amount: Number(cell.amount) }))
-    if (facts !== null) {
-      const formula = { ...declared, gap: formatDuration(gap) }
-      const adHoc = sessionsMeasure({ ...measure.definition, formula }, formula, question.zone)
+    if (persons !== null) {
+      const rules = { ...sessionRules(declared), gapMillis: gap }
       const sums = new CellSums()
-      for (const fact of facts.values()) adHoc.contribute(fact, sums.add)
+      for (const points of persons) contributeSessions(points, rules, question.zone, sums.add)
       cells = sums
         .deltas()
         .filter(({ day }) => day >= question.range.from && day <= question.range.to)

@@ -76,7 +76,7 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
         if (!attributed || leftOut.has(place) || !isActivity(batch.kind(place))) continue
         cursor.moveTo(place)
         const { label } = measure.observe(cursor)!
-        timeline.add(0, "", day, time, eventKey(partition, sequence, place), label, true)
+        timeline.addPoint(0, "", day, time, eventKey(partition, sequence, place), label)
         if (day < range.from || day > range.to) continue
         totalEvents++
         days.add(day)

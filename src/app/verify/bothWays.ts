@@ -11,7 +11,7 @@ import { settleAlone } from "../../domain/projection/settleAlone.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
-import { findDuplicates, makeBatchReader } from "../findDuplicates.ts"
+import { dedupeBatch, makeBatchReader } from "../dedupeBatch.ts"
 import { readBatches } from "../readBatches.ts"
 import { asStored } from "./oracleKey.ts"
 
@@ -80,7 +80,7 @@ export const readBothWays = Effect.fnUntraced(function* (
       Stream.runForEach(({ position: { sequence }, batch }) =>
         Effect.gen(function* () {
           logTime = Math.max(logTime, batch.origin.loggedAt)
-          const { places } = yield* findDuplicates(dedupe, readBatch, sequence, batch, logTime)
+          const { places } = yield* dedupeBatch(dedupe, readBatch, sequence, batch, logTime)
           dedupe.forgetBefore(dedupe.horizonAt(logTime))
           const out = isolated.filter((it) => it.partition === partition && it.sequence === sequence)
           logged.push({

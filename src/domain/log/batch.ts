@@ -1,5 +1,6 @@
 import { hash } from "node:crypto"
 import { Result } from "effect"
+import { Dictionary } from "../Dictionary.ts"
 import { EVENT_KINDS, EVENT_WARNINGS, type Event, type EventKind, type EventWarning } from "../event/Event.ts"
 import type { Json, JsonObject } from "../event/json.ts"
 import { entryOf, numberOf } from "../event/numbered.ts"
@@ -151,11 +152,11 @@ export const encodeBatch = (origin: BatchOrigin, events: ReadonlyArray<Event>): 
     kind: column(events.map((event) => numberOf(EVENT_KINDS, event.kind))),
     name: column(events.map((event) => names.add(event.name))),
     names: names.values,
-    user: column(events.map((event) => users.addOptional(event.userId))),
+    user: column(events.map((event) => numberIn(users, event.userId))),
     users: users.values,
-    anonym: column(events.map((event) => anonymous.addOptional(event.anonymousId))),
+    anonym: column(events.map((event) => numberIn(anonymous, event.anonymousId))),
     anonymous: anonymous.values,
-    session: column(events.map((event) => sessions.addOptional(event.sessionId))),
+    session: column(events.map((event) => numberIn(sessions, event.sessionId))),
     sessions: sessions.values,
     time,
     timestamp: column(events.map((event) => difference(event.timestamp, event.time))),
@@ -324,23 +325,8 @@ export class Batch {
   }
 }
 
-class Dictionary {
-  readonly values: Array<string> = []
-  readonly #places = new Map<string, number>()
-
-  add(value: string): number {
-    let place = this.#places.get(value)
-    if (place === undefined) {
-      place = this.values.push(value) - 1
-      this.#places.set(value, place)
-    }
-    return place
-  }
-
-  addOptional(value: string | null): number {
-    return value === null ? -1 : this.add(value)
-  }
-}
+/** The number of a text, or −1 for none. */
+const numberIn = (dictionary: Dictionary, value: string | null): number => (value === null ? -1 : dictionary.add(value))
 
 const column = <A extends StoredInstant>(values: ReadonlyArray<A>): A | ReadonlyArray<A> => {
   const first = values[0]!

@@ -12,7 +12,7 @@ import { joinPoints, type Points, sortPoints, splitPoints } from "./points.ts"
  */
 export type Fact = ReadonlyMap<FactKey, FactRow>
 
-/** One value and one month of a fact, as {@link factKey} spells it; also one row of the facts table. */
+/** One value and one month of a fact, as {@link factKey} spells it. */
 export type FactKey = string
 
 export interface FactRow {
@@ -54,6 +54,13 @@ export const joinFacts = (a: Fact, b: Fact): Fact => {
   }
   return joined
 }
+
+/** Joins facts into those of a map, by key. */
+export const joinInto =
+  (facts: Map<number, Fact>) =>
+  (key: number, fact: Fact): void => {
+    facts.set(key, joinFacts(facts.get(key) ?? EMPTY_FACT, fact))
+  }
 
 /**
  * The rows of `gained` that say something which `known` does not: joining them gives the same as joining all of `gained`.

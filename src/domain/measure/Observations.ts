@@ -1,15 +1,17 @@
+import { grownFloats, grownInts } from "../columns.ts"
+import { Dictionary } from "../Dictionary.ts"
 import { type Day, firstDayOfMonth, type Month, monthOfDay } from "../time/calendar.ts"
 import { EMPTY_FACT, type Fact, factOf, type FactRow } from "./Fact.ts"
 import { EMPTY_POINTS, type Points, sortPoints } from "./points.ts"
 
-/** Room for so many observations, or owners, at first. */
-const ROOM = 64
+/** Room for so many observations, or owners, at first: steps of few events are many, and V8 makes small columns for nothing. */
+const ROOM = 8
 
 /** From so many rows on they are found by key; few are found faster by looking at each. */
 const INDEXED_ROWS = 16
 
-/** What stands for the key of a moment that is not kept. */
-const NO_MOMENT = -1
+/** What stands for the key where no point is kept. */
+const NO_POINT = -1
 
 interface RowDraft {
   readonly value: number
@@ -29,36 +31,48 @@ interface RowDraft {
 export class Observations {
   #count = 0
   /** 1 + the place of the same owner's observation before; 0 for its first. */
-  #before = new Int32Array(ROOM)
-  #values = new Int32Array(ROOM)
-  #labels = new Int32Array(ROOM)
-  #days = new Int32Array(ROOM)
-  #times = new Float64Array(ROOM)
-  #keys = new Float64Array(ROOM)
+  #before: Int32Array = new Int32Array(ROOM)
+  #values: Int32Array = new Int32Array(ROOM)
+  #labels: Int32Array = new Int32Array(ROOM)
+  #days: Int32Array = new Int32Array(ROOM)
+  #times: Float64Array = new Float64Array(ROOM)
+  #keys: Float64Array = new Float64Array(ROOM)
   /** By owner, 1 + the place of its last observation; 0 without any. */
-  #last = new Int32Array(ROOM)
-  readonly #texts: Array<string> = []
-  readonly #placeOfText = new Map<string, number>()
+  #last: Int32Array = new Int32Array(ROOM)
+  /** Values and labels. */
+  readonly #texts = new Dictionary()
 
-  /**
-   * Notes one observation of an owner, a number from 0 on, of which there should be no more than are needed. `key` and
-   * `label` are kept only where `keepsPoint`.
-   */
-  add(owner: number, value: string, day: Day, time: number, key: number, label: string, keepsPoint: boolean): void {
-    if (owner >= this.#last.length) this.#last = grown(this.#last, owner + 1)
-    const last = this.#last[owner]!
-    const valuePlace = this.#placeOf(value)
-    if (!keepsPoint && last > 0 && this.#days[last - 1] === day && this.#values[last - 1] === valuePlace) return
+  /** Notes a day on which an owner was observed with a value. Owners are numbered without holes: each takes some room. */
+  addDay(owner: number, value: string, day: Day): void {
+    const place = this.#texts.add(value)
+    const last = this.#lastOf(owner)
+    // Most events of a day come together, and a day says nothing twice.
+    if (last > 0 && this.#days[last - 1] === day && this.#values[last - 1] === place) return
+    this.#add(owner, place, day, NO_POINT)
+  }
+
+  /** The same, and the moment itself: the event's time and key, and what the measure noted of it. */
+  addPoint(owner: number, value: string, day: Day, time: number, key: number, label: string): void {
+    const at = this.#add(owner, this.#texts.add(value), day, key)
+    this.#times[at] = time
+    this.#labels[at] = this.#texts.add(label)
+  }
+
+  #add(owner: number, value: number, day: Day, key: number): number {
     const at = this.#count
     if (at === this.#values.length) this.#grow()
     this.#count++
-    this.#before[at] = last
-    this.#values[at] = valuePlace
+    this.#before[at] = this.#lastOf(owner)
+    this.#values[at] = value
     this.#days[at] = day
-    this.#times[at] = time
-    this.#keys[at] = keepsPoint ? key : NO_MOMENT
-    if (keepsPoint) this.#labels[at] = this.#placeOf(label)
+    this.#keys[at] = key
     this.#last[owner] = at + 1
+    return at
+  }
+
+  #lastOf(owner: number): number {
+    if (owner >= this.#last.length) this.#last = grownInts(this.#last, owner + 1)
+    return this.#last[owner]!
   }
 
   /** What was observed of an owner. */
@@ -83,34 +97,25 @@ export class Observations {
       const at = places[n]!
       const row = rows.of(this.#values[at]!, this.#days[at]!)
       row.mask |= 1 << (this.#days[at]! - row.firstDay)
-      if (this.#keys[at] === NO_MOMENT) continue
+      if (this.#keys[at] === NO_POINT) continue
       row.times.push(this.#times[at]!)
       row.keys.push(this.#keys[at]!)
-      row.labels.push(this.#texts[this.#labels[at]!]!)
+      row.labels.push(this.#texts.values[this.#labels[at]!]!)
     }
     return rows.drafts.map(({ value, month, mask, times, keys, labels }) => {
       const points: Points = times.length === 0 ? EMPTY_POINTS : sortPoints({ times, keys, labels })
-      return { value: this.#texts[value]!, month, mask, points }
+      return { value: this.#texts.values[value]!, month, mask, points }
     })
-  }
-
-  #placeOf(text: string): number {
-    let place = this.#placeOfText.get(text)
-    if (place === undefined) {
-      place = this.#texts.push(text) - 1
-      this.#placeOfText.set(text, place)
-    }
-    return place
   }
 
   #grow(): void {
     const room = this.#values.length + 1
-    this.#before = grown(this.#before, room)
-    this.#values = grown(this.#values, room)
-    this.#labels = grown(this.#labels, room)
-    this.#days = grown(this.#days, room)
-    this.#times = grown(this.#times, room)
-    this.#keys = grown(this.#keys, room)
+    this.#before = grownInts(this.#before, room)
+    this.#values = grownInts(this.#values, room)
+    this.#labels = grownInts(this.#labels, room)
+    this.#days = grownInts(this.#days, room)
+    this.#times = grownFloats(this.#times, room)
+    this.#keys = grownFloats(this.#keys, room)
   }
 }
 
@@ -153,9 +158,3 @@ class Rows {
 
 /** Months are fewer than 2^23 in all, as far as instants go, and values of a step than 2^30. */
 const rowKey = (value: number, month: Month): number => value * 2 ** 23 + month
-
-const grown = <A extends Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(column: A, room: number): A => {
-  const larger = new (column.constructor as new (length: number) => A)(Math.max(room, 2 * column.length))
-  larger.set(column)
-  return larger
-}

@@ -7,7 +7,7 @@ import type { EventKind } from "../event/Event.ts"
 import { pointsOf } from "./Fact.ts"
 import { type Measure, wholeChange } from "./Measure.ts"
 import { matchSteps } from "./matchSteps.ts"
-import type { Moments } from "./PersonMoments.ts"
+import type { TimedLabels } from "./points.ts"
 
 /** The rules of a funnel, defaults filled in. Steps count from 0 here. */
 export interface FunnelRules {
@@ -18,6 +18,8 @@ export interface FunnelRules {
   readonly firstEntryOnly: boolean
   readonly exclusions: ReadonlyArray<{ readonly fromStep: number; readonly toStep: number }>
   readonly removesPerson: boolean
+  /** What a label says. */
+  readonly hitOf: (label: string) => Hit
 }
 
 const DEFAULT_WINDOW_MILLIS = 14 * 86_400_000
@@ -37,6 +39,7 @@ export const funnelRules = (formula: FunnelFormula): FunnelRules => ({
     toStep: toStep - 1,
   })),
   removesPerson: formula.exclusionPolicy === "remove-person",
+  hitOf: hitReader(),
 })
 
 /** One run through the funnel: when each step was reached, from the entry on (ms). */
@@ -61,14 +64,14 @@ export class FunnelHistory {
   /** For each exclusion, its times, ascending. */
   readonly #exclusionTimes: ReadonlyArray<ReadonlyArray<number>>
 
-  constructor(moments: Moments, rules: FunnelRules) {
+  constructor(points: TimedLabels, rules: FunnelRules) {
     const times: Array<number> = []
     const events: Array<ReadonlyArray<StepEvent>> = []
     const instantsOfStep: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
     const exclusionTimes: Array<Array<number>> = rules.exclusions.map(() => [])
-    for (let i = 0; i < moments.times.length; i++) {
-      const time = moments.times[i]!
-      const { steps, exclusions, alone } = readHit(moments.labels[i]!)
+    for (let i = 0; i < points.times.length; i++) {
+      const time = points.times[i]!
+      const { steps, exclusions } = rules.hitOf(points.labels[i]!)
       for (const exclusion of exclusions) exclusionTimes[exclusion]!.push(time)
       if (steps.length === 0) continue
       // With grace a list of steps stands for one event, so each event has one of its own.
@@ -78,7 +81,7 @@ export class FunnelHistory {
         events[last] = [...events[last]!, event]
       } else {
         times.push(time)
-        events.push(event === steps ? alone : [event])
+        events.push([event])
       }
       for (const step of steps) {
         const places = instantsOfStep[step]!
@@ -237,28 +240,26 @@ const lowerBound = (values: ReadonlyArray<number>, holds: (value: number) => boo
   return low
 }
 
+/** The steps and the exclusions that an event satisfies. */
 interface Hit {
   readonly steps: StepEvent
   readonly exclusions: ReadonlyArray<number>
-  /** The events of an instant at which only this one happened. */
-  readonly alone: ReadonlyArray<StepEvent>
 }
 
-/** Labels read so far: there are few, and each stands at many moments. */
-const HITS = new Map<string, Hit>()
-
+/** Labels of which a reader remembers what they say; a funnel has rarely more than a few. */
 const HITS_MAX = 4096
 
-/** Labels are lists such as `0,2` (steps) and `0,2;1` (steps; exclusions). */
-const readHit = (label: string): Hit => {
-  const known = HITS.get(label)
-  if (known !== undefined) return known
-  const [before = "", after = ""] = label.split(";")
-  const steps = readNumbers(before)
-  const hit = { steps, exclusions: readNumbers(after), alone: [steps] }
-  if (HITS.size >= HITS_MAX) HITS.clear()
-  HITS.set(label, hit)
-  return hit
+/** Reads labels, lists such as `0,2` (steps) and `0,2;1` (steps; exclusions): each once, since it stands at many points. */
+const hitReader = (): FunnelRules["hitOf"] => {
+  const hits = new Map<string, Hit>()
+  return (label) => {
+    const known = hits.get(label)
+    if (known !== undefined) return known
+    const [steps = "", exclusions = ""] = label.split(";")
+    const hit = { steps: readNumbers(steps), exclusions: readNumbers(exclusions) }
+    if (hits.size < HITS_MAX) hits.set(label, hit)
+    return hit
+  }
 }
 
 const readNumbers = (text: string): ReadonlyArray<number> => (text === "" ? [] : text.split(",").map(Number))

@@ -11,11 +11,14 @@ export interface Points {
   readonly labels: ReadonlyArray<string>
 }
 
+/** Points where nobody asks which event each is. */
+export type TimedLabels = Pick<Points, "times" | "labels">
+
 export const EMPTY_POINTS: Points = { times: [], keys: [], labels: [] }
 
 /**
  * The number of one event in the log, unique and fixed by where its batch stands: sequence (32 bits), place in the
- * batch (12 bits), partition (8 bits): below 2^52, so that differences stay exact when doubled for the zigzag code.
+ * batch (12 bits), partition (8 bits): below 2^52, so that numbers and their differences are exact.
  */
 export const eventKey = (partition: number, sequence: number, place: number): number =>
   (sequence * 4096 + place) * 256 + partition

@@ -6,7 +6,7 @@ import type { Day } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import { pointsOf } from "./Fact.ts"
 import type { Emit, Measure } from "./Measure.ts"
-import type { Points } from "./points.ts"
+import type { TimedLabels } from "./points.ts"
 
 /** One session of one person. Instants in ms. */
 export interface Session {
@@ -39,7 +39,7 @@ export const sessionRules = (formula: Extract<Formula, { kind: "sessions" }>): S
  * Cuts one person's activity into sessions (docs/reference/semantics.md, Sessions). Events with a client session id group by it; the
  * others by pauses among themselves.
  */
-export const cutSessions = (points: Points, rules: SessionRules, zone: TimeZone): ReadonlyArray<Session> => {
+export const cutSessions = (points: TimedLabels, rules: SessionRules, zone: TimeZone): ReadonlyArray<Session> => {
   const byClient = new Map<string | null, Array<number>>()
   // Points have few different labels, often one.
   const read = new Map<string, Note>()
@@ -75,7 +75,7 @@ export const cutSessions = (points: Points, rules: SessionRules, zone: TimeZone)
   return sessions
 }
 
-const describe = (points: Points, notes: ReadonlyArray<Note>, members: ReadonlyArray<number>): Session => {
+const describe = (points: TimedLabels, notes: ReadonlyArray<Note>, members: ReadonlyArray<number>): Session => {
   let entry: number | undefined
   let exit: number | undefined
   const page = (i: number): string => notes[i]!.page!
@@ -140,6 +140,10 @@ const emitSessions = (
   }
 }
 
+/** What the sessions of one person add. */
+export const contributeSessions = (points: TimedLabels, rules: SessionRules, zone: TimeZone, emit: Emit): void =>
+  emitSessions(cutSessions(points, rules, zone), NO_SESSIONS, zone, emit)
+
 /** What one session adds to the day on which it begins, but for its person. */
 export const emitSession = ({ start, end, events, entryPage, exitPage }: Session, day: Day, emit: Emit): void => {
   const duration = end - start
@@ -169,7 +173,7 @@ export const sessions = (
     concerns: filter.named,
     keepsPoints: true,
     observe: (event) => (filter.holds(event) ? { value: "", label: writeNote(event.sessionId, pageOf(event)) } : null),
-    contribute: (fact, emit) => emitSessions(cutSessions(pointsOf(fact), rules, zone), NO_SESSIONS, zone, emit),
+    contribute: (fact, emit) => contributeSessions(pointsOf(fact), rules, zone, emit),
     contributeChange: (before, after, subtract, add) => {
       const was = cutSessions(pointsOf(before), rules, zone)
       const is = cutSessions(pointsOf(after), rules, zone)

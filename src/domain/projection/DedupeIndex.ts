@@ -1,4 +1,4 @@
-import { type Fingerprint, fingerprint } from "./fingerprint.ts"
+import { fingerprintsOf } from "./fingerprint.ts"
 
 /** What is kept of one batch so that later repeats of its events are known: stored in the read model, in one row. */
 export interface DedupeEntry {
@@ -30,7 +30,6 @@ export class DedupeIndex {
   // the entry takes some steps, and there are few to look at.
   #ordinals = new Uint32Array(1024)
   #used = 0
-  readonly #scratch: Fingerprint = { low: 0, high: 0 }
 
   constructor(horizonMillis: number | null) {
     this.#horizonMillis = horizonMillis
@@ -41,37 +40,27 @@ export class DedupeIndex {
     return this.#horizonMillis === null ? Number.NEGATIVE_INFINITY : loggedAt - this.#horizonMillis
   }
 
-  /** Counted events within the horizon whose id may be this one. Nearly always none. */
-  candidates(id: string, loggedAt: number): ReadonlyArray<Candidate> {
-    fingerprint(id, this.#scratch)
-    return this.#find(this.#scratch.low, this.#scratch.high, loggedAt)
-  }
-
-  /**
-   * Begins the entry of the next batch, to be told of each event, in order, whether it counts: what counts is a candidate
-   * for those after it.
-   */
+  /** Begins the next batch, to be told of each of its events, in order, whether it counts: what does is a candidate for the rest. */
   begin(sequence: number, loggedAt: number, ids: ReadonlyArray<string>): DedupeEntry {
-    const entry = DedupeIndex.entry(sequence, loggedAt, ids, () => true)
+    const entry = { sequence, loggedAt, fingerprints: fingerprintsOf(ids) }
     this.#append(entry)
     return entry
   }
 
-  /** As `candidates`, for an event of the entry that was begun. */
-  candidatesOf({ fingerprints, loggedAt }: DedupeEntry, place: number): ReadonlyArray<Candidate> {
+  /** Counted events within the horizon whose id may be that of an event of the batch that was begun. Nearly always none. */
+  candidatesOf(place: number): ReadonlyArray<Candidate> {
+    const { fingerprints, loggedAt } = this.#entries.at(-1)!
     return this.#find(fingerprints[2 * place]!, fingerprints[2 * place + 1]!, loggedAt)
   }
 
-  /** The event of the entry that was begun counts. */
-  count({ fingerprints }: DedupeEntry, place: number): void {
-    const ordinal = this.#firstOrdinals.at(-1)! + place
-    this.#insert(fingerprints[2 * place]!, ordinal)
+  /** An event of the batch that was begun counts. */
+  keep(place: number): void {
+    this.#insert(this.#entries.at(-1)!.fingerprints[2 * place]!, this.#firstOrdinals.at(-1)! + place)
   }
 
-  /** The event of the entry that was begun is a repeat. */
-  leaveOut({ fingerprints }: DedupeEntry, place: number): void {
-    fingerprints[2 * place] = 0
-    fingerprints[2 * place + 1] = 0
+  /** An event of the batch that was begun is a repeat. */
+  leaveOut(place: number): void {
+    this.#entries.at(-1)!.fingerprints.fill(0, 2 * place, 2 * place + 2)
   }
 
   #find(low: number, high: number, loggedAt: number): ReadonlyArray<Candidate> {
@@ -90,24 +79,7 @@ export class DedupeIndex {
     return found ?? NONE
   }
 
-  /** The entry for a batch: fingerprints of the ids for which `counts`. */
-  static entry(
-    sequence: number,
-    loggedAt: number,
-    ids: ReadonlyArray<string>,
-    counts: (place: number) => boolean,
-  ): DedupeEntry {
-    const fingerprints = new Uint32Array(ids.length * 2)
-    const scratch: Fingerprint = { low: 0, high: 0 }
-    for (let i = 0; i < ids.length; i++) {
-      if (!counts(i)) continue
-      fingerprint(ids[i]!, scratch)
-      fingerprints[2 * i] = scratch.low
-      fingerprints[2 * i + 1] = scratch.high
-    }
-    return { sequence, loggedAt, fingerprints }
-  }
-
+  /** Adds a batch of which everything is known, such as one that was stored. */
   add(entry: DedupeEntry): void {
     this.#append(entry)
     this.#insertAll(entry, this.#firstOrdinals.at(-1)!)

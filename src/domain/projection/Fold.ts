@@ -43,23 +43,23 @@ export class Gathered {
   /** Whether any measure observed something of it. */
   gains = false
   /** Its number among the owners of observations. */
-  readonly owner: number
+  readonly number: number
   readonly #observations: ReadonlyArray<Observations>
 
-  constructor(distinctId: DistinctId, owner: number, observations: ReadonlyArray<Observations>) {
+  constructor(distinctId: DistinctId, number: number, observations: ReadonlyArray<Observations>) {
     this.distinctId = distinctId
-    this.owner = owner
+    this.number = number
     this.#observations = observations
   }
 
   /** What a measure, by its place among those given, observed of it. */
   factOf(m: number): Fact {
-    return this.#observations[m]!.factOf(this.owner)
+    return this.#observations[m]!.factOf(this.number)
   }
 
   /** The rows of the same fact, made when they are asked for; `null` where nothing was observed. */
   rowsOf(m: number): Iterable<FactRow> | null {
-    return this.#observations[m]!.rowsOf(this.owner)
+    return this.#observations[m]!.rowsOf(this.number)
   }
 }
 
@@ -151,10 +151,13 @@ export class Fold {
           const tally = this.tallies[m]!
           measure.tally?.(cursor, day, tally.add, tally.addDecimal)
           if (owner !== null && observation !== null) {
-            const keepsPoint = measure.keepsPoints || user < 0
-            const key = keepsPoint ? eventKey(partition, sequence, place) : 0
             const { value, label } = observation
-            this.#observations[m]!.add(owner.owner, value, day, time, key, label, keepsPoint)
+            const observations = this.#observations[m]!
+            if (measure.keepsPoints || user < 0) {
+              observations.addPoint(owner.number, value, day, time, eventKey(partition, sequence, place), label)
+            } else {
+              observations.addDay(owner.number, value, day)
+            }
             owner.gains = true
           }
         } catch (cause) {

@@ -2,7 +2,7 @@ import { Context, type Effect } from "effect"
 import type { DistinctId } from "../identity/distinctId.ts"
 import type { Identity } from "../identity/persons.ts"
 import type { Fact } from "../measure/Fact.ts"
-import type { PersonMoments } from "../measure/PersonMoments.ts"
+import type { TimedLabels } from "../measure/points.ts"
 import type { Day, DayRange } from "../time/calendar.ts"
 import type { KnownIdentities } from "./whoIsWho.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
@@ -129,10 +129,10 @@ export class ReadModelQueries extends Context.Service<
       value: string,
       range: DayRange,
     ) => Effect.Effect<ReadonlyArray<Returned>, ReadModelUnavailable>
-    /** For each person, the join of its distinct ids' facts. */
+    /** For each person, the join of its distinct ids' facts: for what asks for days and values too. */
     readonly personFacts: (measure: number) => Effect.Effect<ReadonlyMap<number, Fact>, ReadModelUnavailable>
-    /** The moments that a measure keeps of everybody, for what looks at all of them: much smaller than facts. */
-    readonly personMoments: (measure: number) => Effect.Effect<PersonMoments, ReadModelUnavailable>
+    /** The points of each person, for what asks for these alone: several times as fast, and much smaller. */
+    readonly personPoints: (measure: number) => Effect.Effect<Iterable<TimedLabels>, ReadModelUnavailable>
     /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
     readonly identities: (
       distinctIds: ReadonlyArray<DistinctId> | "all",

@@ -6,7 +6,10 @@ import type { CellDelta } from "./CellSums.ts"
 /** Facts per measure (in the order of the fold's measures) and identity key; absent means empty. */
 export type KnownFacts = ReadonlyArray<ReadonlyMap<number, Fact>>
 
-/** Change of the fact of one distinct id in one measure: `rows`, some of them or none, are joined to it, or take its place. */
+/**
+ * Change of the fact of one distinct id in one measure: `rows`, which may be none and may be made anew each time they are asked
+ * for, are joined to it, or take its place.
+ */
 export interface FactChange {
   readonly key: number
   readonly rows: Iterable<FactRow>

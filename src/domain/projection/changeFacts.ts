@@ -68,8 +68,8 @@ export const changeFacts = (
     for (const { row, border, gathered } of parts) {
       if (to === NOBODY) {
         // Nothing is read of what is only gathered, and nothing made of it but rows to write.
-        const rows = gathered?.rowsOf(m)
-        if (rows != null) changes.push({ key: row.key, rows, replaces: false })
+        const gathering = gathered?.rowsOf(m) ?? null
+        if (gathering !== null) changes.push({ key: row.key, rows: gathering, replaces: false })
         continue
       }
       const gained = gathered?.factOf(m) ?? EMPTY_FACT

@@ -1,5 +1,5 @@
 /** A 64-bit fingerprint as two unsigned 32-bit halves; never both 0, which marks an empty place in tables. */
-export interface Fingerprint {
+interface Fingerprint {
   low: number
   high: number
 }
@@ -9,7 +9,7 @@ export interface Fingerprint {
  * MurmurHash3's finaliser; equal ids always agree, and ids that agree are compared in full before anything is dropped,
  * so quality only matters for speed.
  */
-export const fingerprint = (id: string, into: Fingerprint): void => {
+const fingerprint = (id: string, into: Fingerprint): void => {
   let low = 0x9e3779b9 ^ id.length
   let high = 0x85ebca6b
   for (let i = 0; i < id.length; i++) {
@@ -23,4 +23,16 @@ export const fingerprint = (id: string, into: Fingerprint): void => {
   high = Math.imul(high ^ (high >>> 16), 0x85ebca6b) ^ Math.imul(low ^ (low >>> 13), 0xc2b2ae35)
   into.low = low >>> 0
   into.high = high >>> 0 || 1
+}
+
+/** Fingerprints of ids, the two halves of each after those of the one before. */
+export const fingerprintsOf = (ids: ReadonlyArray<string>): Uint32Array => {
+  const fingerprints = new Uint32Array(ids.length * 2)
+  const one: Fingerprint = { low: 0, high: 0 }
+  for (let i = 0; i < ids.length; i++) {
+    fingerprint(ids[i]!, one)
+    fingerprints[2 * i] = one.low
+    fingerprints[2 * i + 1] = one.high
+  }
+  return fingerprints
 }

@@ -6,7 +6,7 @@ import { SqlClient } from "effect/sql"
 import type { Connection } from "effect/sql/SqlConnection"
 import { Reactivity } from "effect/reactivity"
 import { reasonOf } from "../files.ts"
-import { BulkCopy, copyStatement } from "../sql/BulkCopy.ts"
+import { BulkCopy, copyStatement, formatOf } from "../sql/BulkCopy.ts"
 import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
 import { makePostgresCompiler } from "../sql/postgresCompiler.ts"
 import { SharedDatabase } from "../sql/SharedDatabase.ts"
@@ -52,7 +52,7 @@ export const layerPglite = (directory: string): Layer.Layer<SqlClient.SqlClient 
         Context.add(SharedDatabase, false),
         Context.add(BulkCopy, {
           copy: Effect.fnUntraced(function* (table, columns, rows) {
-            const copied = copyInto(database, copyStatement(table, columns, "'/dev/blob'", rows), rows)
+            const copied = copyInto(database, copyStatement(table, columns, "'/dev/blob'", formatOf(rows)), rows)
             const inTransaction = Option.isSome(yield* Effect.serviceOption(client.transactionService))
             yield* inTransaction ? copied : turn.withPermit(copied)
           }),

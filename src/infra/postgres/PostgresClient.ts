@@ -2,7 +2,7 @@ import { Context, Effect, Layer, Option } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
 import { SqlError, UnknownError } from "effect/sql/SqlError"
-import { BulkCopy, copyStatement } from "../sql/BulkCopy.ts"
+import { BulkCopy, copyStatement, formatOf } from "../sql/BulkCopy.ts"
 import { makePostgresCompiler } from "../sql/postgresCompiler.ts"
 import type { PostgresUnavailable } from "./errors.ts"
 import { openServer } from "./openServer.ts"
@@ -50,7 +50,9 @@ export const layerPostgres = (
       ).pipe(
         Context.add(BulkCopy, {
           copy: (table, columns, rows) =>
-            inTransaction((connection) => connection.copyIn(copyStatement(table, columns, "STDIN", rows), rows)),
+            inTransaction((connection) =>
+              connection.copyIn(copyStatement(table, columns, "STDIN", formatOf(rows)), rows),
+            ),
         }),
       )
     }),

@@ -28,6 +28,8 @@ export const copyStatement = (
   table: string,
   columns: ReadonlyArray<string>,
   source: "STDIN" | "'/dev/blob'",
-  rows: string | Uint8Array,
-): string =>
-  `COPY ${quote(table)} (${columns.map(quote).join()}) FROM ${source}${typeof rows === "string" ? "" : " (FORMAT binary)"}`
+  format: "text" | "binary",
+): string => `COPY ${quote(table)} (${columns.map(quote).join()}) FROM ${source} (FORMAT ${format})`
+
+/** The format of rows to copy. */
+export const formatOf = (rows: string | Uint8Array): "text" | "binary" => (typeof rows === "string" ? "text" : "binary")

@@ -20,7 +20,7 @@ import { isConflictInTime } from "./classifyPostgresError.ts"
 import { makeCountingTables } from "./countingTables.ts"
 import { makeDedupeTables } from "./dedupeTables.ts"
 import { explained } from "./explained.ts"
-import { makeFactTables } from "./factTables.ts"
+import { type Crowded, makeFactTables } from "./factTables.ts"
 import { makeIdentityTables } from "./identityTables.ts"
 import { inSlices } from "./inSlices.ts"
 import { makeMeasureTables } from "./measureTables.ts"
@@ -57,16 +57,18 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
 
       type Settle = (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>
 
-      /** Writes what a step changes; cells of measures are revised at an instant, or were not published before. */
+      /** Writes what a step changes, puts together what is crowded; cells of measures are revised at an instant, or were not published before. */
       const writeChanges = Effect.fnUntraced(function* (
         changes: StepChanges,
         measures: ReadonlyArray<number>,
         isKnown: (key: number) => boolean,
+        crowded: Crowded,
         revisedAt: (measure: number) => number | null,
       ) {
         yield* identityTables.write(changes.identities, isKnown)
         yield* identityTables.writeStatements(changes.statements)
         for (const [m, { facts }] of changes.measures.entries()) yield* factTables.write(measures[m]!, facts)
+        yield* factTables.compact(crowded)
         // Last, since partitions meet in the cells: the shorter these are locked, the better.
         for (const [m, { cells }] of changes.measures.entries()) {
           const measure = measures[m]!
@@ -85,6 +87,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             yield* checkpointTables.checkClaim(step)
             const countedTo = yield* countingTables.countedTo(step.measures)
             const knownKeys = new Set<number>()
+            const crowded: Crowded = new Map()
             const changes = yield* settle({
               countedTo,
               identities: (distinctIds, withOlderParts) =>
@@ -93,12 +96,14 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
                   Effect.tapError(onSqlError),
                   explained("read who is who"),
                 ),
-              facts: (needs) => factTables.facts(needs).pipe(Effect.tapError(onSqlError), explained("read facts")),
+              facts: (needs) =>
+                factTables.facts(needs, crowded).pipe(Effect.tapError(onSqlError), explained("read facts")),
             })
             yield* writeChanges(
               changes,
               step.measures,
               (key) => knownKeys.has(key),
+              crowded,
               (measure) => (step.revises(measure) ? step.next.logTime : null),
             )
             if (step.group === LIVE_GROUP) yield* cellTables.write(INTAKE, step.intake, null)
@@ -154,7 +159,11 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               }
               const { last, rows } = next
               const keys = rows.map(({ key }) => key)
-              const facts = yield* factTables.facts(ids.map((measure) => ({ measure, keys })))
+              const crowded: Crowded = new Map()
+              const facts = yield* factTables.facts(
+                ids.map((measure) => ({ measure, keys })),
+                crowded,
+              )
               const counted = { from, to: last }
               const changes = settle({ settings: held, measures, counted, identities: rows, facts })
               const known = new Set(keys)
@@ -162,6 +171,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
                 changes,
                 ids,
                 (key) => known.has(key),
+                crowded,
                 () => null,
               )
               yield* countingTables.moveTo(ids, last)

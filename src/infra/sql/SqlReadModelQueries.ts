@@ -1,8 +1,6 @@
 import { Effect, Layer, Option } from "effect"
 import type { DayRange } from "../../domain/time/calendar.ts"
 import { SqlClient } from "effect/sql"
-import { type Fact, joinFacts } from "../../domain/measure/Fact.ts"
-import { PersonMoments } from "../../domain/measure/PersonMoments.ts"
 import { AGAIN_PATTERN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
 import { byCell } from "../../domain/projection/CellSums.ts"
 import { LIVE_GROUP, type ReadModel } from "../../domain/projection/ReadModel.ts"
@@ -17,17 +15,14 @@ import {
 } from "../../domain/projection/ReadModelQueries.ts"
 import { explained } from "./explained.ts"
 import type { BulkCopy } from "./BulkCopy.ts"
-import { type Fragment, PACKED_FRAGMENTS, unpackAll, unpackFragment, unpackMoments } from "./factFragment.ts"
 import { makeIdentityTables } from "./identityTables.ts"
 import { type CheckpointRow, type IdentityRow, readCheckpoint, readIdentity, type SqlBigint } from "./rows.ts"
 import { MEASURE_COLUMNS } from "./measureTables.ts"
 import { makeOneValue } from "./oneValue.ts"
+import { makePersonFacts } from "./personFacts.ts"
 import { SharedDatabase } from "./SharedDatabase.ts"
 import { fromStorable, toStorable } from "./storableText.ts"
 import { WHOLE } from "./whole.ts"
-
-/** Blocks of identities whose facts are read in one statement: some megabytes where these hold moments. */
-const BLOCKS_AT_ONCE = 2_000
 
 /** Asks the tables that {@link ReadModel}'s adapter writes. */
 export const layerSqlReadModelQueries: Layer.Layer<
@@ -40,6 +35,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
     const sql = yield* SqlClient.SqlClient
     const identityTables = yield* makeIdentityTables
     const oneValue = yield* makeOneValue
+    const personFacts = yield* makePersonFacts
     const shared = yield* SharedDatabase
 
     /**
@@ -172,41 +168,6 @@ export const layerSqlReadModelQueries: Layer.Layer<
           ),
       )
 
-    /** Calls back with all fragments of a measure; in a snapshot, since it asks several times. */
-    const eachFragment = Effect.fnUntraced(function* (measure: number, take: (fragment: Fragment) => void) {
-      const [found] = yield* sql<{ readonly first: number; readonly last: number }>`
-        SELECT coalesce(min(block), 0) AS first, coalesce(max(block), -1) AS last FROM facts WHERE measure = ${measure}`
-      for (let from = found!.first; from <= found!.last; from += BLOCKS_AT_ONCE) {
-        const [row] = yield* sql<{ readonly packed: string | null }>`
-          SELECT ${sql.literal(PACKED_FRAGMENTS)} AS packed FROM facts
-          WHERE measure = ${measure} AND block >= ${from} AND block < ${from + BLOCKS_AT_ONCE}`
-        unpackAll(row!.packed, (_, fragment) => take(fragment))
-      }
-    })
-
-    const personFacts = Effect.fnUntraced(function* (measure: number) {
-      const facts = new Map<number, Fact>()
-      const personOf = yield* identityTables.personOf
-      const take = (key: number, fact: Fact): void => {
-        const person = personOf.get(key)!
-        const held = facts.get(person)
-        facts.set(person, held === undefined ? fact : joinFacts(held, fact))
-      }
-      yield* eachFragment(measure, (fragment) => unpackFragment(fragment, take))
-      return facts
-    })
-
-    const personMoments = Effect.fnUntraced(function* (measure: number) {
-      const moments = new PersonMoments()
-      const personOf = yield* identityTables.personOf
-      const labelOf = (text: string) => moments.labelOf(text)
-      const take = (identity: number, time: number, key: number, label: number): void => {
-        moments.add(personOf.get(identity)!, time, key, label)
-      }
-      yield* eachFragment(measure, (fragment) => unpackMoments(fragment, labelOf, take))
-      return moments
-    })
-
     return ReadModelQueries.of({
       snapshot: (questions) => snapshot(questions).pipe(explained("read the tables at one moment")),
       cells: (measure, range, filter) => cells(measure, range, filter).pipe(explained("read cells")),
@@ -215,8 +176,8 @@ export const layerSqlReadModelQueries: Layer.Layer<
       standing: standing.pipe(explained("read how the tables stand")),
       uniquesByValue: (measure, range, value) => uniquesByValue(measure, range, value).pipe(explained("count persons")),
       returned: (measure, value, range) => returned(measure, value, range).pipe(explained("count persons")),
-      personMoments: (measure) => snapshot(personMoments(measure)).pipe(explained("read moments")),
-      personFacts: (measure) => snapshot(personFacts(measure)).pipe(explained("read facts")),
+      personPoints: (measure) => snapshot(personFacts.personPoints(measure)).pipe(explained("read points")),
+      personFacts: (measure) => snapshot(personFacts.personFacts(measure)).pipe(explained("read facts")),
       identities: (distinctIds) => identityTables.look(distinctIds).pipe(explained("read who is who")),
       personOf: (distinctId) =>
         Effect.map(

@@ -1,38 +1,23 @@
 import { type Fact, type FactKey, factKey, type FactRow } from "../../domain/measure/Fact.ts"
 import { EMPTY_POINTS, type Points } from "../../domain/measure/points.ts"
+import { bitOf, blockOf, identitiesOf } from "./blocks.ts"
 import { VarintReader, VarintWriter } from "./varint.ts"
 
 /**
- * The facts table holds fragments: what one or more steps learnt of some identities of one block, 32 whose keys follow one
- * another. A fact is the join of what fragments say, so a step adds fragments and changes none. Identities that are met
- * together get keys together, so that a fragment of many steps' worth is few rows, and one of a few identities is small.
+ * The facts table holds fragments: what one or more steps learnt of some identities of one block. A fact is the join of what
+ * fragments say, so a step adds fragments and changes none.
  *
  *     fragment:   length of the texts, [text, …] as JSON, then for each identity held, in the order of keys: length, entry
- *     entry:      number of rows, then for each month, mask, value, number of moments, moments
- *     moment:     time and event key, each less that of the moment before, and label
+ *     entry:      number of rows, then for each month, mask, value, number of points, points
+ *     point:      time and event key, each less that of the point before, and label
  *
  * Numbers are LEB128 varints, months and differences zigzag-coded; values and labels are places among the texts.
  */
 export interface Fragment {
   readonly block: number
-  /** Which identities of the block it tells of: bit n for the n-th. */
+  /** Of whom it tells, as bits. */
   readonly held: number
   readonly bytes: Uint8Array
-}
-
-const BLOCK_BITS = 5
-
-/** The block of an identity. */
-export const blockOf = (key: number): number => key >> BLOCK_BITS
-
-/** The bit that stands for an identity in its block. */
-export const bitOf = (key: number): number => 1 << (key & 31)
-
-/** Keys by block, as `held` says them. */
-export const blocksOf = (keys: Iterable<number>): Map<number, number> => {
-  const blocks = new Map<number, number>()
-  for (const key of keys) blocks.set(blockOf(key), (blocks.get(blockOf(key)) ?? 0) | bitOf(key))
-  return blocks
 }
 
 /**
@@ -41,47 +26,98 @@ export const blocksOf = (keys: Iterable<number>): Map<number, number> => {
  */
 export const FRAGMENT_BYTES = 1_900
 
-/** Packs facts, given in the order of their keys, into as few fragments as they fit in; of no rows nothing is said. */
-export const packFragments = (facts: Iterable<readonly [key: number, rows: Iterable<FactRow>]>): Array<Fragment> => {
+/** Packs facts, each identity's once and in the order of their keys, into as few fragments as they fit in; no rows say nothing. */
+export const packFragments = (
+  facts: Iterable<readonly [identity: number, rows: Iterable<FactRow>]>,
+): ReadonlyArray<Fragment> => {
   const fragments: Array<Fragment> = []
-  const entry = new VarintWriter(256)
-  const body = new VarintWriter(2 * FRAGMENT_BYTES)
-  let texts = new Texts()
-  let block = 0
-  let held = 0
-  const finish = () => {
-    if (held !== 0) fragments.push({ block, held, bytes: withTexts(texts, body.written) })
-    body.clear()
-    texts = new Texts()
-    held = 0
-  }
-  for (const [key, rows] of facts) {
-    if (blockOf(key) !== block) finish()
-    block = blockOf(key)
+  let draft: Draft | null = null
+  for (const [identity, rows] of facts) {
     const told = [...rows]
     if (told.length === 0) continue
-    entry.clear()
-    writeEntry(entry, told, texts)
-    if (held !== 0 && body.length + entry.length + texts.length > FRAGMENT_BYTES) {
-      finish()
-      entry.clear()
-      writeEntry(entry, told, texts)
-    }
-    body.write(entry.length)
-    body.writeBytes(entry.written)
-    held |= bitOf(key)
+    if (draft?.block === blockOf(identity) && draft.add(identity, told)) continue
+    if (draft !== null) fragments.push(draft.finish())
+    draft = new Draft(blockOf(identity))
+    draft.add(identity, told)
   }
-  finish()
+  if (draft !== null) fragments.push(draft.finish())
   return fragments
 }
 
-const withTexts = (texts: Texts, body: Uint8Array): Uint8Array => {
-  const head = new VarintWriter(body.length + texts.length + 16)
-  const json = Buffer.from(texts.toJson())
-  head.write(json.length)
-  head.writeBytes(json)
-  head.writeBytes(body)
-  return head.written
+/** A fragment in the making. */
+class Draft {
+  readonly block: number
+  #held = 0
+  readonly #texts = new Texts()
+  readonly #entries = new VarintWriter(512)
+  readonly #entry = new VarintWriter(128)
+
+  constructor(block: number) {
+    this.block = block
+  }
+
+  /** Adds an identity of the block; `false`, and it is as before, when that would make it too long for several. */
+  add(identity: number, rows: ReadonlyArray<FactRow>): boolean {
+    const textsBefore = this.#texts.count
+    this.#entry.clear()
+    writeEntry(this.#entry, rows, this.#texts)
+    const lengths = 2 * LENGTH_BYTES_MAX
+    if (this.#held !== 0 && lengths + this.#texts.bytes + this.#entries.length + this.#entry.length > FRAGMENT_BYTES) {
+      this.#texts.forgetFrom(textsBefore)
+      return false
+    }
+    this.#entries.write(this.#entry.length)
+    this.#entries.writeBytes(this.#entry.written)
+    this.#held |= bitOf(identity)
+    return true
+  }
+
+  finish(): Fragment {
+    const json = Buffer.from(this.#texts.toJson())
+    const out = new VarintWriter(LENGTH_BYTES_MAX + json.length + this.#entries.length)
+    out.write(json.length)
+    out.writeBytes(json)
+    out.writeBytes(this.#entries.written)
+    return { block: this.block, held: this.#held, bytes: out.written }
+  }
+}
+
+/** Of a length below 2^35. */
+const LENGTH_BYTES_MAX = 5
+
+/** The texts of a fragment, each once, as JSON. */
+class Texts {
+  readonly #places = new Map<string, number>()
+  readonly #json: Array<string> = []
+  /** Of the array in JSON: a bracket, and for each text itself and a comma or the other bracket. */
+  bytes = 1
+
+  get count(): number {
+    return this.#json.length
+  }
+
+  place(text: string): number {
+    let place = this.#places.get(text)
+    if (place === undefined) {
+      const json = JSON.stringify(text)
+      place = this.#json.push(json) - 1
+      this.#places.set(text, place)
+      this.bytes += Buffer.byteLength(json) + 1
+    }
+    return place
+  }
+
+  /** Takes back those from a place on. */
+  forgetFrom(count: number): void {
+    for (const json of this.#json.splice(count)) {
+      this.#places.delete(JSON.parse(json) as string)
+      this.bytes -= Buffer.byteLength(json) + 1
+    }
+  }
+
+  toJson(): string {
+    return `[${this.#json.join()}]`
+  }
 }
 
 const writeEntry = (out: VarintWriter, rows: ReadonlyArray<FactRow>, texts: Texts): void => {
@@ -92,81 +128,55 @@ const writeEntry = (out: VarintWriter, rows: ReadonlyArray<FactRow>, texts: Text
     out.write(texts.place(value))
     out.write(points.times.length)
     let time = 0
-    let key = 0
+    let eventKey = 0
     for (let i = 0; i < points.times.length; i++) {
       out.writeSigned(points.times[i]! - time)
-      out.writeSigned(points.keys[i]! - key)
+      out.writeSigned(points.keys[i]! - eventKey)
       out.write(texts.place(points.labels[i]!))
       time = points.times[i]!
-      key = points.keys[i]!
+      eventKey = points.keys[i]!
     }
   }
 }
 
-/** The texts of a fragment, each once. */
-class Texts {
-  readonly #places = new Map<string, number>()
-  /** Units that they take, about. */
-  length = 2
-
-  place(text: string): number {
-    let place = this.#places.get(text)
-    if (place === undefined) {
-      place = this.#places.size
-      this.#places.set(text, place)
-      this.length += text.length + 3
-    }
-    return place
-  }
-
-  toJson(): string {
-    return JSON.stringify([...this.#places.keys()])
-  }
-}
-
-/** Calls back with the facts of those identities that a fragment tells of and `wanted` names; all without it. */
+/** Calls back with the facts of those identities that a fragment tells of and the bits `wanted` name; all without it. */
 export const unpackFragment = (
   { block, held, bytes }: Fragment,
-  take: (key: number, fact: Fact) => void,
+  take: (identity: number, fact: Fact) => void,
   wanted = -1,
 ): void => {
-  const input = new VarintReader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-  const texts = JSON.parse(input.readText(input.read())) as ReadonlyArray<string>
-  const first = block << BLOCK_BITS
-  // The lowest bit that is left, and what is left without it.
-  for (let rest = held; rest !== 0; rest &= rest - 1) {
-    const bit = rest & -rest
+  const input = new VarintReader(bytes)
+  const texts = readTexts(input)
+  for (const identity of identitiesOf(block, held)) {
     const length = input.read()
-    if ((bit & wanted) === 0) input.skip(length)
-    else take(first + 31 - Math.clz32(bit), readEntry(input, texts))
+    if ((bitOf(identity) & wanted) === 0) input.skip(length)
+    else take(identity, readEntry(input, texts))
   }
 }
 
-/** Calls back with every moment that a fragment tells of, labels as `labelOf` says them. No objects are made of moments. */
-export const unpackMoments = (
+/**
+ * Calls back with every point that a fragment tells of: of whom, when, which event, and the number of its label, which
+ * `numberOf` gives. Nothing is made of a point.
+ */
+export const unpackPoints = (
   { block, held, bytes }: Fragment,
-  labelOf: (text: string) => number,
-  take: (identity: number, time: number, key: number, label: number) => void,
+  numberOf: (text: string) => number,
+  take: (identity: number, time: number, eventKey: number, label: number) => void,
 ): void => {
-  const input = new VarintReader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-  const labels = (JSON.parse(input.readText(input.read())) as ReadonlyArray<string>).map(labelOf)
-  const first = block << BLOCK_BITS
-  for (let rest = held; rest !== 0; rest &= rest - 1) {
-    const identity = first + 31 - Math.clz32(rest & -rest)
+  const input = new VarintReader(bytes)
+  const numbers = readTexts(input).map(numberOf)
+  for (const identity of identitiesOf(block, held)) {
     input.read()
     for (let rows = input.read(); rows > 0; rows--) {
       // Month, mask and value.
       for (let skipped = 0; skipped < 3; skipped++) input.read()
-      let time = 0
-      let key = 0
-      for (let moments = input.read(); moments > 0; moments--) {
-        time += input.readSigned()
-        key += input.readSigned()
-        take(identity, time, key, labels[input.read()]!)
-      }
+      readPoints(input, (time, eventKey, label) => take(identity, time, eventKey, numbers[label]!))
     }
   }
 }
+
+const readTexts = (input: VarintReader): ReadonlyArray<string> =>
+  JSON.parse(input.readText(input.read())) as ReadonlyArray<string>
 
 const readEntry = (input: VarintReader, texts: ReadonlyArray<string>): Fact => {
   const fact = new Map<FactKey, FactRow>()
@@ -174,49 +184,27 @@ const readEntry = (input: VarintReader, texts: ReadonlyArray<string>): Fact => {
     const month = input.readSigned()
     const mask = input.read()
     const value = texts[input.read()]!
-    fact.set(factKey(value, month), { value, month, mask, points: readPoints(input, texts) })
+    const times: Array<number> = []
+    const keys: Array<number> = []
+    const labels: Array<string> = []
+    readPoints(input, (time, eventKey, label) => {
+      times.push(time)
+      keys.push(eventKey)
+      labels.push(texts[label]!)
+    })
+    const points: Points = times.length === 0 ? EMPTY_POINTS : { times, keys, labels }
+    fact.set(factKey(value, month), { value, month, mask, points })
   }
   return fact
 }
 
-const readPoints = (input: VarintReader, texts: ReadonlyArray<string>): Points => {
-  const count = input.read()
-  if (count === 0) return EMPTY_POINTS
-  const times: Array<number> = []
-  const keys: Array<number> = []
-  const labels: Array<string> = []
+/** Calls back with the points of one row; labels as places among the texts. */
+const readPoints = (input: VarintReader, visit: (time: number, eventKey: number, label: number) => void): void => {
   let time = 0
-  let key = 0
-  for (let i = 0; i < count; i++) {
+  let eventKey = 0
+  for (let left = input.read(); left > 0; left--) {
     time += input.readSigned()
-    key += input.readSigned()
-    times.push(time)
-    keys.push(key)
-    labels.push(texts[input.read()]!)
-  }
-  return { times, keys, labels }
-}
-
-/** Columns to copy fragments into. */
-export const FACT_COLUMNS = ["measure", "block", "held", "fragment"] as const
-
-/**
- * For a SELECT: all fragments it finds as one value, in hexadecimal. Drivers spend more on a row than on its bytes.
- * {@link unpackAll} reads it.
- */
-export const PACKED_FRAGMENTS = `encode(string_agg(int4send(measure) || int4send(block) || int4send(held)
-  || int4send(octet_length(fragment)) || fragment, ''), 'hex')`
-
-/** Calls back with every fragment of what {@link PACKED_FRAGMENTS} gave. */
-export const unpackAll = (packed: string | null, take: (measure: number, fragment: Fragment) => void): void => {
-  if (packed === null) return
-  const bytes = Buffer.from(packed, "hex")
-  for (let at = 0; at < bytes.length;) {
-    const from = at + 16
-    const to = from + bytes.readInt32BE(at + 12)
-    const block = bytes.readInt32BE(at + 4)
-    const held = bytes.readInt32BE(at + 8)
-    take(bytes.readInt32BE(at), { block, held, bytes: bytes.subarray(from, to) })
-    at = to
+    eventKey += input.readSigned()
+    visit(time, eventKey, input.read())
   }
 }

@@ -1,173 +1,153 @@
 import { Effect } from "effect"
-import { SqlClient } from "effect/sql"
-import { type Fact, type FactRow, joinFacts } from "../../domain/measure/Fact.ts"
+import { SqlClient, type Statement } from "effect/sql"
+import { type Fact, type FactRow, joinInto } from "../../domain/measure/Fact.ts"
 import type { FactChange, KnownFacts } from "../../domain/projection/StepChanges.ts"
 import type { FactsOf } from "../../domain/projection/ReadModel.ts"
 import { BulkCopy } from "./BulkCopy.ts"
+import { byBlock, type Identities } from "./blocks.ts"
 import { copyBinary } from "./copyBinary.ts"
-import {
-  blocksOf,
-  FACT_COLUMNS,
-  FRAGMENT_BYTES,
-  PACKED_FRAGMENTS,
-  packFragments,
-  unpackAll,
-  unpackFragment,
-} from "./factFragment.ts"
+import { Crowding } from "./Crowding.ts"
+import { type Fragment, packFragments, unpackFragment } from "./factFragment.ts"
 import { inSlices } from "./inSlices.ts"
+import { BLOCKS_AT_ONCE, PACKED_FRAGMENTS, readFitting, unpackAll } from "./packedFragments.ts"
 
-/** Fragments of one block from which on a step that reads them puts them together, if that halves them at least. */
-const FRAGMENTS_MAX = 8
+const COLUMNS = ["measure", "block", "held", "fragment"] as const
 
-/** Blocks that are read in one statement: of a measure with moments some megabytes. */
-const BLOCKS_AT_ONCE = 2_000
+/** Blocks whose fragments are taken out in one statement, whose answer can't be cut: of each only some identities'. */
+const TAKEN_AT_ONCE = 200
 
-/** Identities of blocks, as `held` says them. */
-type Wanted = ReadonlyMap<number, number>
+/** Identities of which too many fragments tell, by measure. */
+export type Crowded = Map<number, Identities>
 
-/** What a step has read of one block. */
-interface BlockSeen {
-  count: number
-  /** Of fragments that may be put together with others. */
-  lightBytes: number
-  /** Fragments of one identity that is too long to share one. */
-  heavy: number
-}
-
-/** Reads and writes facts, for one step in one transaction. */
+/**
+ * Reads and writes facts, for one step in one transaction. Steps hold locks on their own identities, and fragments tell of
+ * others too: what is deleted is therefore read by the statement that deletes it, and written again.
+ */
 export const makeFactTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const bulk = yield* BulkCopy
 
-  const facts = Effect.fnUntraced(function* (needs: ReadonlyArray<FactsOf>) {
+  /** What is known of identities; notes in `crowded` which of them to put together. */
+  const facts = Effect.fnUntraced(function* (needs: ReadonlyArray<FactsOf>, crowded: Crowded) {
     const known = new Map(needs.map(({ measure }) => [measure, new Map<number, Fact>()]))
-    const crowded = new Map(needs.map(({ measure }) => [measure, new Map<number, number>()]))
     // Measures that need the same are asked for together.
-    for (const [keys, group] of Map.groupBy(needs, (need) => need.keys)) {
-      const wanted = blocksOf(keys)
-      const seen = new Map(group.map(({ measure }) => [measure, new Map<number, BlockSeen>()]))
-      yield* inSlices(
-        inOrder(wanted),
-        (slice) =>
-          Effect.map(
-            // Block by block, by the index: left to itself PostgreSQL reads the whole table, with all its processes, from
-            // some thousand blocks on.
-            sql<{ readonly packed: string | null }>`
-              SELECT ${sql.literal(PACKED_FRAGMENTS)} AS packed FROM ${eachOf(slice)} CROSS JOIN LATERAL (
-                SELECT * FROM facts WHERE measure = ANY(${[...seen.keys()]}::int[]) AND block = wanted_block
-                  AND held & wanted_held <> 0 OFFSET 0) AS found`,
-            ([row]) =>
-              unpackAll(row!.packed, (measure, fragment) => {
-                note(seen.get(measure)!, fragment.block, fragment.bytes.length)
-                unpackFragment(fragment, joinInto(known.get(measure)!), wanted.get(fragment.block))
-              }),
-          ),
-        BLOCKS_AT_ONCE,
-      )
-      for (const [measure, blocks] of seen) {
-        for (const [block, { count, lightBytes, heavy }] of blocks) {
-          if (count < FRAGMENTS_MAX || count < 2 * (heavy + Math.ceil(lightBytes / FRAGMENT_BYTES))) continue
-          crowded.get(measure)!.set(block, wanted.get(block)!)
-        }
+    for (const [identities, group] of Map.groupBy(needs, ({ keys }) => keys)) {
+      const wanted = byBlock(identities)
+      const crowdings = new Map(group.map(({ measure }) => [measure, new Crowding()]))
+      const measures = [...crowdings.keys()]
+      const take = (fragment: Fragment, measure: number): void => {
+        crowdings.get(measure)!.note(fragment.block, fragment.bytes.length)
+        unpackFragment(fragment, joinInto(known.get(measure)!), wanted.get(fragment.block))
       }
-    }
-    for (const [measure, blocks] of crowded) {
-      if (blocks.size > 0) yield* put(measure, (yield* takeOut(measure, blocks, "with all that are short")).taken)
+      // Block by block, by the index: left to itself PostgreSQL reads the whole table, with all its processes, from some
+      // thousand blocks on.
+      const fragmentsOf = (blocks: Blocks) => sql`
+        SELECT measure, block, held, fragment FROM ${eachOf(blocks)} CROSS JOIN LATERAL (
+          SELECT * FROM facts WHERE measure = ANY(${measures}::int[]) AND block = wanted_block
+            AND held & wanted_held <> 0 OFFSET 0) AS of_block`
+      yield* inSlices([...wanted], (slice) => readAll(slice, fragmentsOf, take), BLOCKS_AT_ONCE)
+      for (const [measure, crowding] of crowdings) {
+        const found = crowding.crowded(wanted, known.get(measure)!)
+        if (found.size > 0) crowded.set(measure, found)
+      }
     }
     return needs.map(({ measure }) => known.get(measure)!) satisfies KnownFacts
   })
 
-  const eachOf = (blocks: ReadonlyArray<readonly [block: number, held: number]>) => sql`
+  const readAll = Effect.fnUntraced(function* (
+    slice: Blocks,
+    fragmentsOf: (blocks: Blocks) => Statement.Fragment,
+    take: (fragment: Fragment, measure: number) => void,
+  ) {
+    for (let left = slice; left.length > 0;) {
+      const next = yield* readFitting(sql, fragmentsOf(left), take)
+      left = next === null ? [] : left.filter(([block]) => block >= next)
+    }
+  })
+
+  const eachOf = (blocks: Blocks) => sql`
     unnest(${blocks.map(([block]) => block)}::int[], ${blocks.map(([, held]) => held)}::int[])
       AS wanted(wanted_block, wanted_held)`
 
   /**
-   * Deletes the fragments that tell of certain identities, or all of their blocks but the long ones of others, and gives
-   * what they said, of whomever, and how many it found. Some of these may be gone by then, since another step was putting
-   * them together, and what that made of them is not seen: who needs all of it asks until none is found.
+   * Deletes the fragments that tell of certain identities, and gives what they said, of whomever. `missed`: some that it found
+   * were gone by then, since another step was putting them together; what that made of them is not among what was found. With
+   * `SKIP LOCKED` it leaves what another step has its hands on.
+   *
+   * What is deleted must be just what was found, whatever comes meanwhile: hence by place, and found once. In the order of
+   * blocks, so that steps that wait for each other do so in one order.
    */
-  const takeOut = Effect.fnUntraced(function* (
-    measure: number,
-    wanted: Wanted,
-    reach: "alone" | "with all that are short",
-  ) {
+  const takeOut = Effect.fnUntraced(function* (measure: number, wanted: Identities, locking = sql``) {
     const taken = new Map<number, Fact>()
-    let found = 0
-    const others = reach === "alone" ? sql`` : sql`OR octet_length(fragment) <= ${FRAGMENT_BYTES}`
+    let missed = false
     yield* inSlices(
-      inOrder(wanted),
+      [...wanted],
       (slice) =>
         Effect.map(
-          sql<{ readonly found: number; readonly packed: string | null }>`
+          sql<{ readonly missed: boolean; readonly packed: string | null }>`
             WITH places AS MATERIALIZED (
               SELECT place FROM ${eachOf(slice)} CROSS JOIN LATERAL (
                 SELECT ctid AS place FROM facts WHERE measure = ${measure} AND block = wanted_block
-                  AND (held & wanted_held <> 0 ${others}) OFFSET 0) AS found),
+                  AND held & wanted_held <> 0 OFFSET 0 ${locking}) AS of_block),
             gone AS (DELETE FROM facts WHERE ctid = ANY(ARRAY(SELECT place FROM places)) RETURNING *)
-            SELECT (SELECT count(*)::int FROM places) AS found, ${sql.literal(PACKED_FRAGMENTS)} AS packed FROM gone`,
+            SELECT (SELECT count(*) FROM places) > count(*) AS missed, ${sql.literal(PACKED_FRAGMENTS)} AS packed FROM gone`,
           ([row]) => {
-            found += row!.found
-            unpackAll(row!.packed, (_, fragment) => unpackFragment(fragment, joinInto(taken)))
+            missed ||= row!.missed
+            unpackAll(row!.packed, (fragment) => unpackFragment(fragment, joinInto(taken)))
           },
         ),
-      BLOCKS_AT_ONCE,
+      TAKEN_AT_ONCE,
     )
-    return { taken, found }
+    return { taken, missed }
   })
 
-  /** Adds fragments that say this. */
-  const put = (measure: number, facts: ReadonlyMap<number, Fact>) =>
-    copy(
+  const insertFacts = (measure: number, facts: ReadonlyMap<number, Fact>) =>
+    insertRows(
       measure,
-      Array.from(facts, ([key, fact]) => [key, fact.values()] as const),
+      Array.from(facts, ([identity, fact]) => [identity, fact.values()] as const),
     )
 
-  const copy = Effect.fnUntraced(function* (
+  /** Adds fragments that say this. */
+  const insertRows = Effect.fnUntraced(function* (
     measure: number,
-    facts: ReadonlyArray<readonly [key: number, rows: Iterable<FactRow>]>,
+    facts: ReadonlyArray<readonly [identity: number, rows: Iterable<FactRow>]>,
   ) {
     const fragments = packFragments(facts.toSorted(([a], [b]) => a - b))
     if (fragments.length === 0) return
     const rows = fragments.map(({ block, held, bytes }) => [measure, block, held, bytes])
-    yield* bulk.copy("facts", FACT_COLUMNS, copyBinary(rows))
+    yield* bulk.copy("facts", COLUMNS, copyBinary(rows))
+  })
+
+  /** Deletes all that is known of identities. */
+  const forget = Effect.fnUntraced(function* (measure: number, identities: ReadonlyArray<number>) {
+    const wanted = byBlock(identities)
+    for (let missed = wanted.size > 0; missed;) {
+      const found = yield* takeOut(measure, wanted)
+      for (const identity of identities) found.taken.delete(identity)
+      yield* insertFacts(measure, found.taken)
+      missed = found.missed
+    }
   })
 
   const write = Effect.fnUntraced(function* (measure: number, changes: ReadonlyArray<FactChange>) {
-    const replaced = new Set(changes.flatMap(({ key, replaces }) => (replaces ? [key] : [])))
-    if (replaced.size > 0) {
-      const blocks = blocksOf(replaced)
-      for (;;) {
-        const { taken, found } = yield* takeOut(measure, blocks, "alone")
-        if (found === 0) break
-        for (const key of replaced) taken.delete(key)
-        yield* put(measure, taken)
-      }
-    }
-    yield* copy(
+    yield* forget(
+      measure,
+      changes.flatMap(({ key, replaces }) => (replaces ? [key] : [])),
+    )
+    yield* insertRows(
       measure,
       changes.map(({ key, rows }) => [key, rows]),
     )
   })
 
-  return { facts, write }
+  /** Puts together what is told of identities in too many fragments; says nothing new, and waits for nobody. */
+  const compact = Effect.fnUntraced(function* (crowded: Crowded) {
+    for (const [measure, identities] of crowded) {
+      yield* insertFacts(measure, (yield* takeOut(measure, identities, sql`FOR UPDATE SKIP LOCKED`)).taken)
+    }
+  })
+
+  return { facts, write, compact }
 })
 
-const inOrder = (wanted: Wanted) => [...wanted].sort(([a], [b]) => a - b)
-
-const joinInto =
-  (facts: Map<number, Fact>) =>
-  (key: number, fact: Fact): void => {
-    const held = facts.get(key)
-    facts.set(key, held === undefined ? fact : joinFacts(held, fact))
-  }
-
-const note = (blocks: Map<number, BlockSeen>, block: number, bytes: number): void => {
-  let seen = blocks.get(block)
-  if (seen === undefined) {
-    seen = { count: 0, lightBytes: 0, heavy: 0 }
-    blocks.set(block, seen)
-  }
-  seen.count++
-  if (bytes > FRAGMENT_BYTES) seen.heavy++
-  else seen.lightBytes += bytes
-}
+type Blocks = ReadonlyArray<readonly [block: number, held: number]>

@@ -69,26 +69,32 @@ export class VarintReader {
   readonly #bytes: Buffer
   #at = 0
 
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  #next(): number {
+    const byte = this.#bytes[this.#at++]
+    if (byte === undefined) throw new RangeError("the bytes end within a number")
+    return byte
   }
 
   read(): number {
     let value = 0
     for (let shift = 0; shift < 28; shift += 7) {
-      const byte = this.#bytes[this.#at++]!
+      const byte = this.#next()
       value |= (byte & 127) << shift
       if (byte < 128) return value
     }
     for (let scale = 2 ** 28; ; scale *= 128) {
-      const byte = this.#bytes[this.#at++]!
+      const byte = this.#next()
       value += (byte & 127) * scale
       if (byte < 128) return value
     }
   }
 
   readSigned(): number {
-    const first = this.#bytes[this.#at++]!
+    const first = this.#next()
     let size = (first & 127) >> 1
     if (first >= 128) size += 64 * this.read()
     return (first & 1) === 0 ? size : -size - 1

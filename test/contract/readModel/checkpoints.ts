@@ -1,9 +1,8 @@
 import { Effect } from "effect"
 import { describe, expect, test } from "vitest"
-import { DedupeIndex } from "../../../src/domain/projection/DedupeIndex.ts"
 import { LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
 import { emptied } from "../../support/emptied.ts"
-import { TOKYO, DAY, position, checkpoint, stepOf, cellStep, identity, factRow, dump } from "./fixtures.ts"
+import { dedupeEntry, TOKYO, DAY, position, checkpoint, stepOf, cellStep, identity, factRow, dump } from "./fixtures.ts"
 import type { World } from "./world.ts"
 
 /** Who may commit, and from where. */
@@ -55,7 +54,7 @@ export const checkpointsContract = (world: World): void => {
           ],
         },
         intake: [{ day: DAY, item: "", stat: "accepted", amount: "5", cause: "late-data" as const }],
-        dedupe: [DedupeIndex.entry(3, 1, ["id"], () => true)],
+        dedupe: [dedupeEntry(3, 1, ["id"])],
         duplicates: [{ sequence: 3, places: [0] }],
         failures: [{ partition: 0, sequence: 3, place: 0, metric: "m", cause: "c" }],
       })
@@ -106,7 +105,7 @@ export const checkpointsContract = (world: World): void => {
     const everything = (sequence: number) =>
       cellStep(sequence, [["a", "events", "1"]], {
         intake: [{ day: DAY, item: "", stat: "accepted", amount: "5", cause: "late-data" }],
-        dedupe: [DedupeIndex.entry(sequence, 1, ["id"], () => true)],
+        dedupe: [dedupeEntry(sequence, 1, ["id"])],
         duplicates: [{ sequence, places: [0] }],
         failures: [{ partition: 0, sequence, place: 0, metric: "m", cause: "c" }],
       })

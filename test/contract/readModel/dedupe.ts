@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { DedupeIndex } from "../../../src/domain/projection/DedupeIndex.ts"
-import { stepOf } from "./fixtures.ts"
+import { dedupeEntry, stepOf } from "./fixtures.ts"
 import type { World } from "./world.ts"
 
 /** What was kept of ids. */
@@ -8,8 +7,12 @@ export const dedupeContract = (world: World): void => {
   const { run, commit } = world
 
   describe("dedupe", () => {
-    const entry = (sequence: number, loggedAt: number) =>
-      DedupeIndex.entry(sequence, loggedAt, [`a${sequence}`, "\0😀", "c"], (place) => place !== 2)
+    const entry = (sequence: number, loggedAt: number) => {
+      const found = dedupeEntry(sequence, loggedAt, [`a${sequence}`, "\0😀", "c"])
+      // A repeat.
+      found.fingerprints.fill(0, 4)
+      return found
+    }
 
     test("entries come back as they went in, in order, from a moment on", async () => {
       const entries = [entry(1, 100), entry(2, 100), entry(3, 300)]

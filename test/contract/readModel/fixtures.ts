@@ -5,6 +5,8 @@ import type { Identity } from "../../../src/domain/identity/persons.ts"
 import type { FactRow } from "../../../src/domain/measure/Fact.ts"
 import { EMPTY_POINTS } from "../../../src/domain/measure/points.ts"
 import type { StepChanges } from "../../../src/domain/projection/StepChanges.ts"
+import type { DedupeEntry } from "../../../src/domain/projection/DedupeIndex.ts"
+import { fingerprintsOf } from "../../../src/domain/projection/fingerprint.ts"
 import { ReadModelUnavailable } from "../../../src/domain/projection/errors.ts"
 import { type Checkpoint, LIVE_GROUP, type Step } from "../../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../../src/domain/settings.ts"
@@ -148,6 +150,13 @@ export const factRow = (value: string, over: Partial<FactRow> = {}): FactRow => 
   ...over,
 })
 
+/** What is kept of a batch whose events all count. */
+export const dedupeEntry = (sequence: number, loggedAt: number, ids: ReadonlyArray<string>): DedupeEntry => ({
+  sequence,
+  loggedAt,
+  fingerprints: fingerprintsOf(ids),
+})
+
 /** Fails a commit that was only made to look something up, so that nothing of it is kept. */
 export const ONLY_LOOKED = new ReadModelUnavailable({
   attempted: "write",
@@ -155,7 +164,7 @@ export const ONLY_LOOKED = new ReadModelUnavailable({
   retryable: false,
 })
 
-/** Fragments of one identity that may lie beside each other for each month, however many steps have added to them. */
+/** Fragments of one identity that may lie beside each other, however many steps have added to them. */
 export const FRAGMENTS_BOUND = 8
 
 export const TABLES = [

@@ -3,12 +3,11 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { expect, test } from "vitest"
 import { BUILTIN_METRICS } from "../../../src/domain/metric/builtin.ts"
-import { DedupeIndex } from "../../../src/domain/projection/DedupeIndex.ts"
 import { ReadModelUnavailable } from "../../../src/domain/projection/errors.ts"
 import { type KnownTables, LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
 import type { Settings } from "../../../src/domain/settings.ts"
 import { emptied } from "../../support/emptied.ts"
-import { TEXTS, TOKYO, DAY, stepOf, cellStep, identity, dump } from "./fixtures.ts"
+import { dedupeEntry, TEXTS, TOKYO, DAY, stepOf, cellStep, identity, dump } from "./fixtures.ts"
 import type { World } from "./world.ts"
 
 /** What a step leaves, and what nothing leaves. */
@@ -48,15 +47,12 @@ export const stepsContract = (world: World): void => {
         ["", "users", "many"],
       ]),
     ],
-    [
-      "a batch of the dedupe index that is there already",
-      stepOf(2, { dedupe: [DedupeIndex.entry(1, 1, ["x"], () => true)] }),
-    ],
+    ["a batch of the dedupe index that is there already", stepOf(2, { dedupe: [dedupeEntry(1, 1, ["x"])] })],
   ])("a commit that fails at %s leaves everything as it was", async (_, step) => {
     await commit(
       cellStep(1, [["", "events", "1"]], {
         intake: [{ day: DAY, item: "", stat: "accepted", amount: "1", cause: "late-data" as const }],
-        dedupe: [DedupeIndex.entry(1, 1, ["id"], () => true)],
+        dedupe: [dedupeEntry(1, 1, ["id"])],
       }),
     )
     const before = await run(dump)
@@ -97,7 +93,7 @@ export const stepsContract = (world: World): void => {
     await commit(
       cellStep(1, [["", "users", "1"]], {
         intake: [{ day: DAY, item: "", stat: "accepted", amount: "1", cause: "late-data" as const }],
-        dedupe: [DedupeIndex.entry(1, 1, ["id"], () => true)],
+        dedupe: [dedupeEntry(1, 1, ["id"])],
         duplicates: [{ sequence: 1, places: [0] }],
         failures: [{ partition: 0, sequence: 1, place: 0, metric: "m", cause: "c" }],
       }),

@@ -8,6 +8,6 @@ export const costLines = ({ events, eventsPerSecond, minutes, rows }: BuildCost)
   ...rows.map(({ metric, replaces }) =>
     replaces === null
       ? `${metric} has no rows yet; how many come is not known.`
-      : `${versionName({ name: metric, version: replaces.version })} has ${formatCount(replaces.facts)} facts and ${formatCount(replaces.cells)} cells, which stay; about as many come.`,
+      : `${versionName({ name: metric, version: replaces.version })} has ${formatCount(replaces.facts)} rows of facts and ${formatCount(replaces.cells)} cells, which stay; about as many come.`,
   ),
 ]

@@ -38,11 +38,11 @@ export interface Duplicates {
 }
 
 /**
- * Finds the events of a batch whose id has been counted within the horizon, in the batch itself or before it. The index
- * only suggests; the ids are compared in the log. Where retention has removed the first copy, 64 equal bits must do. The index
- * knows of the batch from then on; when this fails, it must not be used any more.
+ * Adds a batch to the index, and finds its events whose id has been counted within the horizon, in the batch itself or before it.
+ * The index only suggests; the ids are compared in the log. Where retention has removed the first copy, 64 equal bits must do.
+ * When this fails, the index knows a part of the batch and must not be used any more.
  */
-export const findDuplicates = Effect.fnUntraced(function* (
+export const dedupeBatch = Effect.fnUntraced(function* (
   index: DedupeIndex,
   readBatch: BatchReader,
   sequence: number,
@@ -53,15 +53,15 @@ export const findDuplicates = Effect.fnUntraced(function* (
   let conflicts = 0
   const entry = index.begin(sequence, logTime, batch.ids)
   for (let place = 0; place < batch.count; place++) {
-    for (const candidate of index.candidatesOf(entry, place)) {
+    for (const candidate of index.candidatesOf(place)) {
       const first = candidate.sequence === sequence ? batch : yield* readBatch(candidate.sequence)
       if (first !== null && first.ids[candidate.place] !== batch.ids[place]) continue
       places.add(place)
       if (first !== null && !saysTheSame(first, candidate.place, batch, place)) conflicts++
       break
     }
-    if (places.has(place)) index.leaveOut(entry, place)
-    else index.count(entry, place)
+    if (places.has(place)) index.leaveOut(place)
+    else index.keep(place)
   }
   return { places, conflicts, entry } satisfies Duplicates
 })

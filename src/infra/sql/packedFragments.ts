@@ -1,0 +1,55 @@
+import { Effect } from "effect"
+import type { SqlClient, Statement } from "effect/sql"
+import type { Fragment } from "./factFragment.ts"
+
+/** Blocks that one statement asks for: 64,000 identities. */
+export const BLOCKS_AT_ONCE = 2_000
+
+/**
+ * Bytes of fragments that one statement gives, but for those of one block, which come together. A statement's answer is one
+ * text with two digits for each byte, and V8 makes none longer than 512 Mi.
+ */
+const BYTES_AT_ONCE = 8_000_000
+
+/**
+ * For a SELECT: all fragments it finds as one value, in hexadecimal. Drivers spend more on a row than on its bytes.
+ * {@link unpackAll} reads it.
+ */
+export const PACKED_FRAGMENTS = `encode(string_agg(int4send(measure) || int4send(block) || int4send(held)
+  || int4send(octet_length(fragment)) || fragment, ''), 'hex')`
+
+/** Calls back with every fragment of what {@link PACKED_FRAGMENTS} gave, and its measure. */
+export const unpackAll = (packed: string | null, take: (fragment: Fragment, measure: number) => void): void => {
+  if (packed === null) return
+  const bytes = Buffer.from(packed, "hex")
+  for (let at = 0; at < bytes.length;) {
+    const from = at + 16
+    const to = from + bytes.readInt32BE(at + 12)
+    const block = bytes.readInt32BE(at + 4)
+    const held = bytes.readInt32BE(at + 8)
+    take({ block, held, bytes: bytes.subarray(from, to) }, bytes.readInt32BE(at))
+    at = to
+  }
+}
+
+/**
+ * Calls back with fragments that a query finds, block by block, as many as fit into an answer; gives the first block that did
+ * not, `null` when all did.
+ */
+export const readFitting = (
+  sql: SqlClient.SqlClient,
+  found: Statement.Fragment,
+  take: (fragment: Fragment, measure: number) => void,
+) =>
+  Effect.map(
+    sql<{ readonly packed: string | null; readonly next: number | null }>`
+      WITH sized AS MATERIALIZED (
+        SELECT *, block = min(block) OVER () OR sum(octet_length(fragment)) OVER (ORDER BY block) <= ${BYTES_AT_ONCE} AS fits
+        FROM (${found}) AS found)
+      SELECT (SELECT ${sql.literal(PACKED_FRAGMENTS)} FROM sized WHERE fits) AS packed,
+        (SELECT min(block) FROM sized WHERE NOT fits) AS next`,
+    ([row]) => {
+      unpackAll(row!.packed, take)
+      return row!.next
+    },
+  )
