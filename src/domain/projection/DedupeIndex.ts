@@ -9,6 +9,14 @@ export interface DedupeEntry {
   readonly fingerprints: Uint32Array
 }
 
+const SLOTS_MIN = 1024
+
+/** Share of the table that may be taken: beyond it, events are found by looking at many others. */
+const FULL = 0.85
+
+/** By how much the table grows: a quarter costs some more copying than twice, and leaves less of it empty. */
+const GROWTH = 1.25
+
 /** A counted event that may be the first copy of a later one. */
 export interface Candidate {
   readonly sequence: number
@@ -17,7 +25,7 @@ export interface Candidate {
 
 /**
  * The event ids counted within the horizon of one partition: which earlier events may have the same id. It holds
- * fingerprints, 8 bytes an event and 4 more in a table that is up to 60 % full, and answers with places in the log; the
+ * fingerprints, 8 bytes an event and 5 more in a table that is up to 85 % full, and answers with places in the log; the
  * caller compares the ids themselves there. Which copy counts is thereby decided by the log alone.
  */
 export class DedupeIndex {
@@ -26,9 +34,10 @@ export class DedupeIndex {
   /** Events before each entry of `#entries`. */
   #firstOrdinals: Array<number> = []
   #events = 0
-  // Open addressing with linear probing: 1 + the event's ordinal, 0 = empty. Fingerprints are in the entries alone: to find
-  // the entry takes some steps, and there are few to look at.
-  #ordinals = new Uint32Array(1024)
+  // Open addressing with linear probing: 1 + the event's ordinal, 0 = empty, and beside it 8 bits of its fingerprint. The
+  // fingerprint itself is in an entry, which takes some steps to find, and with other 8 bits need not be looked at.
+  #ordinals = new Uint32Array(SLOTS_MIN)
+  #tags = new Uint8Array(SLOTS_MIN)
   #used = 0
 
   constructor(horizonMillis: number | null) {
@@ -55,7 +64,8 @@ export class DedupeIndex {
 
   /** An event of the batch that was begun counts. */
   keep(place: number): void {
-    this.#insert(this.#entries.at(-1)!.fingerprints[2 * place]!, this.#firstOrdinals.at(-1)! + place)
+    const { fingerprints } = this.#entries.at(-1)!
+    this.#insert(fingerprints[2 * place]!, fingerprints[2 * place + 1]!, this.#firstOrdinals.at(-1)! + place)
   }
 
   /** An event of the batch that was begun is a repeat. */
@@ -64,9 +74,9 @@ export class DedupeIndex {
   }
 
   #find(low: number, high: number, loggedAt: number): ReadonlyArray<Candidate> {
-    const mask = this.#ordinals.length - 1
     let found: Array<Candidate> | undefined
-    for (let slot = low & mask; this.#ordinals[slot] !== 0; slot = (slot + 1) & mask) {
+    for (let slot = this.#home(low); this.#ordinals[slot] !== 0; slot = this.#after(slot)) {
+      if (this.#tags[slot] !== tagOf(high)) continue
       const ordinal = this.#ordinals[slot]! - 1
       const n = this.#entryOf(ordinal)
       const { sequence, loggedAt: since, fingerprints } = this.#entries[n]!
@@ -102,35 +112,45 @@ export class DedupeIndex {
     this.#entries = []
     this.#firstOrdinals = []
     this.#events = 0
-    this.#allocate(1024)
+    this.#allocate(SLOTS_MIN)
     for (const entry of kept) this.add(entry)
   }
 
   #insertAll({ fingerprints }: DedupeEntry, firstOrdinal: number): void {
     for (let i = 0; i < fingerprints.length / 2; i++) {
       const low = fingerprints[2 * i]!
-      if (low !== 0 || fingerprints[2 * i + 1] !== 0) this.#insert(low, firstOrdinal + i)
+      const high = fingerprints[2 * i + 1]!
+      if (low !== 0 || high !== 0) this.#insert(low, high, firstOrdinal + i)
     }
   }
 
-  #insert(low: number, ordinal: number): void {
-    const mask = this.#ordinals.length - 1
-    let slot = low & mask
-    while (this.#ordinals[slot] !== 0) slot = (slot + 1) & mask
+  #insert(low: number, high: number, ordinal: number): void {
+    let slot = this.#home(low)
+    while (this.#ordinals[slot] !== 0) slot = this.#after(slot)
     this.#ordinals[slot] = ordinal + 1
+    this.#tags[slot] = tagOf(high)
     this.#used++
   }
 
+  /** Where an event is looked for first: the table has any size, so it is the same share of it as of all fingerprints. */
+  #home(low: number): number {
+    return Math.floor((low / 2 ** 32) * this.#ordinals.length)
+  }
+
+  #after(slot: number): number {
+    return slot + 1 === this.#ordinals.length ? 0 : slot + 1
+  }
+
   #reserve(events: number): void {
-    if (events * 5 <= this.#ordinals.length * 3) return
-    let size = this.#ordinals.length
-    while (events * 5 > size * 3) size *= 2
-    this.#allocate(size)
+    const slots = this.#ordinals.length
+    if (events <= slots * FULL) return
+    this.#allocate(Math.ceil(Math.max(slots * GROWTH, events / FULL)))
     this.#entries.forEach((entry, n) => this.#insertAll(entry, this.#firstOrdinals[n]!))
   }
 
   #allocate(size: number): void {
     this.#ordinals = new Uint32Array(size)
+    this.#tags = new Uint8Array(size)
     this.#used = 0
   }
 
@@ -146,5 +166,7 @@ export class DedupeIndex {
     return low
   }
 }
+
+const tagOf = (high: number): number => high & 0xff
 
 const NONE: ReadonlyArray<Candidate> = []

@@ -10,7 +10,10 @@ import type { Connection } from "./NatsConnection.ts"
  * Bytes asked for at once: bounded by bytes and not by records, since a thousand large records stall JetStream. What came
  * is held as it is stored, compressed, until it is taken.
  */
-const PULL_BYTES = 2 * 1024 * 1024
+const PULL_BYTES = 1024 * 1024
+
+/** What a server counts of a record beside its payload: subjects and headers. */
+const ENVELOPE_BYTES = 64 * 1024
 
 /** Records asked for at once, so that many small ones don't pile up either. */
 const PULL_RECORDS = 4096
@@ -93,7 +96,7 @@ export const openPull = (
       (name) => Effect.sync(() => nats.isClosed() || nats.publish(`$JS.API.CONSUMER.DELETE.${options.stream}.${name}`)),
     )
     // A record must fit into one request whole, or it would never come.
-    const maxBytes = Math.max(PULL_BYTES, 2 * (nats.info?.max_payload ?? 0))
+    const maxBytes = Math.max(PULL_BYTES, nats.info?.max_payload ?? 0) + ENVELOPE_BYTES
     const { expiresMillis } = options
     const forgottenMillis = expiresMillis + GRACE_MILLIS
     const wanted = JSON.stringify({ batch: PULL_RECORDS, max_bytes: maxBytes, expires: nanos(expiresMillis) })

@@ -11,10 +11,10 @@ import { type Delivered, type DeliveryBroken, openPull, type Pull } from "./Pull
 const FRUITLESS_MAX = 3
 
 /**
- * Bytes of records that are decompressed at once. A pull of 2 MiB unpacks to 10 MiB of ordinary batches, and to gigabytes
+ * Bytes of records that are decompressed at once. A pull of 1 MiB unpacks to 5 MiB of ordinary batches, and to gigabytes
  * where a stranger wants it to; a worker has 512 MiB and follows 16 partitions. So what was delivered waits as it came,
- * and a reader holds those 2 MiB, 4 MiB while two requests overlap, and this many with one record more: at most 64 MiB in
- * 16 readers, and 96 MiB for moments.
+ * and a reader holds that 1 MiB, 2 MiB while two requests overlap, and this many with one record more: at most 48 MiB in
+ * 16 readers, and 64 MiB for moments.
  */
 const PAGE_BYTES = 1024 * 1024
 
