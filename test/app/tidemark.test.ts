@@ -58,6 +58,8 @@ describe("tracking and asking", () => {
       purchases: 1,
       clicks: 1,
     })
+    // As answers print ids.
+    expect((await tidemark.user("u:ada")).distinctIds).toEqual((await tidemark.user("ada")).distinctIds)
     const formula = { kind: "funnel", steps: [{ event: "sign_up" }, { event: "purchase" }] }
     expect((await tidemark.funnel({ formula })).steps.map(({ users }) => users)).toEqual([1, 1])
     expect((await tidemark.sessions({ gap: "1h" })).total.sessions).toBe(4)

@@ -18,7 +18,7 @@ export class NoSuchBuild extends Data.TaggedError("NoSuchBuild")<{
 /** A build that is not through yet. */
 export class NotReady extends Data.TaggedError("NotReady")<{ readonly build: string }> {
   override get message(): string {
-    return `${this.build} is still being built. "tidemark status" shows how far it is; wait until it is ready, or give it up with "tidemark metrics drop ${this.build}".`
+    return `${this.build} is still being built. "tidemark status" shows how far it is; wait until it is ready (without workers "tidemark project --once" gets it there), or give it up with "tidemark metrics drop ${this.build}".`
   }
 }
 

@@ -7,8 +7,8 @@ import { ReadModel, type Uncounted } from "../../domain/projection/ReadModel.ts"
 const IDENTITIES_FIRST = 50
 const IDENTITIES_MAX = 10_000
 
-/** Days and moments in memory at once, about, where nobody waits for the transaction. */
-export const WEIGHT_MAX = 200_000
+/** Days and moments in memory at once, about, where nobody waits for the transaction, and memory is no worker's. */
+const WEIGHT_MAX = 200_000
 
 /**
  * Counts all persons of a group whose facts were only gathered so far, some in each transaction; does nothing when everybody

@@ -56,7 +56,7 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   if (Result.isFailure(decoded)) {
     return yield* new BadQuery({
       problem: `This is no funnel: ${decoded.failure.message.replace(/\s+/g, " ")}.`,
-      remedy: "Give at least two event names as --steps a,b.",
+      remedy: "Give at least two event names as --steps a,b, and a window such as --window 14d.",
     })
   }
   const formula = decoded.success

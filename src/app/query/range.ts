@@ -43,7 +43,7 @@ export const resolveRange = (
         if (day !== undefined) return day
         return yield* new BadQuery({
           problem: `"${text}" is not a day.`,
-          remedy: `Give --${name} as YYYY-MM-DD, today, yesterday or N_days_ago.`,
+          remedy: "Give a day as YYYY-MM-DD, today, yesterday or N_days_ago.",
         })
       })
     const from = yield* end("from")

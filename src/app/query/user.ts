@@ -112,12 +112,13 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
   return { count }
 })
 
-/** What one person did, all its ids together: a user id, or else an anonymous id. */
+/** What one person did, all its ids together: a user id, or else an anonymous id, or either as answers print them. */
 export const user = inTwoPhases(askUser)
 
 const rowsOfPerson = Effect.fnUntraced(function* (id: string) {
   const queries = yield* ReadModelQueries
-  for (const distinctId of [userDistinctId(id), anonymousDistinctId(id)]) {
+  // The last as answers print ids, `u:…` and `a:…`.
+  for (const distinctId of [userDistinctId(id), anonymousDistinctId(id), id as DistinctId]) {
     const rows = yield* queries.personOf(distinctId)
     if (rows.length > 0) return rows
   }

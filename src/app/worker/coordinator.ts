@@ -3,7 +3,7 @@ import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
-import { countPersons, WEIGHT_MAX } from "../projection/countPersons.ts"
+import { countPersons } from "../projection/countPersons.ts"
 import { prepare } from "../projection/prepare.ts"
 import { SWEEP_ROWS } from "../projection/Projector.ts"
 import { FOLLOW_MILLIS, TURN_MILLIS } from "./limits.ts"
@@ -20,8 +20,8 @@ const PROVE_MILLIS = 10_000
 const COUNT_MILLIS = 5_000
 
 /**
- * Days and moments that a count for a build reads in one transaction, about. Steps of the default group wait for it, since
- * they go on with what builds, too: some tenths of a second.
+ * Days and moments that a count reads in one transaction, about. They are in memory several times over; and while it is for a
+ * build, steps of the default group wait for it, since they go on with what builds, too: some tenths of a second.
  */
 const COUNT_WEIGHT = 50_000
 
@@ -99,7 +99,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
       began = yield* Clock.currentTimeMillis
       return began < until
     })
-    return yield* countPersons(group, group === LIVE_GROUP ? WEIGHT_MAX : COUNT_WEIGHT, () => afterSlice)
+    return yield* countPersons(group, COUNT_WEIGHT, () => afterSlice)
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "takeover" } as const

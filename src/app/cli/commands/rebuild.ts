@@ -59,7 +59,7 @@ export const rebuildCommand = Command.make(
           yield* Console.log(
             promoted
               ? "What was built answers from now on."
-              : `What was built is ready; "tidemark metrics promote" makes it live, "tidemark metrics drop" gives it up.`,
+              : `What was built is ready; "tidemark metrics promote NAME" makes it live, "tidemark metrics drop NAME" gives it up.`,
           )
         }),
       ),
