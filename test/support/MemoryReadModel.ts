@@ -234,7 +234,8 @@ export class MemoryReadModel {
     const horizon = logTime - (this.settings.dedupeHorizonMillis ?? Number.POSITIVE_INFINITY)
     const duplicates = new Set<number>()
     batch.ids.forEach((id, place) => {
-      if ((counted.get(id) ?? Number.NEGATIVE_INFINITY) >= horizon && counted.has(id)) duplicates.add(place)
+      const last = counted.get(id)
+      if (last !== undefined && last >= horizon) duplicates.add(place)
       else counted.set(id, logTime)
     })
     state.logTime = logTime

@@ -131,7 +131,7 @@ export class ReadModelQueries extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Returned>, ReadModelUnavailable>
     /** For each person, the join of its distinct ids' facts: for what asks for days and values too. */
     readonly personFacts: (measure: number) => Effect.Effect<ReadonlyMap<number, Fact>, ReadModelUnavailable>
-    /** The points of each person, for what asks for these alone: several times as fast, and much smaller. */
+    /** The points of each person, for what asks for these alone: a person's are made when it is its turn, and facts never. */
     readonly personPoints: (measure: number) => Effect.Effect<Iterable<TimedLabels>, ReadModelUnavailable>
     /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
     readonly identities: (

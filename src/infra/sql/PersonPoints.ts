@@ -5,10 +5,7 @@ import type { TimedLabels } from "../../domain/measure/points.ts"
 /** Room for so many points at first. */
 const ROOM = 1024
 
-/**
- * The points of many persons, gathered in columns and given person by person: of a hundred thousand they are some megabytes,
- * where as many facts are objects by the million.
- */
+/** The points of many persons, gathered in columns, of 24 bytes a point, and given person by person. */
 export class PersonPoints implements Iterable<TimedLabels> {
   readonly #labels = new Dictionary()
   #count = 0

@@ -104,18 +104,6 @@ export const makeIdentityTables = Effect.gen(function* () {
     return [...statements.values()]
   })
 
-  /** The person of every identity, by keys. */
-  const personOf = Effect.map(
-    sql<{ readonly packed: string | null }>`
-      SELECT encode(string_agg(int4send(key) || int4send(person), ''), 'hex') AS packed FROM distinct_ids`,
-    ([row]) => {
-      const bytes = Buffer.from(row!.packed ?? "", "hex")
-      const persons = new Map<number, number>()
-      for (let at = 0; at < bytes.length; at += 8) persons.set(bytes.readInt32BE(at), bytes.readInt32BE(at + 4))
-      return persons
-    },
-  )
-
   const everybody = Effect.gen(function* () {
     return {
       rows: yield* readRows(sql`SELECT * FROM distinct_ids`),
@@ -190,5 +178,5 @@ export const makeIdentityTables = Effect.gen(function* () {
         ON CONFLICT (first_user, second_user) DO UPDATE SET time = excluded.time, joined = excluded.joined`,
     )
 
-  return { look, lookLocked, nextPersons, personOf, write, writeStatements }
+  return { look, lookLocked, nextPersons, write, writeStatements }
 })
