@@ -8,10 +8,12 @@ import { layerEmbedded, type OpenError } from "../../src/app/embedded.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import type { Store } from "../../src/app/store.ts"
 import { verify } from "../../src/app/verify/verify.ts"
+import { pause, resume } from "../../src/app/worker/operate.ts"
 import { whenProcessed } from "../../src/app/worker/whenProcessed.ts"
 import { layerWorkerAlone, type Worker } from "../../src/app/worker/worker.ts"
+import { WorkerState } from "../../src/app/worker/WorkerState.ts"
 import { ALL_PARTITIONS, Operations } from "../../src/domain/projection/Operations.ts"
-import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
+import { LIVE_GROUP, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
 import { simulate } from "../../src/domain/simulate/simulate.ts"
 import { accept } from "../support/accept.ts"
@@ -80,5 +82,33 @@ test("live does not stand still for a build that never takes over", async () => 
       Operations.use((operations) => Effect.map(operations.look, ({ pauses }) => pauses.length === 0)),
     ),
   )
+  await expectExact()
+})
+
+test("nothing is committed any more once the operator's pause is through", async () => {
+  const checkpoints = ReadModel.use((readModel) =>
+    Effect.forEach([0, 1], (partition) => readModel.checkpoint(LIVE_GROUP, partition)),
+  )
+  for (let round = 0; round < 3; round++) {
+    const from = 700 + round * 100
+    // Steps are in hand while the pause comes, and events go on coming before the worker has looked.
+    await append(from, from + 25)
+    await runtime.runPromise(LogWriter.use((writer) => writer.append(events.slice(from + 25, from + 50))))
+    await runtime.runPromise(pause(null))
+    const then = await runtime.runPromise(checkpoints)
+    await runtime.runPromise(LogWriter.use((writer) => writer.append(events.slice(from + 50, from + 100))))
+    await eventually("every loop has seen the pause", () =>
+      runtime.runPromise(
+        WorkerState.use((state) =>
+          Effect.map(state.snapshot, ({ partitions }) =>
+            partitions.every(({ group, phase }) => group !== LIVE_GROUP || phase === "paused"),
+          ),
+        ),
+      ),
+    )
+    expect(await runtime.runPromise(checkpoints)).toEqual(then)
+    await runtime.runPromise(resume(null))
+  }
+  await append(1000, 1001)
   await expectExact()
 })

@@ -1,6 +1,7 @@
 import { Clock, Context, Data, Effect, Layer, Schedule } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { ALL_PARTITIONS, Operations, type Outlook, type Pause } from "../../domain/projection/Operations.ts"
+import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
 import { TURN_MILLIS } from "./limits.ts"
 import { WorkerState } from "./WorkerState.ts"
@@ -32,6 +33,8 @@ export class Watch extends Context.Service<
   {
     /** The latest look; `null` before the first. */
     readonly latest: () => Seen | null
+    /** Looks now, for who has to know. */
+    readonly look: Effect.Effect<Outlook, ReadModelUnavailable>
   }
 >()("tidemark/app/worker/Watch") {
   static readonly layer = Layer.effect(
@@ -52,6 +55,7 @@ export class Watch extends Context.Service<
         if (seen !== null && seen.outlook.made !== outlook.made) yield* acceptLog
         seen = { outlook, at }
         yield* state.stops(outlook.stops)
+        return outlook
       })
       const saying = <A, E extends { readonly message: string }>(
         name: "log" | "postgres",
@@ -70,7 +74,7 @@ export class Watch extends Context.Service<
       yield* saying("postgres", look)
       yield* saying("postgres", look).pipe(Effect.repeat(Schedule.spaced(TURN_MILLIS)), Effect.forkScoped)
       yield* saying("log", log.begins(0)).pipe(Effect.repeat(Schedule.spaced(LOG_PROBE_MILLIS)), Effect.forkScoped)
-      return Watch.of({ latest: () => seen })
+      return Watch.of({ latest: () => seen, look })
     }),
   )
 }

@@ -23,8 +23,9 @@ const checked = Effect.fnUntraced(function* (partition: number | null) {
 })
 
 /**
- * Lets the workers stop at one partition, or all: they commit what is in hand and take no more, within two seconds. The
- * numbers stay as they are and questions are answered; events go on into the log.
+ * Lets the workers stop at one partition, or all. Once this is through the numbers stay as they are: what is being
+ * committed ends before, and steps in hand are refused, to be made again after `resume`. Questions are answered, and events
+ * go on into the log.
  */
 export const pause = Effect.fn("pause")(function* (partition: number | null) {
   const operations = yield* Operations

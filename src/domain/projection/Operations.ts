@@ -94,6 +94,10 @@ export class Operations extends Context.Service<
   Operations,
   {
     readonly look: Effect.Effect<Outlook, ReadModelUnavailable>
+    /**
+     * Lets partitions stand still. On an operator's word nothing of them is committed once this is through: the claims end,
+     * and who claims after that has to look for pauses before a step.
+     */
     readonly pause: (pause: Omit<Pause, "since">) => Effect.Effect<void, ReadModelUnavailable>
     /**
      * Lets partitions go on; returns what was lifted. On an operator's word, what can't go on is tried again at once, and

@@ -10,7 +10,7 @@ export class CheckpointConflict extends Data.TaggedError("CheckpointConflict")<{
 }> {
   override get message(): string {
     const place = this.expected === null ? "the beginning" : formatPosition(this.expected)
-    return `The checkpoint of group ${this.group}, partition ${this.partition} is no longer at ${place} under epoch ${this.epoch}: another projector has gone on. Nothing was written.`
+    return `The checkpoint of group ${this.group}, partition ${this.partition} is no longer at ${place} under epoch ${this.epoch}: another projector has gone on, or it was paused. Nothing was written.`
   }
 }
 

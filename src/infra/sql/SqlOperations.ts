@@ -48,10 +48,19 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
       ([row]): Outlook => row!.found,
     )
 
-    const pause = ({ group, partition, cause, sentence }: Omit<Pause, "since">) => sql`
+    const notePause = ({ group, partition, cause, sentence }: Omit<Pause, "since">) => sql`
       INSERT INTO pauses (projector_group, partition, cause, sentence)
       VALUES (${group ?? ""}, ${partition}, ${cause}, ${toStorable(sentence)})
       ON CONFLICT (projector_group, partition, cause) DO UPDATE SET sentence = excluded.sentence`
+
+    /** The claims that a pause covers end, after what is being committed; whoever claims anew finds the pause. */
+    const endClaims = ({ group, partition }: Pick<Pause, "group" | "partition">) => sql`
+      UPDATE checkpoints SET epoch = nextval('epochs')
+      WHERE ${group === null ? sql`true` : sql`projector_group = ${group}`}
+        AND ${partition === ALL_PARTITIONS ? sql`true` : sql`partition = ${partition}`}`
+
+    const pause = (it: Omit<Pause, "since">) =>
+      it.cause === "operator" ? sql.withTransaction(Effect.andThen(notePause(it), endClaims(it))) : notePause(it)
 
     const resume = (partition: number, causes: ReadonlyArray<PauseCause>) =>
       sql.withTransaction(

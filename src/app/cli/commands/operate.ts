@@ -37,7 +37,7 @@ export const pauseCommand = Command.make(
     )
   }),
 ).pipe(
-  Command.withDescription("Let the workers stop, after the step in hand; questions are still answered"),
+  Command.withDescription("Let the workers stop where they are; questions are still answered"),
   Command.withExamples([{ command: "tidemark pause --partition 3", description: "One partition" }]),
 )
 
