@@ -39,7 +39,7 @@ export interface Duplicates {
 
 /**
  * Adds a batch to the index, and finds its events whose id has been counted within the horizon, in the batch itself or before it.
- * The index only suggests; the ids are compared in the log. Where retention has removed the first copy, 64 equal bits must do.
+ * The index only suggests; the ids are compared in the log. Where retention has removed the first copy, 56 equal bits must do.
  * When this fails, the index knows a part of the batch and must not be used any more.
  */
 export const dedupeBatch = Effect.fnUntraced(function* (
