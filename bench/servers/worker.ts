@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { Effect, Stream } from "effect"
@@ -9,6 +10,12 @@ import { LIVE_GROUP } from "../../src/domain/projection/ReadModel.ts"
 import type { Stage } from "./stage.ts"
 
 const MAIN = fileURLToPath(new URL("workerMain.ts", import.meta.url))
+
+/** The bounds of V8's heap that operators start workers with. */
+const heapBounds = (): ReadonlyArray<string> => {
+  const dockerfile = readFileSync(new URL("../../Dockerfile", import.meta.url), "utf8")
+  return /^ENV NODE_OPTIONS="(.*)"$/m.exec(dockerfile)![1]!.split(" ")
+}
 
 /** How often progress is looked at, ms: finer than what is measured, and nothing beside the work itself. */
 const LOOK_MILLIS = 20
@@ -25,7 +32,13 @@ export const startWorker = ({ natsUrl, postgresUrl }: Stage): WorkerProcess => {
   const child = spawn(
     process.execPath,
     // With the options of this process, such as a profiler's, but those that are for it alone.
-    [...process.execArgv.filter((flag) => flag.startsWith("--disable-warning")), MAIN, natsUrl, postgresUrl],
+    [
+      ...process.execArgv.filter((flag) => flag.startsWith("--disable-warning")),
+      ...heapBounds(),
+      MAIN,
+      natsUrl,
+      postgresUrl,
+    ],
     { stdio: ["ignore", "pipe", "inherit"] },
   )
   const stopWithUs = () => child.kill("SIGKILL")
