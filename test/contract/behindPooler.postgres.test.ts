@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
 import { hasPgBouncer, type PgBouncer, startPgBouncer } from "../support/pgbouncer.ts"
 import { type PostgresServer, startPostgres } from "../support/postgresServer.ts"
+import { preparedIn } from "../support/preparedIn.ts"
 import { bulkCopyContract } from "./bulkCopy.ts"
 import { readModelContract } from "./readModel.ts"
 
@@ -74,6 +75,13 @@ describe.runIf(hasPgBouncer())("behind PgBouncer, which lends a server connectio
       await runtime.dispose()
     }
     await server.query("ALTER DATABASE postgres RESET default_transaction_isolation")
+  })
+
+  test("nothing is prepared, since the next transaction may be on another connection", async () => {
+    const one = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT ${1}::int AS one`)
+    const runtime = ManagedRuntime.make(layerPostgres({ url: url(refusing) }))
+    expect(await runtime.runPromise(preparedIn(one, "READ ONLY"))).toBe(0)
+    await runtime.dispose()
   })
 
   test("what needs a session of its own is refused with a sentence", async () => {

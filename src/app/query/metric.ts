@@ -5,27 +5,31 @@ import { isFormulaMetric } from "../../domain/metric/definition.ts"
 import { STATISTICS, statisticOf } from "../../domain/metric/statistics.ts"
 import { pairKey } from "../../domain/projection/CellSums.ts"
 import { parseBuildName } from "../../domain/projection/buildName.ts"
-import { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { readControl } from "../control.ts"
 import { BadQuery } from "./errors.ts"
 import { formulaMetric } from "./formulaMetric.ts"
-import { ask, AT_ONCE, qualityOf, frame, askedBuild } from "./frame.ts"
+import { ask, AT_ONCE, qualityOf, frame, askedBuild, type Question } from "./frame.ts"
 import type { MetricAnswer } from "./metricAnswer.ts"
 import type { RangeInput } from "./range.ts"
 
 /**
  * The numbers of any applied metric as they stand in the read model. Formulas of other metrics have no cells, so only where
- * no metric of that name has any they are looked for in the log, which holds them, and before the snapshot.
+ * no metric of that name has any they are looked for in the log, which holds them, and outside the snapshot.
  */
 export const metric = Effect.fnUntraced(function* (name: string, input: RangeInput = {}) {
   const { snapshot } = yield* ReadModelQueries
-  const measures = yield* ReadModel.use(({ measures }) => measures)
-  const version = parseBuildName(name)?.version ?? null
-  if (version !== null || measures.some(({ definition, state }) => state === "live" && definition.name === name)) {
-    return yield* snapshot(measuredMetric(name, input))
-  }
+  const measured = yield* snapshot(
+    Effect.gen(function* () {
+      const question = yield* ask(input)
+      const isMeasured =
+        (parseBuildName(name)?.version ?? null) !== null ||
+        question.measures.some(({ definition, state }) => state === "live" && definition.name === name)
+      return isMeasured ? yield* measuredMetric(name, question) : null
+    }),
+  )
+  if (measured !== null) return measured
   const control = yield* readControl
   const formulas = [...liveMetrics(control).values()].filter(isFormulaMetric)
   const asked = formulas.find((formula) => formula.name === name)
@@ -37,12 +41,11 @@ export const metric = Effect.fnUntraced(function* (name: string, input: RangeInp
       remedy: `"tidemark metrics history ${name}" shows its versions; applying version ${latest.version + 1} brings it back.`,
     })
   }
-  return yield* snapshot(measuredMetric(name, input))
+  return yield* snapshot(Effect.flatMap(ask(input), (question) => measuredMetric(name, question)))
 })
 
 /** The numbers of a metric that has cells. */
-const measuredMetric = Effect.fnUntraced(function* (name: string, input: RangeInput) {
-  const question = yield* ask(input)
+const measuredMetric = Effect.fnUntraced(function* (name: string, question: Question) {
   const measure = yield* askedBuild(question, name)
   const queries = yield* ReadModelQueries
   const countsPersons = measure.definition.formula.kind === "active-users"

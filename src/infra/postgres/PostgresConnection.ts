@@ -6,6 +6,7 @@ import type pg from "pg"
 import { from as copyFrom } from "pg-copy-streams"
 import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
 import { asCommitFailure } from "../sql/commitOutcome.ts"
+import { statementName } from "./statementNames.ts"
 
 /** How long an interrupted statement may take to end after the server was asked to stop it. */
 const CANCEL_TIMEOUT = "2 seconds"
@@ -37,7 +38,7 @@ const rolledBack = new SqlError({
 const NO_ANSWER = new Error("Query read timeout")
 
 interface ConnectionOptions {
-  /** Statements that each transaction begins with. */
+  /** Statements that each transaction begins with; `null` where a session keeps its settings, and what it has prepared. */
   readonly localSettings: string | null
   /** How long the server may take to answer; `null` for no limit. */
   readonly answerTimeoutMillis: number | null
@@ -53,6 +54,8 @@ export const makeConnection = (
   let broken = false
   /** Whether the transaction has done more than read, so that its COMMIT matters. */
   let wrote = false
+  /** Whether the transaction only asks. */
+  let asks = false
   const markBroken = () => {
     broken = true
   }
@@ -97,6 +100,7 @@ export const makeConnection = (
 
   const control: Connection["executeUnprepared"] = (sql, params, transform) => {
     if (sql.startsWith("BEGIN")) {
+      asks = sql.includes("READ ONLY")
       const statements = localSettings === null ? sql : sql.replace(/(?=;|$)/, `; ${localSettings}`)
       // Nobody else ends a transaction whose beginning failed, such as at a lock that it takes.
       return Effect.onError(rows(statements, params, transform), () => rollback)
@@ -125,12 +129,22 @@ export const makeConnection = (
       return stop(ended.promise)
     })
 
+  /**
+   * The few statements that answers are made of are prepared, since planning them takes longer than running them. Those of
+   * steps are not: how many rows they are about is in their parameters, and they need a plan for that.
+   */
+  const nameOf = (sql: string): { readonly name?: string } => {
+    const isPrepared = asks && localSettings === null && hasTransaction(client) && /^\s*SELECT\b/.test(sql)
+    const name = isPrepared ? statementName(sql) : undefined
+    return name === undefined ? {} : { name }
+  }
+
   const query = (sql: string, params: ReadonlyArray<unknown>, rowMode?: "array") =>
     answered<pg.QueryResult>((settle) => {
       // Without parameters it is sent whole, so that several statements take one round trip.
       const values = params.length === 0 ? {} : { values: [...params] }
       const mode = rowMode === undefined ? {} : { rowMode }
-      client.query({ text: sql, ...values, ...mode }, (error: Error | null, result: pg.QueryResult) => {
+      client.query({ text: sql, ...values, ...mode, ...nameOf(sql) }, (error: Error | null, result: pg.QueryResult) => {
         // Several statements give several results; the last is the one asked for.
         settle(error ? fail(error) : Effect.succeed(Array.isArray(result) ? result.at(-1) : result))
       })

@@ -43,7 +43,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
      * the snapshot, and on the table that an emptying locks first, so that neither holds what the other waits for; in one
      * round trip with the beginning. Where there is one connection, nobody empties anything meanwhile.
      */
-    const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY${shared ? "; LOCK TABLE settings IN ACCESS SHARE MODE" : ""}`
+    const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY${shared ? "; SET LOCAL plan_cache_mode = force_generic_plan; LOCK TABLE settings IN ACCESS SHARE MODE" : ""}`
     const inSnapshot = <A, E, R>(questions: Effect.Effect<A, E, R>) =>
       Effect.provideService(sql.withTransaction(questions), SqlClient.BeginTransaction, begin)
 
@@ -74,22 +74,20 @@ export const layerSqlReadModelQueries: Layer.Layer<
       }),
     )
 
-    /** As columns for each day and statistic: both sides spend more on a row than on what it holds. */
+    /** As columns: both sides spend more on a row than on what it holds. */
     const cells = Effect.fnUntraced(function* (
       measure: number,
       range: DayRange,
       filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
     ) {
       const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats.map(toStorable)}::text[])`
-      const packed = yield* oneValue<ReadonlyArray<PackedCells>>(sql`
-        SELECT json_agg(json_build_array(day - DATE '1970-01-01', stat, items, amounts, revisions))
-        FROM (
-          SELECT day, stat, json_agg(item) AS items, json_agg(amount::text) AS amounts,
-            json_agg(json_build_array(item, extract(epoch FROM revised_at) * 1000, last_cause))
-              FILTER (WHERE revised_at IS NOT NULL) AS revisions
-          FROM cells WHERE measure = ${measure} AND ${within(range)} ${stats} ${ofItem(filter.item)}
-          GROUP BY day, stat) AS c`)
-      return (packed ?? []).flatMap(unpackCells).sort(byCell)
+      const packed = yield* oneValue<PackedCells>(sql`
+        SELECT json_build_array(
+          json_agg(day - DATE '1970-01-01'), json_agg(stat), json_agg(item), json_agg(amount::text),
+          json_agg(json_build_array(day - DATE '1970-01-01', stat, item, extract(epoch FROM revised_at) * 1000, last_cause))
+            FILTER (WHERE revised_at IS NOT NULL))
+        FROM cells WHERE measure = ${measure} AND ${within(range)} ${stats} ${ofItem(filter.item)}`)
+      return unpackCells(packed!).sort(byCell)
     })
 
     const compareCells = (before: number, after: number, limit: number) =>
@@ -254,20 +252,29 @@ interface StandingRow extends Omit<Standing, "measures" | "checkpoints"> {
 /** Persons of one statistic: an amount for each of its days. */
 type PackedReturned = readonly [stat: string, days: ReadonlyArray<number>, amounts: ReadonlyArray<number>]
 
-/** Cells of one day and statistic: an amount for each item, and of those that were revised when (ms) and why. */
+/** Columns of cells, `null` where there are none; and of those that were revised when (ms) and why. */
 type PackedCells = readonly [
-  day: number,
-  stat: string,
+  days: ReadonlyArray<number> | null,
+  stats: ReadonlyArray<string>,
   items: ReadonlyArray<string>,
   amounts: ReadonlyArray<string>,
-  revisions: ReadonlyArray<readonly [item: string, at: number, cause: string]> | null,
+  revisions: ReadonlyArray<readonly [day: number, stat: string, item: string, at: number, cause: string]> | null,
 ]
 
-const unpackCells = ([day, stat, items, amounts, revisions]: PackedCells): ReadonlyArray<Cell> => {
-  const revised = new Map(revisions?.map((revision) => [revision[0], revision]))
-  const name = fromStorable(stat)
-  return items.map((stored, n) => {
-    const [, revisedAt = null, revisionCause = null] = revised.get(stored) ?? []
-    return { day, item: fromStorable(stored), stat: name, amount: amounts[n]!, revisedAt, revisionCause }
+const unpackCells = ([days, stats, items, amounts, revisions]: PackedCells): Array<Cell> => {
+  const keyOf = (day: number, stat: string, item: string) => JSON.stringify([day, stat, item])
+  const revised = new Map(revisions?.map(([day, stat, item, at, cause]) => [keyOf(day, stat, item), { at, cause }]))
+  return (days ?? []).map((day, n) => {
+    const stat = stats[n]!
+    const item = items[n]!
+    const revision = revised.size === 0 ? undefined : revised.get(keyOf(day, stat, item))
+    return {
+      day,
+      item: fromStorable(item),
+      stat: fromStorable(stat),
+      amount: amounts[n]!,
+      revisedAt: revision?.at ?? null,
+      revisionCause: revision?.cause ?? null,
+    }
   })
 }

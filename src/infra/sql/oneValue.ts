@@ -1,31 +1,26 @@
-import { Context, Effect, Exit, Fiber, Option, Request, RequestResolver } from "effect"
+import { Deferred, Effect, Exit, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 
-/** A query that gives one value. */
-interface OneValue extends Request.Request<unknown, SqlError> {
-  readonly _tag: "OneValue"
-  readonly query: Fragment
-  /** The statement that it went into, once it has. */
-  readonly within: { statement: Statement | null }
+/** Queries that go into one statement. */
+interface Batch {
+  readonly queries: Array<Fragment>
+  /** A value for each, or `null` when whoever was to run it gave up. */
+  readonly answer: Deferred.Deferred<ReadonlyArray<unknown> | null, SqlError>
 }
-
-/** A statement under way for several queries. */
-interface Statement {
-  readonly fiber: Fiber.Fiber<unknown, unknown>
-  /** How many still want its answer. */
-  wanted: number
-}
-
-const OneValue = Request.tagged<OneValue>("OneValue")
 
 /**
  * Asks queries that give one row of one column, `null` where there is no row. Those that are asked at once inside one
  * transaction go to the database in one statement: what an answer from cells takes is mostly round trips.
+ *
+ * effect's `RequestResolver` would do the same; but it clears a `Set` for every statement, and what V8 leaves of a set that
+ * was cleared refers to what it holds next, so that every answer outlived two collections and the next had to wait for them.
  */
 export const makeOneValue = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  /** What still takes queries, by transaction. */
+  const open = new WeakMap<object, Batch>()
 
   const askTogether = (queries: ReadonlyArray<Fragment>) =>
     Effect.map(
@@ -34,35 +29,37 @@ export const makeOneValue = Effect.gen(function* () {
       ([row]) => queries.map((_, n) => row![`value_${n}`]),
     )
 
-  // It runs with the context of the first of them, hence in their transaction.
-  const resolver = RequestResolver.makeGrouped({
-    // Outside a transaction each is asked by itself: no two entries are equal.
-    key: (entry: Request.Entry<OneValue>): unknown =>
-      Option.getOrElse(
-        Context.getOption(entry.context as Context.Context<unknown>, sql.transactionService),
-        () => entry,
+  /** The first of a batch runs it, once all that are asked at once have come. */
+  const run = (transaction: object, { queries, answer }: Batch) =>
+    Effect.yieldNow.pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          open.delete(transaction)
+          return askTogether(queries)
+        }),
       ),
-    resolver: (entries) =>
-      Effect.withFiber((fiber) => {
-        const statement = { fiber, wanted: entries.length }
-        for (const { request } of entries) request.within.statement = statement
-        return Effect.map(askTogether(entries.map(({ request }) => request.query)), (values) =>
-          entries.forEach((entry, n) => entry.completeUnsafe(Exit.succeed(values[n]))),
-        )
+      Effect.onExit((exit) => {
+        open.delete(transaction)
+        return Deferred.done(answer, Exit.hasInterrupts(exit) ? Exit.succeed(null) : exit)
       }),
-  })
+    )
 
-  /** The resolver's fiber is nobody's child, so a statement that nobody waits for any more is ended here. */
-  const giveUp = ({ within: { statement } }: OneValue) =>
-    Effect.suspend(() => {
-      if (statement === null || --statement.wanted > 0) return Effect.void
-      return Fiber.interrupt(statement.fiber)
+  const ask = (query: Fragment): Effect.Effect<unknown, SqlError> =>
+    Effect.flatMap(Effect.serviceOption(sql.transactionService), (service) => {
+      if (Option.isNone(service)) return Effect.map(askTogether([query]), ([value]) => value)
+      const transaction = service.value
+      const found = open.get(transaction)
+      if (found === undefined) {
+        const batch: Batch = { queries: [query], answer: Deferred.makeUnsafe() }
+        open.set(transaction, batch)
+        return Effect.map(run(transaction, batch), ([value]) => value)
+      }
+      const place = found.queries.push(query) - 1
+      return Effect.flatMap(Deferred.await(found.answer), (values) =>
+        values === null ? ask(query) : Effect.succeed(values[place]),
+      )
     })
 
   /** `A` is what the query's JSON holds. */
-  return <A>(query: Fragment) =>
-    Effect.suspend(() => {
-      const request = OneValue({ query, within: { statement: null } })
-      return Effect.onInterrupt(Effect.request(request, resolver), () => giveUp(request))
-    }) as Effect.Effect<A | null, SqlError>
+  return <A>(query: Fragment) => ask(query) as Effect.Effect<A | null, SqlError>
 })
