@@ -156,7 +156,7 @@ describe("closing", () => {
       await again.track({ event: "kept", userId: "ada", timestamp: day(1) })
       await again.flush()
     }
-    expect(await ok(["project", "--dir", other])).toContain("1 events projected")
+    expect(await ok(["project", "--dir", other])).toContain("1 event projected")
   })
 
   test("twice is once", async () => {

@@ -151,6 +151,14 @@ describe("lines", () => {
 
     test("a funnel that nobody applied", () => no(/no metric "signup"/, "query", "funnel", "signup"))
 
+    test("a metric of another kind", () =>
+      no(
+        /^active_users is no funnel, but of kind active-users\. "tidemark query metric active_users" gives its numbers\.$/,
+        "query",
+        "funnel",
+        "active_users",
+      ))
+
     test("a funnel of one step", () => no(/2 to 50 steps, found 1\b/, "query", "funnel", "--steps", "good"))
 
     test("a funnel of 50 steps works, of 51 not", async () => {

@@ -115,13 +115,14 @@ describe("builds of a metric", () => {
     expect(await refusal("StillLive", drop("clicks@1"))).toMatch(/^clicks@1 was not dropped: it answers queries\./)
     expect(await total()).toBe("events 2")
     expect(await run(promote("clicks"))).toMatchObject({ live: "clicks@2", replaced: "clicks@1" })
+    expect(await refusal("AlreadyLive", promote("clicks@2"))).toBe("Nothing was changed: clicks@2 is live already.")
     expect(await total()).toBe("events 3")
     expect(await run(rollBack("clicks"))).toEqual({ live: "clicks@1", replaced: "clicks@2" })
     expect(await run(drop("clicks@2"))).toBe("clicks@2")
     expect(await refusal("NoSuchBuild", rollBack("clicks"))).toMatch(/There are: clicks@1 \(live\)\.$/)
     expect(await refusal("NoSuchBuild", promote("clicks@2"))).toMatch(/There are: clicks@1 \(live\)\.$/)
     // Applied once more it is the same, and stays given up.
-    expect(await run(applyMetrics(two))).toMatchObject({ applied: [{ outcome: "unchanged" }], promoted: [] })
+    expect(await run(applyMetrics(two))).toMatchObject({ applied: [{ outcome: "passed-over" }], promoted: [] })
     expect(await total()).toBe("events 2")
   })
 

@@ -316,7 +316,7 @@ describe("as people read them", () => {
   test("a user, found by a device", async () => {
     const text = await ok(at("query", "user", "d1"))
     expect(text).toContain("6 on 2 days, in 3 sessions")
-    expect(text).toContain("2 page views, 0 clicks, 1 purchases")
+    expect(text).toContain("2 page views, 0 clicks, 1 purchase")
   })
 })
 

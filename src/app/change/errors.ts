@@ -15,6 +15,13 @@ export class NoSuchBuild extends Data.TaggedError("NoSuchBuild")<{
   }
 }
 
+/** A build that answers, where one was to begin to. */
+export class AlreadyLive extends Data.TaggedError("AlreadyLive")<{ readonly build: string }> {
+  override get message(): string {
+    return `Nothing was changed: ${this.build} is live already.`
+  }
+}
+
 /** A build that is not through yet. */
 export class NotReady extends Data.TaggedError("NotReady")<{ readonly build: string }> {
   override get message(): string {

@@ -7,7 +7,7 @@ import { readControl } from "../control.ts"
 import { Projector } from "../projection/Projector.ts"
 import { findBuilds, type FoundBuilds, liveAmong, pickBuild } from "./builds.ts"
 import { compare, type Comparison } from "./compare.ts"
-import { NoSuchBuild, Unexplained } from "./errors.ts"
+import { AlreadyLive, NoSuchBuild, Unexplained } from "./errors.ts"
 import { switchOf, switchTo } from "./switchTo.ts"
 
 /** What a promotion, or the way back, came to: names of builds. */
@@ -37,6 +37,10 @@ export const promote = Effect.fn("promote")(function* (asked: string, { accept =
   const waiting = yield* findVersion(builds, ({ liveSince }) => liveSince === null)
   if (waiting !== null && isFormulaMetric(waiting.definition)) {
     return { ...(yield* goTo("metric_promoted", waiting, why)), comparison: null }
+  }
+  const named = builds.all.filter((it) => isNamed(it, builds.name))
+  if (named.length > 0 && named.every(({ state }) => state === "live")) {
+    return yield* new AlreadyLive({ build: buildName(named[0]!) })
   }
   const build = yield* pickBuild(builds, ["ready", "detached"], "build to promote")
   const comparison = liveAmong(builds) === undefined ? null : yield* compare(buildName(build))

@@ -45,6 +45,9 @@ const formatCell = (cell: string | number): string =>
 /** 1234567 → `1,234,567`. */
 export const formatCount = (count: number): string => count.toLocaleString("en-US")
 
+/** So many of something: `1 event`, `2,000 events`. Its plural is made with an s. */
+export const counted = (count: number, one: string): string => `${formatCount(count)} ${one}${count === 1 ? "" : "s"}`
+
 /** 0.1234 → `12.3 %`. */
 export const formatShare = (share: number | null): string => (share === null ? "–" : `${(share * 100).toFixed(1)} %`)
 

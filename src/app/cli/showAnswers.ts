@@ -8,7 +8,16 @@ import type { FunnelAnswer } from "../query/funnel.ts"
 import type { MetricAnswer } from "../query/metricAnswer.ts"
 import type { SessionsAnswer } from "../query/sessions.ts"
 import type { UserAnswer } from "../query/user.ts"
-import { formatBar, formatChart, formatCount, formatSeconds, formatShare, formatTable, visible } from "./print.ts"
+import {
+  counted,
+  formatBar,
+  formatChart,
+  formatCount,
+  formatSeconds,
+  formatShare,
+  formatTable,
+  visible,
+} from "./print.ts"
 
 /** Rows of a series shown to a person; all of them are in `--json`. */
 const ROWS_MAX = 40
@@ -60,7 +69,7 @@ export const showActiveUsers = (answer: ActiveUsersAnswer) => {
       answer.rows.map(({ users }) => users),
       chartWidth(),
     ),
-    `${formatCount(answer.total.users)} distinct persons, ${formatCount(answer.total.events)} events.`,
+    `${counted(answer.total.users, "distinct person")}, ${counted(answer.total.events, "event")}.`,
     ...closing(answer),
   ])
 }
@@ -83,7 +92,7 @@ export const showAdoption = (answer: AdoptionAnswer) =>
       ]),
     ),
     "",
-    `${formatCount(answer.totalUsers)} persons were active.`,
+    `${counted(answer.totalUsers, "person")} ${answer.totalUsers === 1 ? "was" : "were"} active.`,
     ...closing(answer),
   ])
 
@@ -138,7 +147,7 @@ export const showSessions = (answer: SessionsAnswer) => {
       answer.rows.map(({ sessions }) => sessions),
       chartWidth(),
     ),
-    `${formatCount(total.sessions)} sessions, ${formatSeconds(total.averageSeconds ?? 0)} on average, ${formatShare(total.bounceRate)} bounced.`,
+    `${counted(total.sessions, "session")}, ${formatSeconds(total.averageSeconds ?? 0)} on average, ${formatShare(total.bounceRate)} bounced.`,
     ...(answer.entryPages.length > 0 ? [`Entered at ${top(answer.entryPages)}.`] : []),
     ...(answer.exitPages.length > 0 ? [`Left at ${top(answer.exitPages)}.`] : []),
     ...closing(answer),
@@ -165,8 +174,8 @@ export const showUser = (answer: UserAnswer) =>
     heading(answer, `User ${visible(answer.userId)}`),
     "",
     `ids        ${answer.distinctIds.map(visible).join(", ")}`,
-    `events     ${formatCount(answer.totalEvents)} on ${formatCount(answer.uniqueDays)} days, in ${formatCount(answer.sessionCount)} sessions`,
-    `           ${formatCount(answer.pageViews)} page views, ${formatCount(answer.clicks)} clicks, ${formatCount(answer.purchases)} purchases`,
+    `events     ${formatCount(answer.totalEvents)} on ${counted(answer.uniqueDays, "day")}, in ${counted(answer.sessionCount, "session")}`,
+    `           ${counted(answer.pageViews, "page view")}, ${counted(answer.clicks, "click")}, ${counted(answer.purchases, "purchase")}`,
     `seen       ${answer.firstSeen ?? "never"} to ${answer.lastSeen ?? "never"}`,
     `features   ${
       Object.entries(answer.featureUsage)

@@ -2,7 +2,7 @@ import { Console, type Effect } from "effect"
 import { versionName } from "../../domain/projection/buildName.ts"
 import type { Listed } from "../explain/evidence.ts"
 import type { Explanation } from "../explain/explain.ts"
-import { formatCount, formatTable, visible } from "./print.ts"
+import { counted, formatCount, formatTable, visible } from "./print.ts"
 
 /** Rows of a list shown to a person; more are in `--json`. */
 const ROWS_MAX = 15
@@ -36,10 +36,10 @@ export const showExplanation = (explanation: Explanation): Effect.Effect<void> =
       `revised      ${revisedAt === null ? "never, since it was published" : `last at ${revisedAt} (${revisionCause})`}`,
       `as of        ${asOf.cut}, logged until ${asOf.instant}`,
       "",
-      `${formatCount(persons.count)} persons are behind it.`,
+      `${counted(persons.count, "person")} ${persons.count === 1 ? "is" : "are"} behind it.`,
       ...rowsOf(persons, ["person", "adds"], ({ ids, contributes }) => [idsOf(ids), contributes]),
       "",
-      `${formatCount(events.count)} events are behind it${events.repeats === 0 ? "" : `, ${formatCount(events.repeats)} of them repeats that add nothing`}.`,
+      `${counted(events.count, "event")} ${events.count === 1 ? "is" : "are"} behind it${events.repeats === 0 ? "" : `, ${formatCount(events.repeats)} of them repeats that add nothing`}.`,
       ...rowsOf(events, ["batch", "place", "id", "event", "happened", "received", "logged", ""], (it) => [
         it.batch,
         it.place,

@@ -2,7 +2,7 @@ import type { Position } from "../../domain/log/position.ts"
 import { formatDuration } from "../../domain/time/duration.ts"
 import type { GroupStatus } from "../status/groups.ts"
 import type { Status } from "../status/status.ts"
-import { formatCount, formatSeconds, formatTable, visible } from "./print.ts"
+import { counted, formatCount, formatSeconds, formatTable, visible } from "./print.ts"
 
 /** What `status` found, as people read it. */
 export const formatStatus = ({ settings, partitions, groups, balance, quarantine, sizes }: Status): string => {
@@ -34,7 +34,7 @@ export const formatStatus = ({ settings, partitions, groups, balance, quarantine
       [[sizes.distinctIds, sizes.persons, sizes.facts, sizes.cells]],
     ),
     "",
-    `quarantine: ${waiting.length === 0 ? "empty" : waiting.join(", ")}${quarantine.failures === 0 ? "" : `; ${quarantine.failures} events that a metric could not fold`}`,
+    `quarantine: ${waiting.length === 0 ? "empty" : waiting.join(", ")}${quarantine.failures === 0 ? "" : `; ${counted(quarantine.failures, "event")} that a metric could not fold`}`,
   ].join("\n")
 }
 

@@ -12,8 +12,11 @@ import { Overtaken } from "./Overtaken.ts"
 export interface Applied {
   readonly name: string
   readonly version: number
-  /** Whether the log has it since this call, or had exactly this before. */
-  readonly outcome: "applied" | "unchanged"
+  /**
+   * Whether the log has it since this call, had exactly this before, or had it and somebody has gone back from it or given it
+   * up: that stays so.
+   */
+  readonly outcome: "applied" | "unchanged" | "passed-over"
 }
 
 /**
@@ -46,10 +49,11 @@ export const recordMetrics = Effect.fn("recordMetrics")(function* (paths: Readon
       return yield* new Overtaken({ what: `${name} has another version ${latest?.version ?? version} now` })
     }
   }
+  const isPassedOver = new Set(passedOver.map(({ name }) => name))
   return definitions.map(({ name, version }): Applied => ({
     name,
     version,
-    outcome: there.has(name) ? "unchanged" : "applied",
+    outcome: isPassedOver.has(name) ? "passed-over" : there.has(name) ? "unchanged" : "applied",
   }))
 })
 

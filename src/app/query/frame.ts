@@ -88,6 +88,19 @@ export const askedBuild = Effect.fnUntraced(function* (
       remedy: `There are: ${others.map(buildName).join(", ")}.`,
     })
   }
+  const ofOtherKind = measures.find(({ definition, state }) => state === "live" && definition.name === name)
+  if (ofOtherKind !== undefined) {
+    return yield* new BadQuery({
+      problem: `${name} is no ${kind}, but of kind ${ofOtherKind.definition.formula.kind}.`,
+      remedy: `"tidemark query metric ${name}" gives its numbers.`,
+    })
+  }
+  if (measures.some(({ definition, state }) => state === "building" && definition.name === name)) {
+    return yield* new BadQuery({
+      problem: `${name} is being built and has no numbers yet.`,
+      remedy: `"tidemark status" shows how far it is.`,
+    })
+  }
   const names = live.map((measure) => measure.definition.name)
   const like = nearest(name, names)
   return yield* new BadQuery({

@@ -7,7 +7,7 @@ import { ARCHIVE_FORMATS } from "../../archive/manifest.ts"
 import { openArchive } from "../../archive/openArchive.ts"
 import { sayingWhy } from "../failure.ts"
 import { json, withLog, withNewStoreOf } from "../options.ts"
-import { formatCount, formatTable, printJson } from "../print.ts"
+import { counted, formatCount, formatTable, printJson } from "../print.ts"
 import { makeProgress } from "../progress.ts"
 import { projectUnlessStill } from "../projecting.ts"
 import { formatSpeed, type Speed, timed } from "../timed.ts"
@@ -105,7 +105,7 @@ const showImported = (done: Effect.Success<ReturnType<typeof importLog>> & Speed
   Console.log(
     [
       formatTable(["partition", "records", "events", "were", "are"], done.partitions.map(rowOf)),
-      ...(done.alreadyThere > 0 ? [`there already  ${formatCount(done.alreadyThere)} records`] : []),
+      ...(done.alreadyThere > 0 ? [`there already  ${counted(done.alreadyThere, "record")}`] : []),
       ...(done.quarantined > 0 ? [`quarantined    ${formatCount(done.quarantined)}`] : []),
       formatSpeed(done),
     ].join("\n"),

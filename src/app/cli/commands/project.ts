@@ -9,7 +9,7 @@ import type { ServersOptions } from "../../servers.ts"
 import { untilStopped } from "../../worker/untilStopped.ts"
 import { layerWorker } from "../../worker/worker.ts"
 import { configuration, flag, json, withNewStore, withStore } from "../options.ts"
-import { formatCount, printJson } from "../print.ts"
+import { counted, formatCount, printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
 export const reportProjected = (projected: Projected, asJson: boolean) =>
@@ -18,7 +18,7 @@ export const reportProjected = (projected: Projected, asJson: boolean) =>
     : Console.log(
         [
           projected.workers === undefined
-            ? `${formatCount(projected.events)} events projected, ${formatCount(projected.duplicates)} of them duplicates.`
+            ? `${counted(projected.events, "event")} projected, ${formatCount(projected.duplicates)} of them duplicates.`
             : `Everything in the log is projected; workers do it (${projected.workers} of them).`,
           ...(projected.rebuilt ? ["The settings had changed, so the read model was made anew."] : []),
           ...(projected.built.length > 0 ? [`Built over all of history: ${projected.built.join(", ")}.`] : []),

@@ -7,7 +7,7 @@ import { parseColumnMap } from "../../import/columnMap.ts"
 import { dropQuarantine, replayQuarantine } from "../../quarantine.ts"
 import { CliFailure, EXIT, sayingWhy } from "../failure.ts"
 import { flag, given, json, optionalText, withStore } from "../options.ts"
-import { formatCount, formatTable, printJson, visible } from "../print.ts"
+import { counted, formatCount, formatTable, printJson, visible } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
 
 const list = Command.make(
@@ -92,7 +92,7 @@ const drop = Command.make(
           return yield* new CliFailure({ sentence, code: EXIT.badRequest })
         }
         if (json) return yield* printJson({ dropped })
-        yield* Console.log(`${formatCount(dropped)} lines dropped from the quarantine.`)
+        yield* Console.log(`${counted(dropped, "line")} dropped from the quarantine.`)
       }),
     ),
 ).pipe(Command.withDescription("Forget what is in quarantine"))

@@ -7,7 +7,7 @@ import { appendDemo, SIGNUP_FUNNEL } from "../../demo.ts"
 import { layerEmbedded } from "../../embedded.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
 import { configuration } from "../options.ts"
-import { formatCount } from "../print.ts"
+import { counted, formatCount } from "../print.ts"
 import { makeProgress } from "../progress.ts"
 import { projectShowing } from "../projecting.ts"
 import { showActiveUsers, showAdoption, showFunnel } from "../showAnswers.ts"
@@ -91,7 +91,7 @@ export const demoCommand = Command.make(
           }),
         )
         const { duplicates } = yield* projectShowing("project")
-        const what = `${formatCount(events)} events of a made-up product with ${formatCount(options.users)} people`
+        const what = `${counted(events, "event")} of a made-up product with ${formatCount(options.users)} people`
         yield* Console.log(
           duplicates === events
             ? `${what} were in ${directory} before; they came again, and count once.\n`

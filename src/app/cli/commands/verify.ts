@@ -5,7 +5,7 @@ import { explainDifference, type Origin } from "../../verify/explainDifference.t
 import { verify } from "../../verify/verify.ts"
 import { CliFailure, EXIT } from "../failure.ts"
 import { given, json, optionalText, range, withStore } from "../options.ts"
-import { formatCount, formatTable, printJson, visible } from "../print.ts"
+import { counted, formatCount, formatTable, printJson, visible } from "../print.ts"
 import { showingReplay } from "../projecting.ts"
 
 const SHOWN_MAX = 50
@@ -53,7 +53,7 @@ export const verifyCommand = Command.make(
         if (first === undefined) {
           if (json) return yield* printJson({ ...verified, origin: null })
           return yield* Console.log(
-            `All ${formatCount(cells)} cells of the read model${days === null ? "" : ` on ${formatCount(days.length)} days`} equal what the oracle makes of ${formatCount(events)} events.`,
+            `All ${counted(cells, "cell")} of the read model${days === null ? "" : ` on ${counted(days.length, "day")}`} equal what the oracle makes of ${counted(events, "event")}.`,
           )
         }
         if (!json) yield* showDifferences(differences)
@@ -67,7 +67,7 @@ export const verifyCommand = Command.make(
               : `Where the first of them comes from can't be found out: ${visible(origin.failure.message)}`,
           )
         }
-        const sentence = `${formatCount(differences.length)} of ${formatCount(cells)} cells differ from what the log says. "tidemark rebuild --wipe" makes them anew; if they differ again, please report it.`
+        const sentence = `${formatCount(differences.length)} of ${counted(cells, "cell")} ${differences.length === 1 ? "differs" : "differ"} from what the log says. "tidemark rebuild --wipe" makes them anew; if they differ again, please report it.`
         return yield* new CliFailure({ sentence, code: EXIT.failed })
       }),
     ),

@@ -9,6 +9,12 @@ import { comparisonLines } from "./comparisonLines.ts"
 import { accept, why } from "./decision.ts"
 import { files, inLines } from "./files.ts"
 
+const OUTCOMES = {
+  applied: "applied",
+  unchanged: "unchanged",
+  "passed-over": "unchanged; it was gone back from or given up, and stays so",
+} as const
+
 export const applyCommand = Command.make(
   "apply",
   {
@@ -26,7 +32,7 @@ export const applyCommand = Command.make(
           const options = { ...showing, accept, promote: !noPromote, why: given(why) }
           const { applied, comparisons, promoted, waiting, standstill } = yield* inLines(applyMetrics(files, options))
           if (json) return yield* printJson({ applied, comparisons, promoted, waiting, standstill })
-          for (const it of applied) yield* Console.log(`${versionName(it)}: ${it.outcome}`)
+          for (const it of applied) yield* Console.log(`${versionName(it)}: ${OUTCOMES[it.outcome]}`)
           for (const comparison of comparisons) yield* Console.log(comparisonLines(comparison).join("\n"))
           if (promoted.length > 0) yield* Console.log(`Live from now on: ${promoted.join(", ")}.`)
           if (standstill !== null) {

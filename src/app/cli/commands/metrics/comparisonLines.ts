@@ -1,16 +1,16 @@
 import type { Comparison } from "../../../change/compare.ts"
 import type { PersonBehind } from "../../../change/personsBehind.ts"
-import { formatCount, formatTable, visible } from "../../print.ts"
+import { counted, formatCount, formatTable, visible } from "../../print.ts"
 
 /** Two builds of a metric side by side. */
 export const comparisonLines = ({ build, live, expect, days, cells, differing, sums, biggest }: Comparison) => [
-  `${build} beside ${live}: ${formatCount(cells.equal)} cells are equal, ${formatCount(cells.changed)} changed, ${formatCount(cells.added)} added, ${formatCount(cells.removed)} removed.`,
+  `${build} beside ${live}: ${counted(cells.equal, "cell")} ${cells.equal === 1 ? "is" : "are"} equal, ${formatCount(cells.changed)} changed, ${formatCount(cells.added)} added, ${formatCount(cells.removed)} removed.`,
   ...(days === null ? [] : [`It was built for ${days.from} to ${days.to} only; the other days were taken over.`]),
   differing === 0
     ? expect === "same"
       ? "The numbers are the same, as expected."
       : "The numbers are the same; they were expected to differ."
-    : `They differ on ${formatCount(cells.days)} days; ${expect === "same" ? "they were expected to be the same" : "that was expected"}.`,
+    : `They differ on ${counted(cells.days, "day")}; ${expect === "same" ? "they were expected to be the same" : "that was expected"}.`,
   ...(differing === 0
     ? []
     : [

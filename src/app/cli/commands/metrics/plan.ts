@@ -5,7 +5,7 @@ import { problemText } from "../../../metrics/BadDefinition.ts"
 import { planMetrics, type PricedPlan } from "../../../metrics/planMetrics.ts"
 import { ChangesPlanned, CliFailure, EXIT } from "../../failure.ts"
 import { json, withStore } from "../../options.ts"
-import { printJson, visible } from "../../print.ts"
+import { counted, printJson, visible } from "../../print.ts"
 import { costLines } from "./costLines.ts"
 import { fieldLine } from "./fieldLine.ts"
 import { files, inLines } from "./files.ts"
@@ -59,7 +59,7 @@ const planLines = ({
     ...unaffected.map((it) => `= ${versionName(it)}`),
     ...(unmentioned.length === 0 ? [] : [`Not in these files, and left as they are: ${unmentioned.join(", ")}.`]),
     "",
-    changes === 0 ? "No changes." : `${changes} change${changes === 1 ? "" : "s"}, ${builds.length} to build.`,
+    changes === 0 ? "No changes." : `${counted(changes, "change")}, ${builds.length} to build.`,
     ...(cost === null ? [] : costLines(cost)),
   ]
 }

@@ -5,7 +5,7 @@ import { problemText } from "../../../metrics/BadDefinition.ts"
 import { validateFilesAlone, validateMetrics } from "../../../metrics/validateMetrics.ts"
 import { CliFailure, EXIT } from "../../failure.ts"
 import { configuration, json, withStore } from "../../options.ts"
-import { formatCount, printJson, visible } from "../../print.ts"
+import { counted, printJson, visible } from "../../print.ts"
 import { files } from "./files.ts"
 import { strict } from "./strict.ts"
 
@@ -29,9 +29,7 @@ export const validateCommand = Command.make(
     const beside = alone
       ? `No store is in ${directory}, so they were checked beside the built-in metrics only.`
       : "They can be applied to what the store has."
-    yield* Console.log(
-      `${formatCount(checked.definitions)} definition${checked.definitions === 1 ? "" : "s"} without a problem. ${beside}`,
-    )
+    yield* Console.log(`${counted(checked.definitions, "definition")} without a problem. ${beside}`)
   }),
 ).pipe(
   Command.withDescription("Check definition files: every problem of every file, with its line"),
