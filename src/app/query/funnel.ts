@@ -130,7 +130,7 @@ const warningsOf = ({ renamed }: MetricDefinition, formula: FunnelFormula) =>
 
 /** Median (of an even number: the mean of the middle two) and mean of at least one number. */
 const summarise = (values: ReadonlyArray<number>) => {
-  const sorted = [...values].sort((a, b) => a - b)
+  const sorted = Float64Array.from(values).sort()
   const middle = sorted.length >>> 1
   return {
     medianSeconds: sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2,
