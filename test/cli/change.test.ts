@@ -115,6 +115,7 @@ describe("builds of a metric", () => {
     expect(await refusal("StillLive", drop("clicks@1"))).toMatch(/^clicks@1 was not dropped: it answers queries\./)
     expect(await total()).toBe("events 2")
     expect(await run(promote("clicks"))).toMatchObject({ live: "clicks@2", replaced: "clicks@1" })
+    expect(await refusal("AlreadyLive", promote("clicks"))).toMatch(/clicks@2 is live already/)
     expect(await refusal("AlreadyLive", promote("clicks@2"))).toBe("Nothing was changed: clicks@2 is live already.")
     expect(await total()).toBe("events 3")
     expect(await run(rollBack("clicks"))).toEqual({ live: "clicks@1", replaced: "clicks@2" })

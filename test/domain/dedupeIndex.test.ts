@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { DedupeIndex } from "../../src/domain/projection/DedupeIndex.ts"
-import { type Candidate, DedupeTable, TABLE_EVENTS_MAX } from "../../src/domain/projection/DedupeTable.ts"
+import { DedupeTable, TABLE_EVENTS_MAX } from "../../src/domain/projection/DedupeTable.ts"
 import { fingerprintsOf } from "../../src/domain/projection/fingerprint.ts"
 
 const HORIZON = 100
@@ -31,7 +31,6 @@ const decide = (index: DedupeIndex, log: ReadonlyArray<Logged>, from: number) =>
       else index.keep(place)
       return isRepeat
     })
-    index.forgetBefore(index.horizonAt(at))
     return { repeats, entry }
   })
 
@@ -57,6 +56,22 @@ describe("the ids of the horizon", () => {
     )
   })
 
+  test("what is held is the horizon's, and a quarter of it more", () => {
+    fc.assert(
+      fc.property(logs, (log) => {
+        const index = new DedupeIndex(HORIZON)
+        for (const [n, { at, ids }] of log.entries()) {
+          index.begin(n, at, ids)
+          ids.forEach((_, place) => index.keep(place))
+          const eventsOf = (millis: number) =>
+            log.slice(0, n + 1).reduce((sum, it) => sum + (it.at >= at - millis ? it.ids.length : 0), 0)
+          expect(index.size).toBeGreaterThanOrEqual(eventsOf(HORIZON))
+          expect(index.size).toBeLessThanOrEqual(eventsOf(1.25 * HORIZON))
+        }
+      }),
+    )
+  })
+
   test("who goes on from what was stored decides the same", () => {
     fc.assert(
       fc.property(logs, fc.nat(40), (log, cut) => {
@@ -78,9 +93,10 @@ describe("a table of ids", () => {
     const of = (batch: number) => fingerprintsOf(Array.from({ length: size }, (_, i) => `event-${batch * size + i}`))
     const counts = (place: number) => place % 10 !== 0
     const found = (batch: number) => {
-      const candidates: Array<Candidate> = []
-      of(batch).forEach((low, i, all) => i % 2 === 0 && table.find(low, all[i + 1]!, batch, candidates))
-      return candidates
+      const fingerprints = of(batch)
+      return Array.from({ length: size }, (_, i) =>
+        table.find(fingerprints[2 * i]!, fingerprints[2 * i + 1]!, batch),
+      ).flat()
     }
     for (let sequence = 0; sequence < 100; sequence++) {
       const fingerprints = of(sequence)

@@ -77,6 +77,7 @@ describe("running workers", () => {
 
   test("pause and go on", async () => {
     await stage.run(pause(1))
+    const before = (await stage.look()).ownerships
     // Of a pause for a build that takes over, which may be over this very moment, it would say something else.
     const owner = await eventually("partition 1 is paused by an operator", async () =>
       workers.find((worker) => {
@@ -86,7 +87,6 @@ describe("running workers", () => {
       }),
     )
 
-    const before = (await stage.look()).ownerships
     const position = (partition: number, of = before) =>
       of.find((it) => it.group === LIVE_GROUP && it.partition === partition)!.sequence
     const positions = await stage.run(LogWriter.use((writer) => writer.append(some(300))))

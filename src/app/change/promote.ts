@@ -38,10 +38,9 @@ export const promote = Effect.fn("promote")(function* (asked: string, { accept =
   if (waiting !== null && isFormulaMetric(waiting.definition)) {
     return { ...(yield* goTo("metric_promoted", waiting, why)), comparison: null }
   }
-  const named = builds.all.filter((it) => isNamed(it, builds.name))
-  if (named.length > 0 && named.every(({ state }) => state === "live")) {
-    return yield* new AlreadyLive({ build: buildName(named[0]!) })
-  }
+  // The newest that is meant: what was replaced by it is gone back to, not promoted.
+  const newest = builds.all.findLast((it) => isNamed(it, builds.name))
+  if (newest?.state === "live") return yield* new AlreadyLive({ build: buildName(newest) })
   const build = yield* pickBuild(builds, ["ready", "detached"], "build to promote")
   const comparison = liveAmong(builds) === undefined ? null : yield* compare(buildName(build))
   if (comparison !== null) yield* checkExpectation(comparison, accept)

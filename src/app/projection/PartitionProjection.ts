@@ -128,7 +128,6 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
       (known) => settle(fold, known, group.measures, rules),
     )
     yield* Metric.update(stepEvents, draft.events)
-    dedupe.forgetBefore(dedupe.horizonAt(logTime))
     checkpoint = next
     draft = newDraft(new Fold(measures, zone))
   })

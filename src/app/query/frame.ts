@@ -88,16 +88,18 @@ export const askedBuild = Effect.fnUntraced(function* (
       remedy: `There are: ${others.map(buildName).join(", ")}.`,
     })
   }
-  const ofOtherKind = measures.find(({ definition, state }) => state === "live" && definition.name === name)
-  if (ofOtherKind !== undefined) {
+  const meant = named?.metric ?? name
+  const there = measures.filter(({ definition }) => definition.name === meant)
+  const otherKind = there.find(({ definition }) => kind !== undefined && definition.formula.kind !== kind)
+  if (otherKind !== undefined) {
     return yield* new BadQuery({
-      problem: `${name} is no ${kind}, but of kind ${ofOtherKind.definition.formula.kind}.`,
-      remedy: `"tidemark query metric ${name}" gives its numbers.`,
+      problem: `${meant} is no ${kind}, but of kind ${otherKind.definition.formula.kind}.`,
+      remedy: `"tidemark query metric ${meant}" gives its numbers.`,
     })
   }
-  if (measures.some(({ definition, state }) => state === "building" && definition.name === name)) {
+  if (there.length > 0) {
     return yield* new BadQuery({
-      problem: `${name} is being built and has no numbers yet.`,
+      problem: `${meant} is being built and has no numbers yet.`,
       remedy: `"tidemark status" shows how far it is.`,
     })
   }

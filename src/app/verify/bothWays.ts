@@ -81,7 +81,6 @@ export const readBothWays = Effect.fnUntraced(function* (
         Effect.gen(function* () {
           logTime = Math.max(logTime, batch.origin.loggedAt)
           const { places } = yield* dedupeBatch(dedupe, readBatch, sequence, batch, logTime)
-          dedupe.forgetBefore(dedupe.horizonAt(logTime))
           const out = isolated.filter((it) => it.partition === partition && it.sequence === sequence)
           logged.push({
             partition,

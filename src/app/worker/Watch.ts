@@ -1,4 +1,4 @@
-import { Clock, Context, Data, Effect, Layer, Schedule } from "effect"
+import { Clock, Context, Data, Effect, Layer, Schedule, Semaphore } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { ALL_PARTITIONS, Operations, type Outlook, type Pause } from "../../domain/projection/Operations.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
@@ -49,6 +49,8 @@ export class Watch extends Context.Service<
       // remembers are no loss any more. Before the loops hear of it, since they try again when they do.
       const acceptLog = Effect.ignore(Effect.catchTag(log.prove, "LogDamaged", () => log.acceptEnd))
 
+      // One look at a time, so that none is taken for newer than one that began after it.
+      const turn = yield* Semaphore.make(1)
       const look = Effect.gen(function* () {
         const at = yield* Clock.currentTimeMillis
         const outlook = yield* operations.look
@@ -56,7 +58,7 @@ export class Watch extends Context.Service<
         seen = { outlook, at }
         yield* state.stops(outlook.stops)
         return outlook
-      })
+      }).pipe(turn.withPermits(1))
       const saying = <A, E extends { readonly message: string }>(
         name: "log" | "postgres",
         probe: Effect.Effect<A, E>,

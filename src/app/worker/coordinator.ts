@@ -159,8 +159,10 @@ export const coordinator = Effect.fn("coordinator")(function* () {
       yield* align
       provenAt = now
     }
-    yield* markWhole(outlook)
-    for (const group of outlook.groups) if (group !== LIVE_GROUP) yield* adopt(group, outlook)
+    if (!isPausedByOperator(outlook)) {
+      yield* markWhole(outlook)
+      for (const group of outlook.groups) if (group !== LIVE_GROUP) yield* adopt(group, outlook)
+    }
     yield* endStandstill(outlook)
     yield* readModel.sweep(SWEEP_ROWS)
     yield* report.is("running")
@@ -204,6 +206,10 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   )
   return yield* Effect.forever(recovering)
 }, Effect.scoped)
+
+/** Whether an operator lets everything stand still: then nobody is counted, and no build takes over. */
+const isPausedByOperator = ({ pauses }: Outlook): boolean =>
+  pauses.some(({ cause, group, partition }) => cause === "operator" && group === null && partition === ALL_PARTITIONS)
 
 /** A group that builds goes after the default group; one that keeps up makes it stand still for the last stretch. */
 interface Chase {

@@ -23,7 +23,7 @@ const checked = Effect.fnUntraced(function* (partition: number | null) {
 })
 
 /**
- * Lets the workers stop at one partition, or all. Once this is through the numbers stay as they are: what is being
+ * Lets the workers stop at one partition, or all. Once this is through no step of theirs is committed: what is being
  * committed ends before, and steps in hand are refused, to be made again after `resume`. Questions are answered, and events
  * go on into the log.
  */

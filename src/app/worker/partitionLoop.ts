@@ -148,9 +148,8 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     const projection = yield* claimPartition(group, partition, settings, state.owner, isolated)
     // Only what began to look after the claim was through is sure to have seen it.
     const claimedAt = yield* Clock.currentTimeMillis
-    // A pause ends the claims before it; one after it must not go on beside it.
-    yield* watch.look
-    if (paused() !== undefined) return "paused" as const
+    // A pause ends the claims that it finds; who claims after it finds it here.
+    if (pauseOf(yield* watch.look, name, partition) !== undefined) return "paused" as const
     const checkpoint = projection.checkpoint()
     if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
     const position = checkpoint?.position ?? null

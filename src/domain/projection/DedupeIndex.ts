@@ -1,4 +1,4 @@
-import { type Candidate, DedupeTable } from "./DedupeTable.ts"
+import { type Candidate, DedupeTable, NONE } from "./DedupeTable.ts"
 import { fingerprintsOf } from "./fingerprint.ts"
 
 /** What is kept of one batch so that later repeats of its events are known: stored in the read model, in one row. */
@@ -47,9 +47,11 @@ export class DedupeIndex {
   /** Counted events within the horizon whose id may be that of an event of the batch that was begun. Nearly always none. */
   candidatesOf(place: number): ReadonlyArray<Candidate> {
     const { fingerprints, loggedAt } = this.#begun
-    const found: Array<Candidate> = []
+    const from = this.horizonAt(loggedAt)
+    let found = NONE
     for (const table of this.#tables) {
-      table.find(fingerprints[2 * place]!, fingerprints[2 * place + 1]!, this.horizonAt(loggedAt), found)
+      const more = table.find(fingerprints[2 * place]!, fingerprints[2 * place + 1]!, from)
+      if (more !== NONE) found = found === NONE ? more : [...found, ...more]
     }
     return found
   }
@@ -76,12 +78,14 @@ export class DedupeIndex {
     }
   }
 
-  /** Lets go of what was logged before an instant (ms), where all of a table was. */
-  forgetBefore(instant: number): void {
-    while (this.#tables.length > 1 && this.#tables[0]!.until < instant) this.#tables.shift()
+  /** Events held, those that were repeats included. */
+  get size(): number {
+    return this.#tables.reduce((sum, { size }) => sum + size, 0)
   }
 
   #append({ sequence, loggedAt, fingerprints }: DedupeEntry): DedupeTable {
+    // What is beyond the horizon is beyond it for all that come, so it is let go of, a table at a time.
+    while (this.#tables.length > 1 && this.#tables[0]!.until < this.horizonAt(loggedAt)) this.#tables.shift()
     let table = this.#tables.at(-1)!
     const spans = loggedAt - table.since
     const isOver = this.#horizonMillis !== null && spans > this.#horizonMillis / TABLES_PER_HORIZON

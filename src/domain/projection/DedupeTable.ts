@@ -13,7 +13,7 @@ const FULL = 0.88
 const GROWTH = 1.2
 
 /** Fingerprints of so many events lie in one piece of memory: the last piece is not full. */
-const PIECE_BITS = 14
+const PIECE_BITS = 12
 const PIECE_MASK = 2 ** PIECE_BITS - 1
 
 /** A counted event that may be the first copy of a later one. */
@@ -21,6 +21,9 @@ export interface Candidate {
   readonly sequence: number
   readonly place: number
 }
+
+/** Nearly every answer, and always the same one. */
+export const NONE: ReadonlyArray<Candidate> = []
 
 interface Held {
   readonly sequence: number
@@ -55,6 +58,11 @@ export class DedupeTable {
     return this.#batches.at(-1)?.loggedAt ?? Number.NEGATIVE_INFINITY
   }
 
+  /** Events held, those that don't count included. */
+  get size(): number {
+    return this.#events
+  }
+
   hasRoomFor(events: number): boolean {
     return this.#events + events <= TABLE_EVENTS_MAX
   }
@@ -73,8 +81,9 @@ export class DedupeTable {
     this.#insert(low, ((high & 0xff) << 24) | (this.#batches.at(-1)!.first + place + 1))
   }
 
-  /** Adds to `found` the counted events of these bits that were logged at `from` (ms) or later. */
-  find(low: number, high: number, from: number, found: Array<Candidate>): void {
+  /** The counted events of these bits that were logged at `from` (ms) or later. */
+  find(low: number, high: number, from: number): ReadonlyArray<Candidate> {
+    let found = NONE
     const slots = this.#slots
     const tag = (high & 0xff) << 24
     for (let slot = this.#home(low); slots[slot] !== 0; slot = this.#after(slot)) {
@@ -82,8 +91,9 @@ export class DedupeTable {
       const ordinal = (slots[slot]! & ORDINAL_MASK) - 1
       if (this.#low(ordinal) !== low || this.#upper(ordinal) !== high >>> 16) continue
       const { sequence, loggedAt, first } = this.#batchOf(ordinal)
-      if (loggedAt >= from) found.push({ sequence, place: ordinal - first })
+      if (loggedAt >= from) found = [...found, { sequence, place: ordinal - first }]
     }
+    return found
   }
 
   #keep(ordinal: number, low: number, high: number): void {

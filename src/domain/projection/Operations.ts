@@ -95,8 +95,8 @@ export class Operations extends Context.Service<
   {
     readonly look: Effect.Effect<Outlook, ReadModelUnavailable>
     /**
-     * Lets partitions stand still. On an operator's word nothing of them is committed once this is through: the claims end,
-     * and who claims after that has to look for pauses before a step.
+     * Lets workers stand still at partitions. On an operator's word no step of theirs is committed once this is through: the
+     * claims end, and a worker that claims after that looks for pauses before its first step.
      */
     readonly pause: (pause: Omit<Pause, "since">) => Effect.Effect<void, ReadModelUnavailable>
     /**

@@ -29,6 +29,12 @@ export interface PostgresConnection extends Connection {
 /** Statements that change nothing by themselves, so that losing the answer to one loses nothing else. */
 const ONLY_READS = /^\s*(SELECT|BEGIN|SET TRANSACTION|LOCK TABLE)\b/i
 
+/**
+ * Keeps the plan of what is prepared: left to itself the server plans some statements of answers every time, since it takes a
+ * plan for known parameters to be cheaper than it is.
+ */
+const ONE_PLAN = "SET LOCAL plan_cache_mode = force_generic_plan"
+
 /** What the server answers to a COMMIT of a transaction in which a statement failed. */
 const rolledBack = new SqlError({
   reason: new UnknownError({ cause: undefined, message: "a statement had failed, so the transaction was rolled back" }),
@@ -101,7 +107,8 @@ export const makeConnection = (
   const control: Connection["executeUnprepared"] = (sql, params, transform) => {
     if (sql.startsWith("BEGIN")) {
       asks = sql.includes("READ ONLY")
-      const statements = localSettings === null ? sql : sql.replace(/(?=;|$)/, `; ${localSettings}`)
+      const settings = localSettings ?? (asks ? ONE_PLAN : null)
+      const statements = settings === null ? sql : sql.replace(/(?=;|$)/, `; ${settings}`)
       // Nobody else ends a transaction whose beginning failed, such as at a lock that it takes.
       return Effect.onError(rows(statements, params, transform), () => rollback)
     }
@@ -134,7 +141,7 @@ export const makeConnection = (
    * steps are not: how many rows they are about is in their parameters, and they need a plan for that.
    */
   const nameOf = (sql: string): { readonly name?: string } => {
-    const isPrepared = asks && localSettings === null && hasTransaction(client) && /^\s*SELECT\b/.test(sql)
+    const isPrepared = asks && localSettings === null && hasTransaction(client) && /^\s*(SELECT|WITH)\b/.test(sql)
     const name = isPrepared ? statementName(sql) : undefined
     return name === undefined ? {} : { name }
   }

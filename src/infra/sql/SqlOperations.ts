@@ -14,6 +14,7 @@ import {
 } from "../../domain/projection/Operations.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
 import { explained } from "./explained.ts"
+import { lockMeasures } from "./measureTables.ts"
 import type { SqlBigint } from "./rows.ts"
 import { toStorable } from "./storableText.ts"
 import { WHOLE } from "./whole.ts"
@@ -53,14 +54,23 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
       VALUES (${group ?? ""}, ${partition}, ${cause}, ${toStorable(sentence)})
       ON CONFLICT (projector_group, partition, cause) DO UPDATE SET sentence = excluded.sentence`
 
-    /** The claims that a pause covers end, after what is being committed; whoever claims anew finds the pause. */
+    /** The claims that a pause covers end, after what is being committed. */
     const endClaims = ({ group, partition }: Pick<Pause, "group" | "partition">) => sql`
       UPDATE checkpoints SET epoch = nextval('epochs')
       WHERE ${group === null ? sql`true` : sql`projector_group = ${group}`}
         AND ${partition === ALL_PARTITIONS ? sql`true` : sql`partition = ${partition}`}`
 
-    const pause = (it: Omit<Pause, "since">) =>
-      it.cause === "operator" ? sql.withTransaction(Effect.andThen(notePause(it), endClaims(it))) : notePause(it)
+    /** Whoever claims waits for this one, also for the first time, and finds the pause when it looks after that. */
+    const pauseNow = (it: Omit<Pause, "since">) =>
+      sql.withTransaction(
+        Effect.gen(function* () {
+          yield* lockMeasures(sql)
+          yield* notePause(it)
+          yield* endClaims(it)
+        }),
+      )
+
+    const pause = (it: Omit<Pause, "since">) => (it.cause === "operator" ? pauseNow(it) : notePause(it))
 
     const resume = (partition: number, causes: ReadonlyArray<PauseCause>) =>
       sql.withTransaction(

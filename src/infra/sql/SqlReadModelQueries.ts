@@ -43,7 +43,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
      * the snapshot, and on the table that an emptying locks first, so that neither holds what the other waits for; in one
      * round trip with the beginning. Where there is one connection, nobody empties anything meanwhile.
      */
-    const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY${shared ? "; SET LOCAL plan_cache_mode = force_generic_plan; LOCK TABLE settings IN ACCESS SHARE MODE" : ""}`
+    const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY${shared ? "; LOCK TABLE settings IN ACCESS SHARE MODE" : ""}`
     const inSnapshot = <A, E, R>(questions: Effect.Effect<A, E, R>) =>
       Effect.provideService(sql.withTransaction(questions), SqlClient.BeginTransaction, begin)
 

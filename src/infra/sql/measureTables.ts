@@ -13,6 +13,9 @@ export const MEASURE_COLUMNS = `id, definition, build, state, projector_group AS
   CASE WHEN days_from IS NOT NULL THEN json_build_object(
     'from', days_from - DATE '1970-01-01', 'to', days_to - DATE '1970-01-01') END AS days`
 
+/** Changes of the set of measures wait for each other, and for claims; claims wait for them. */
+export const lockMeasures = (sql: SqlClient.SqlClient) => sql`LOCK TABLE measures IN SHARE ROW EXCLUSIVE MODE`
+
 /** Versions of metrics and their builds: what there is, what is being built, what is live, and what is given up. */
 export const makeMeasureTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -28,15 +31,12 @@ export const makeMeasureTables = Effect.gen(function* () {
   /** After whatever began to answer before, also where clocks went back. */
   const NOW = sql`greatest(clock_timestamp(), (SELECT max(live_since) + interval '1 millisecond' FROM measures))`
 
-  /** Changes of the set of measures wait for each other. */
-  const lockMeasures = sql`LOCK TABLE measures IN SHARE ROW EXCLUSIVE MODE`
-
   /** Whoever changes the set of measures: of two at once the later one looks when the earlier one is through. */
   const changing = <A, E, R>(change: Effect.Effect<A, E, R>) =>
     sql.withTransaction(
       Effect.gen(function* () {
         yield* checkSchema(sql)
-        yield* lockMeasures
+        yield* lockMeasures(sql)
         // Before rows of checkpoints are held that a step waits for which a count waits for.
         yield* counting.lockForChange
         return yield* change
@@ -176,7 +176,7 @@ export const makeMeasureTables = Effect.gen(function* () {
   const adopt = (group: string) =>
     sql.withTransaction(
       Effect.gen(function* () {
-        yield* lockMeasures
+        yield* lockMeasures(sql)
         // The default group stands still until this is through.
         yield* sql`SELECT epoch FROM checkpoints WHERE projector_group = ${LIVE_GROUP} ORDER BY partition FOR UPDATE`
         const behind = yield* sql`

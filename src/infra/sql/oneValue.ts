@@ -1,4 +1,4 @@
-import { Deferred, Effect, Exit, Option } from "effect"
+import { Deferred, Effect, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
@@ -6,8 +6,8 @@ import type { Fragment } from "effect/sql/Statement"
 /** Queries that go into one statement. */
 interface Batch {
   readonly queries: Array<Fragment>
-  /** A value for each, or `null` when whoever was to run it gave up. */
-  readonly answer: Deferred.Deferred<ReadonlyArray<unknown> | null, SqlError>
+  /** A value for each. */
+  readonly answer: Deferred.Deferred<ReadonlyArray<unknown>, SqlError>
 }
 
 /**
@@ -29,35 +29,31 @@ export const makeOneValue = Effect.gen(function* () {
       ([row]) => queries.map((_, n) => row![`value_${n}`]),
     )
 
-  /** The first of a batch runs it, once all that are asked at once have come. */
-  const run = (transaction: object, { queries, answer }: Batch) =>
-    Effect.yieldNow.pipe(
-      Effect.andThen(
-        Effect.suspend(() => {
-          open.delete(transaction)
-          return askTogether(queries)
-        }),
-      ),
-      Effect.onExit((exit) => {
-        open.delete(transaction)
-        return Deferred.done(answer, Exit.hasInterrupts(exit) ? Exit.succeed(null) : exit)
-      }),
+  /** The first of a batch runs it, once all that are asked at once have come; they share what becomes of it. */
+  const lead = (transaction: object, query: Fragment) => {
+    const batch: Batch = { queries: [query], answer: Deferred.makeUnsafe() }
+    const closed = Effect.sync(() => {
+      if (open.get(transaction) === batch) open.delete(transaction)
+    })
+    return Effect.sync(() => open.set(transaction, batch)).pipe(
+      Effect.andThen(Effect.yieldNow),
+      Effect.andThen(closed),
+      Effect.andThen(Effect.suspend(() => askTogether(batch.queries))),
+      Effect.onExit((exit) => Effect.andThen(closed, Deferred.done(batch.answer, exit))),
     )
+  }
 
-  const ask = (query: Fragment): Effect.Effect<unknown, SqlError> =>
+  const follow = ({ queries, answer }: Batch, query: Fragment) => {
+    const place = queries.push(query) - 1
+    return Effect.map(Deferred.await(answer), (values) => values[place])
+  }
+
+  const ask = (query: Fragment) =>
     Effect.flatMap(Effect.serviceOption(sql.transactionService), (service) => {
-      if (Option.isNone(service)) return Effect.map(askTogether([query]), ([value]) => value)
-      const transaction = service.value
-      const found = open.get(transaction)
-      if (found === undefined) {
-        const batch: Batch = { queries: [query], answer: Deferred.makeUnsafe() }
-        open.set(transaction, batch)
-        return Effect.map(run(transaction, batch), ([value]) => value)
-      }
-      const place = found.queries.push(query) - 1
-      return Effect.flatMap(Deferred.await(found.answer), (values) =>
-        values === null ? ask(query) : Effect.succeed(values[place]),
-      )
+      const transaction = Option.getOrNull(service)
+      if (transaction === null) return Effect.map(askTogether([query]), ([value]) => value)
+      const batch = open.get(transaction)
+      return batch === undefined ? Effect.map(lead(transaction, query), ([value]) => value) : follow(batch, query)
     })
 
   /** `A` is what the query's JSON holds. */

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { describe, expect, test } from "vitest"
+import { ALL_PARTITIONS, Operations, type PauseCause } from "../../../src/domain/projection/Operations.ts"
 import { LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
 import { emptied } from "../../support/emptied.ts"
 import { dedupeEntry, TOKYO, DAY, position, checkpoint, stepOf, cellStep, identity, factRow, dump } from "./fixtures.ts"
@@ -64,6 +65,30 @@ export const checkpointsContract = (world: World): void => {
       expect(await run(dump)).toEqual(before)
       await commit({ ...step, expected: position(2) })
       expect(await run(dump)).not.toEqual(before)
+    })
+
+    describe("and pauses", () => {
+      const pausing = (cause: PauseCause, partition: number) =>
+        Operations.use((operations) => operations.pause({ group: null, partition, cause, sentence: "Enough." }))
+      const resuming = Operations.use((operations) => operations.resume(ALL_PARTITIONS, ["operator", "budget"]))
+
+      test("an operator's refuses all steps under claims from before it, in every group", async () => {
+        const of = (group: string, partition: number, sequence: number) => stepOf(sequence, { group, partition })
+        const places = [LIVE_GROUP, "build-7"].flatMap((group) =>
+          [0, 1].map((partition) => [group, partition] as const),
+        )
+        for (const [group, partition] of places) await commit(of(group, partition, 1))
+        await run(pausing("budget", 1))
+        for (const [group, partition] of places) await commit(of(group, partition, 2))
+        await run(pausing("operator", 1))
+        for (const group of [LIVE_GROUP, "build-7"]) {
+          await commit(of(group, 0, 3))
+          expect(await failureOf(committing(of(group, 1, 3)))).toMatchObject({ _tag: "CheckpointConflict", group })
+        }
+        await run(pausing("operator", ALL_PARTITIONS))
+        expect(await failureOf(committing(of(LIVE_GROUP, 0, 4)))).toMatchObject({ _tag: "CheckpointConflict" })
+        await run(resuming)
+      })
     })
 
     test("is moved once by two steps from one place at one time", async () => {

@@ -5,16 +5,18 @@ import { countAllPersons } from "../../../src/app/projection/countPersons.ts"
 import type { DistinctId } from "../../../src/domain/identity/distinctId.ts"
 import type { KnownFacts } from "../../../src/domain/projection/StepChanges.ts"
 import { ReadModelUnavailable } from "../../../src/domain/projection/errors.ts"
+import { Operations } from "../../../src/domain/projection/Operations.ts"
 import { type KnownTables, ReadModel } from "../../../src/domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../../src/domain/projection/ReadModelQueries.ts"
 import { DEFAULT_SETTINGS, type Settings } from "../../../src/domain/settings.ts"
 import type { BulkCopy } from "../../../src/infra/sql/BulkCopy.ts"
+import { layerSqlOperations } from "../../../src/infra/sql/SqlOperations.ts"
 import { layerSqlReadModel } from "../../../src/infra/sql/SqlReadModel.ts"
 import { layerSqlReadModelQueries } from "../../../src/infra/sql/SqlReadModelQueries.ts"
 import { emptied } from "../../support/emptied.ts"
 import { RANGE, type Draft, stepOf, ONLY_LOOKED } from "./fixtures.ts"
 
-export type Services = ReadModel | ReadModelQueries | SqlClient.SqlClient
+export type Services = ReadModel | ReadModelQueries | Operations | SqlClient.SqlClient
 
 /** A read model over one database, opened once and wiped for each test, and how tests speak with it. */
 export const openReadModel = (makeClient: () => Layer.Layer<SqlClient.SqlClient | BulkCopy, unknown>) => {
@@ -27,7 +29,10 @@ export const openReadModel = (makeClient: () => Layer.Layer<SqlClient.SqlClient 
 
   beforeAll(async () => {
     runtime = ManagedRuntime.make(
-      layerSqlReadModelQueries.pipe(Layer.provideMerge(layerSqlReadModel), Layer.provideMerge(makeClient())),
+      Layer.merge(layerSqlReadModelQueries, layerSqlOperations).pipe(
+        Layer.provideMerge(layerSqlReadModel),
+        Layer.provideMerge(makeClient()),
+      ),
     )
     readModel = await run(ReadModel)
     queries = await run(ReadModelQueries)

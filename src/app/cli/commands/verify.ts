@@ -53,7 +53,7 @@ export const verifyCommand = Command.make(
         if (first === undefined) {
           if (json) return yield* printJson({ ...verified, origin: null })
           return yield* Console.log(
-            `All ${counted(cells, "cell")} of the read model${days === null ? "" : ` on ${counted(days.length, "day")}`} equal what the oracle makes of ${counted(events, "event")}.`,
+            `${cells === 1 ? "The only cell" : `All ${formatCount(cells)} cells`} of the read model${days === null ? "" : ` on ${counted(days.length, "day")}`} ${cells === 1 ? "equals" : "equal"} what the oracle makes of ${counted(events, "event")}.`,
           )
         }
         if (!json) yield* showDifferences(differences)
