@@ -11,10 +11,11 @@ import type { Stage } from "./stage.ts"
 
 const MAIN = fileURLToPath(new URL("workerMain.ts", import.meta.url))
 
-/** The bounds of V8's heap that operators start workers with. */
-const heapBounds = (): ReadonlyArray<string> => {
+/** How operators bound the memory of workers: the variables of the image, but for those of its own. */
+const memoryBounds = (): Readonly<Record<string, string>> => {
   const dockerfile = readFileSync(new URL("../../Dockerfile", import.meta.url), "utf8")
-  return /^ENV NODE_OPTIONS="(.*)"$/m.exec(dockerfile)![1]!.split(" ")
+  const found = dockerfile.matchAll(/^ENV (NODE_OPTIONS|MALLOC_\w+)="?(.*?)"?$/gm)
+  return Object.fromEntries(Array.from(found, ([, name, value]) => [name!, value!]))
 }
 
 /** How often progress is looked at, ms: finer than what is measured, and nothing beside the work itself. */
@@ -32,14 +33,8 @@ export const startWorker = ({ natsUrl, postgresUrl }: Stage): WorkerProcess => {
   const child = spawn(
     process.execPath,
     // With the options of this process, such as a profiler's, but those that are for it alone.
-    [
-      ...process.execArgv.filter((flag) => flag.startsWith("--disable-warning")),
-      ...heapBounds(),
-      MAIN,
-      natsUrl,
-      postgresUrl,
-    ],
-    { stdio: ["ignore", "pipe", "inherit"] },
+    [...process.execArgv.filter((flag) => flag.startsWith("--disable-warning")), MAIN, natsUrl, postgresUrl],
+    { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...memoryBounds() } },
   )
   const stopWithUs = () => child.kill("SIGKILL")
   process.once("exit", stopWithUs)
