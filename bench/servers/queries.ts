@@ -5,7 +5,7 @@ import { FUNNEL_STEPS } from "./data.ts"
 import { FUNNEL } from "./projecting.ts"
 import { percentiles } from "./timing.ts"
 
-const SAMPLES = 200
+const SAMPLES = 1000
 const SCANS = 3
 
 const latency = <A, E, R>(effect: Effect.Effect<A, E, R>, samples = SAMPLES) =>

@@ -68,7 +68,7 @@ describe("NATS", () => {
     [
       "NATS replication",
       { replicas: 1, servers: 1 },
-      /one copy \(R1\).* the log is lost.* run a cluster of three servers/,
+      /one copy \(R1\).* the log is lost.* Run a cluster of three servers/,
     ],
     [
       "NATS replication",

@@ -14,6 +14,7 @@ import { metric } from "../../src/app/query/metric.ts"
 import { status } from "../../src/app/status/status.ts"
 import type { Store } from "../../src/app/store.ts"
 import { prepare } from "../../src/app/projection/prepare.ts"
+import { Projector } from "../../src/app/projection/Projector.ts"
 import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { ok, okJson, refused, scratch } from "../support/cli.ts"
 import { openStore, type TestStore } from "../support/store.ts"
@@ -118,6 +119,10 @@ describe("builds of a metric", () => {
     expect(await refusal("AlreadyLive", promote("clicks"))).toMatch(/clicks@2 is live already/)
     expect(await refusal("AlreadyLive", promote("clicks@2"))).toBe("Nothing was changed: clicks@2 is live already.")
     expect(await total()).toBe("events 3")
+    // Made anew, what is live is registered first; the newest is still the latest version.
+    await run(Projector.use((projector) => projector.rebuild()))
+    expect(await refusal("AlreadyLive", promote("clicks"))).toMatch(/clicks@2 is live already/)
+    expect(await refusal("StillLive", drop("clicks"))).toMatch(/^clicks@2 was not dropped/)
     expect(await run(rollBack("clicks"))).toEqual({ live: "clicks@1", replaced: "clicks@2" })
     expect(await run(drop("clicks@2"))).toBe("clicks@2")
     expect(await refusal("NoSuchBuild", rollBack("clicks"))).toMatch(/There are: clicks@1 \(live\)\.$/)

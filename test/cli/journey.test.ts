@@ -52,7 +52,7 @@ describe("import and project", () => {
     const report = await ok(at("import", file, "--no-project"), fresh)
     expect(report).toMatch(/^read +16$/m)
     expect(report).toMatch(/^accepted +16$/m)
-    expect(report).toMatch(/^duplicates +known after `project`$/m)
+    expect(report).toMatch(/^duplicates +known after "tidemark project"$/m)
     expect(report).toMatch(/^rejected +0$/m)
     expect(report).toMatch(/events\/s/)
   })

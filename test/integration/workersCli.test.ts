@@ -30,9 +30,21 @@ describe("the program on servers", () => {
     expect(report).toMatchObject({ read: 500, accepted: 500, rejected: 0, conflicts: 0 })
     expect(report.duplicates).toBeGreaterThanOrEqual(0)
     expect((await okJson(["verify"], env)).differences).toEqual([])
+
+    // What is paused waits for whoever lets it go on, and not only in workers.
+    await ok(["pause"], env)
+    const more = here.write("more.ndjson", [{ ...events[0]!, id: "one for later" }])
+    expect(await okJson(["import", more], env)).toMatchObject({
+      accepted: 1,
+      waiting: expect.stringMatching(/^The workers don't go on: Paused by /),
+    })
+    expect(await refused(1, ["project", "--once"], env)).toMatch(/^The workers don't go on: Paused by /)
+    await ok(["resume"], env)
+    expect(await okJson(["project", "--once"], env)).toMatchObject({ events: 1 })
   })
 
   test("leaves it to a worker that runs, and waits until it has", async () => {
+    const [last] = await servers.postgres.query("SELECT max(epoch) AS epoch FROM tidemark.checkpoints")
     worker = tidemark(["project"], {
       ...env,
       onStart: (child) => {
@@ -41,7 +53,7 @@ describe("the program on servers", () => {
     })
     await eventually("it says that it is alive", async () => {
       const rows = await servers.postgres
-        .query("SELECT * FROM tidemark.checkpoints WHERE epoch > 16 AND projector_group = 'live'")
+        .query(`SELECT * FROM tidemark.checkpoints WHERE epoch > ${last!["epoch"]} AND projector_group = 'live'`)
         .catch(() => [])
       return rows.length === 16
     })
@@ -92,7 +104,7 @@ describe("the program on servers", () => {
     expect(await okJson(["rebuild", "--wipe"], env)).toMatchObject({ workers: 1 })
     const verified = await okJson(["verify"], env)
     expect(verified.differences).toEqual([])
-    expect(verified.events).toBe(events.length + 1)
+    expect(verified.events).toBe(events.length + 2)
     const { total } = await okJson(["query", "active-users", "--from", "2026-01-01", "--to", "2026-03-01"], env)
     expect(total.events).toBeGreaterThan(0.8 * unique)
   })

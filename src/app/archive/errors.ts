@@ -76,7 +76,7 @@ export class ArchiveUnreadable extends Data.TaggedError("ArchiveUnreadable")<{
 }
 
 const ANOTHER_LOG =
-  "Name another directory (--dir) or another project (TIDEMARK_PROJECT); the import makes the log there"
+  "Name another directory (--dir), or on servers another project and schema (TIDEMARK_PROJECT, TIDEMARK_POSTGRES_SCHEMA); the import makes the log there"
 
 /** The archive's batches stand in as many partitions as its log had, and the log has another number. */
 export class PartitionsDiffer extends Data.TaggedError("PartitionsDiffer")<{

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { type BuildName, buildName, isNamed, parseBuildName } from "../../domain/projection/buildName.ts"
+import { type BuildName, buildName, byVersion, isNamed, parseBuildName } from "../../domain/projection/buildName.ts"
 import { type Build, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { NoSuchBuild, NotReady } from "./errors.ts"
 
@@ -7,7 +7,7 @@ import { NoSuchBuild, NotReady } from "./errors.ts"
 export interface FoundBuilds {
   readonly asked: string
   readonly name: BuildName
-  /** Of the metric, whether named or not; by age. */
+  /** Of the metric, whether named or not; by version and build. */
   readonly all: ReadonlyArray<Build>
 }
 
@@ -17,7 +17,7 @@ export const findBuilds = Effect.fnUntraced(function* (asked: string) {
   const name = parseBuildName(asked)
   if (name === undefined)
     return yield* new NoSuchBuild({ asked, wanted: "build (NAME, NAME@2 or NAME@2.3)", there: [] })
-  const all = (yield* readModel.measures).filter(({ definition }) => definition.name === name.metric)
+  const all = (yield* readModel.measures).filter(({ definition }) => definition.name === name.metric).sort(byVersion)
   return { asked, name, all } satisfies FoundBuilds
 })
 

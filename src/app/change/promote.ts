@@ -7,7 +7,7 @@ import { readControl } from "../control.ts"
 import { Projector } from "../projection/Projector.ts"
 import { findBuilds, type FoundBuilds, liveAmong, pickBuild } from "./builds.ts"
 import { compare, type Comparison } from "./compare.ts"
-import { AlreadyLive, NoSuchBuild, Unexplained } from "./errors.ts"
+import { AlreadyLive, NoSuchBuild, NotReady, Unexplained } from "./errors.ts"
 import { switchOf, switchTo } from "./switchTo.ts"
 
 /** What a promotion, or the way back, came to: names of builds. */
@@ -38,10 +38,10 @@ export const promote = Effect.fn("promote")(function* (asked: string, { accept =
   if (waiting !== null && isFormulaMetric(waiting.definition)) {
     return { ...(yield* goTo("metric_promoted", waiting, why)), comparison: null }
   }
-  // The newest that is meant: what was replaced by it is gone back to, not promoted.
-  const newest = builds.all.findLast((it) => isNamed(it, builds.name))
-  if (newest?.state === "live") return yield* new AlreadyLive({ build: buildName(newest) })
-  const build = yield* pickBuild(builds, ["ready", "detached"], "build to promote")
+  // The newest that is meant, whatever its state: what was replaced by it is gone back to, not promoted.
+  const build = yield* pickBuild(builds, ["building", "ready", "detached", "live"], "build to promote")
+  if (build.state === "live") return yield* new AlreadyLive({ build: buildName(build) })
+  if (build.state === "building") return yield* new NotReady({ build: buildName(build) })
   const comparison = liveAmong(builds) === undefined ? null : yield* compare(buildName(build))
   if (comparison !== null) yield* checkExpectation(comparison, accept)
   yield* switchTo("metric_promoted", [switchOf(build, builds.all)], why)

@@ -7,6 +7,7 @@ import type { DayRange } from "../../domain/time/calendar.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { decision, record } from "../control.ts"
 import { Projector, type ProjectOptions } from "../projection/Projector.ts"
+import { WorkersStandStill } from "../projection/WorkersStandStill.ts"
 import { type RangeInput, resolveRange } from "../query/range.ts"
 import { wholeStanding } from "../query/whole.ts"
 import { liveOf } from "./builds.ts"
@@ -75,7 +76,11 @@ export const rebuild = Effect.fn("rebuild")(function* ({
     )
   }
   const builds = yield* nextBuilds(live)
-  yield* Projector.use((projector) => projector.project(projecting))
+  yield* Projector.use((projector) => projector.project(projecting)).pipe(
+    Effect.catchTag("WorkersStandStill", ({ why }) =>
+      Effect.fail(new WorkersStandStill({ why: `${why} The rebuild is recorded, and is made when they do.` })),
+    ),
+  )
   const comparisons = yield* Effect.forEach(builds, (build) => compare(buildName(build)))
   if (!promote) return { comparisons, promoted: false } satisfies Rebuilt
   for (const comparison of comparisons) yield* checkExpectation(comparison, accept)

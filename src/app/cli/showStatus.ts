@@ -59,7 +59,9 @@ const formatGroup = ({ group, partitions }: GroupStatus): string => {
     ...(pause === null
       ? []
       : [`${group}/${partition} is paused (${pause.cause}), since ${pause.since}: ${visible(pause.sentence)}`]),
-    ...(lastError === null ? [] : [`${group}/${partition}, since ${lastError.since}: ${visible(lastError.sentence)}`]),
+    ...(lastError === null || lastError.sentence === pause?.sentence
+      ? []
+      : [`${group}/${partition}, since ${lastError.since}: ${visible(lastError.sentence)}`]),
     ...(lag.problem === null ? [] : [`${group}/${partition}, ahead: ${visible(lag.problem)}`]),
   ])
   return [table, ...troubles].join("\n")

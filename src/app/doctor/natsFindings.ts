@@ -45,7 +45,7 @@ const replication = ({ stream, controlStream, replicas, servers, behind }: NatsR
   }
   if (replicas >= 3) return ok(check, `${replicas} copies, all in step`)
   const edits = `"nats stream edit ${stream} --replicas=3" and the same for ${controlStream}`
-  const remedy = servers >= 3 ? `${edits} make three` : `run a cluster of three servers, then ${edits}`
+  const remedy = servers >= 3 ? `${edits} make three` : `Run a cluster of three servers, then ${edits}`
   return warning(
     check,
     `${replicas === 1 ? "one copy (R1)" : `${replicas} copies`}: while its server is away nothing can be appended or read, and if its disk is lost the log is lost, and with it every number. ${remedy}`,

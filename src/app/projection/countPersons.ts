@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { KnownFacts } from "../../domain/projection/StepChanges.ts"
 import { settleUncounted } from "../../domain/projection/settle.ts"
+import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { ReadModel, type Uncounted } from "../../domain/projection/ReadModel.ts"
 
 /** Identities in the first transaction; how much their facts hold says how many are in the next. */
@@ -19,7 +20,7 @@ const WEIGHT_MAX = 200_000
 export const countPersons = Effect.fn("countPersons")(function* (
   group: string,
   weightMax: number,
-  goOn: (distinctIds: number) => Effect.Effect<boolean>,
+  goOn: (distinctIds: number) => Effect.Effect<boolean, ReadModelUnavailable>,
 ) {
   const readModel = yield* ReadModel
   let limit = IDENTITIES_FIRST

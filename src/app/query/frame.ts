@@ -8,7 +8,7 @@ import { DEFAULT_SETTINGS, type Settings } from "../../domain/settings.ts"
 import { type DayRange, formatDay } from "../../domain/time/calendar.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
-import { buildName, isNamed, parseBuildName } from "../../domain/projection/buildName.ts"
+import { buildName, byVersion, isNamed, parseBuildName } from "../../domain/projection/buildName.ts"
 import { nearest } from "../../domain/nearest.ts"
 import { endOf } from "../provePosition.ts"
 import { BadQuery } from "./errors.ts"
@@ -71,9 +71,9 @@ export const askedBuild = Effect.fnUntraced(function* (
       remedy: `"tidemark project --once" projects what is in the log.`,
     })
   }
-  const built = measures.filter(
-    ({ definition, state }) => state !== "building" && (kind === undefined || definition.formula.kind === kind),
-  )
+  const built = measures
+    .filter(({ definition, state }) => state !== "building" && (kind === undefined || definition.formula.kind === kind))
+    .sort(byVersion)
   const live = built.filter(({ state }) => state === "live")
   const named = parseBuildName(name)
   const found =

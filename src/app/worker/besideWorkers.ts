@@ -77,6 +77,15 @@ export const layerProjectorBesideWorkers = Layer.effect(
       }
     })
 
+    /** Nobody projects what is paused: no worker, no program without workers, and nothing is emptied for it. */
+    const refusePaused = Effect.gen(function* () {
+      const { pauses } = yield* operations.look
+      const pause = pauses.find((it) => !isOverByItself(it))
+      if (pause !== undefined) {
+        return yield* new WorkersStandStill({ why: `${pause.sentence} The read model was left as it is.` })
+      }
+    })
+
     /** Leaves it to the workers if there are any. */
     const unlessAlone = <E>(
       byWorkers: Effect.Effect<void, E, EventLog | ReadModel | Operations>,
@@ -85,19 +94,11 @@ export const layerProjectorBesideWorkers = Layer.effect(
     ) =>
       Effect.gen(function* () {
         const workers = (yield* operations.liveWorkers).length
-        if (workers === 0) return yield* here
+        if (workers === 0) return yield* Effect.andThen(refusePaused, here)
         yield* byWorkers
-        return (yield* awaitWorkers(workers, options)) ?? (yield* alone.project(options))
+        const waited = yield* awaitWorkers(workers, options)
+        return waited ?? (yield* Effect.andThen(refusePaused, alone.project(options)))
       }).pipe(Effect.provideContext(services))
-
-    /** Before answers are given up for a rebuild that nobody would make. */
-    const refusePaused = Effect.gen(function* () {
-      const { pauses } = yield* operations.look
-      const pause = pauses.find((it) => !isOverByItself(it))
-      if (pause !== undefined) {
-        return yield* new WorkersStandStill({ why: `${pause.sentence} The read model was left as it is.` })
-      }
-    })
 
     return Projector.of({
       project: (options) => unlessAlone(Effect.void, alone.project(options), options),

@@ -97,7 +97,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
         yield* Effect.sleep(Math.min(COUNT_REST * took, COUNT_REST_MAX_MILLIS))
       }
       began = yield* Clock.currentTimeMillis
-      return began < until
+      return began < until && !isPausedByOperator(yield* operations.look)
     })
     return yield* countPersons(group, COUNT_WEIGHT, () => afterSlice)
   })
@@ -148,6 +148,10 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     }
   })
 
+  /** While an operator lets everything stand still, nobody is counted, and no build takes over. */
+  const unlessPaused = <E, R>(work: Effect.Effect<void, E, R>) =>
+    Effect.flatMap(operations.look, (outlook) => (isPausedByOperator(outlook) ? Effect.void : work))
+
   const turn = Effect.gen(function* () {
     yield* report.turned
     const now = yield* Clock.currentTimeMillis
@@ -159,10 +163,8 @@ export const coordinator = Effect.fn("coordinator")(function* () {
       yield* align
       provenAt = now
     }
-    if (!isPausedByOperator(outlook)) {
-      yield* markWhole(outlook)
-      for (const group of outlook.groups) if (group !== LIVE_GROUP) yield* adopt(group, outlook)
-    }
+    yield* unlessPaused(markWhole(outlook))
+    for (const group of outlook.groups) if (group !== LIVE_GROUP) yield* unlessPaused(adopt(group, outlook))
     yield* endStandstill(outlook)
     yield* readModel.sweep(SWEEP_ROWS)
     yield* report.is("running")
@@ -207,7 +209,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
   return yield* Effect.forever(recovering)
 }, Effect.scoped)
 
-/** Whether an operator lets everything stand still: then nobody is counted, and no build takes over. */
+/** Whether an operator lets everything stand still. */
 const isPausedByOperator = ({ pauses }: Outlook): boolean =>
   pauses.some(({ cause, group, partition }) => cause === "operator" && group === null && partition === ALL_PARTITIONS)
 

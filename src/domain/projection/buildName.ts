@@ -37,3 +37,7 @@ export const isNamed = ({ definition, build }: Build, name: BuildName): boolean 
   definition.name === name.metric &&
   (name.version === null || definition.version === name.version) &&
   (name.build === null || build === name.build)
+
+/** Compares builds of one metric: the later version is the greater, then the later build of it. Ids say nothing of that. */
+export const byVersion = (a: Pick<Build, "definition" | "build">, b: Pick<Build, "definition" | "build">): number =>
+  a.definition.version - b.definition.version || a.build - b.build

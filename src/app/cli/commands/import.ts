@@ -140,7 +140,7 @@ const importShowing = (file: string, options: ImportEventsOptions, before: numbe
 
 const duplicatesOf = (projected: Projected | null): string =>
   projected === null
-    ? "known after `project`"
+    ? 'known after "tidemark project"'
     : projected.workers === undefined
       ? formatCount(projected.duplicates)
-      : "counted by the workers, see `status`"
+      : 'counted by the workers, see "tidemark status"'
