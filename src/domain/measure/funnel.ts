@@ -71,17 +71,17 @@ export class FunnelHistory {
     const exclusionTimes: Array<Array<number>> = rules.exclusions.map(() => [])
     for (let i = 0; i < points.times.length; i++) {
       const time = points.times[i]!
-      const { steps, exclusions, alone } = rules.hitOf(points.labels[i]!)
+      const { steps, exclusions } = rules.hitOf(points.labels[i]!)
       for (const exclusion of exclusions) exclusionTimes[exclusion]!.push(time)
       if (steps.length === 0) continue
       // With grace a list of steps stands for one event, so each event has one of its own.
-      const instant = rules.graceMillis > 0 ? [[...steps]] : alone
+      const event = rules.graceMillis > 0 ? [...steps] : steps
       const last = times.length - 1
       if (last >= 0 && times[last] === time) {
-        events[last] = [...events[last]!, ...instant]
+        events[last] = [...events[last]!, event]
       } else {
         times.push(time)
-        events.push(instant)
+        events.push([event])
       }
       for (const step of steps) {
         const places = instantsOfStep[step]!
@@ -244,8 +244,6 @@ const lowerBound = (values: ReadonlyArray<number>, holds: (value: number) => boo
 interface Hit {
   readonly steps: StepEvent
   readonly exclusions: ReadonlyArray<number>
-  /** What happened at an instant at which there was only this. */
-  readonly alone: ReadonlyArray<StepEvent>
 }
 
 /** Labels of which a reader remembers what they say; a funnel has rarely more than a few. */
@@ -258,8 +256,7 @@ const hitReader = (): FunnelRules["hitOf"] => {
     const known = hits.get(label)
     if (known !== undefined) return known
     const [steps = "", exclusions = ""] = label.split(";")
-    const event = readNumbers(steps)
-    const hit = { steps: event, exclusions: readNumbers(exclusions), alone: [event] }
+    const hit = { steps: readNumbers(steps), exclusions: readNumbers(exclusions) }
     if (hits.size < HITS_MAX) hits.set(label, hit)
     return hit
   }

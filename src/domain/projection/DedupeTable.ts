@@ -1,7 +1,7 @@
 /** Events of one table at most: a slot has 24 bits to tell them apart, and one value for an empty slot. */
 export const TABLE_EVENTS_MAX = 2 ** 24 - 1
 
-const ORDINAL_MASK = 2 ** 24 - 1
+const ORDINAL_MASK = TABLE_EVENTS_MAX
 const TAG_MASK = 0xff << 24
 
 const SLOTS_MIN = 1024

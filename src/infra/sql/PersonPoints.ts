@@ -2,9 +2,6 @@ import { grownFloats, grownInts } from "../../domain/columns.ts"
 import { Dictionary } from "../../domain/Dictionary.ts"
 import type { TimedLabels } from "../../domain/measure/points.ts"
 
-/** Up to so many points are sorted by insertion. */
-const FEW = 64
-
 /** Room for so many points at first. */
 const ROOM = 1024
 
@@ -62,22 +59,8 @@ export class PersonPoints implements Iterable<TimedLabels> {
 
   /** The same places in the order of their points, each point once. */
   #inOrder(places: Int32Array): Int32Array {
-    if (places.length <= FEW) this.#insertInOrder(places)
-    else places.sort((a, b) => this.#compare(a, b))
+    places.sort((a, b) => this.#compare(a, b))
     return places.filter((at, n) => n === 0 || this.#compare(places[n - 1]!, at) !== 0)
-  }
-
-  /** Sorts by insertion: most persons have few points, and those of each id are in order already. */
-  #insertInOrder(places: Int32Array): void {
-    for (let n = 1; n < places.length; n++) {
-      const place = places[n]!
-      let at = n
-      while (at > 0 && this.#compare(places[at - 1]!, place) > 0) {
-        places[at] = places[at - 1]!
-        at--
-      }
-      places[at] = place
-    }
   }
 
   /** As points are ordered: by time, then event key. */
