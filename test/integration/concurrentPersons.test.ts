@@ -3,7 +3,7 @@ import { SqlClient } from "effect/sql"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { countAllPersons } from "../../src/app/projection/countPersons.ts"
-import { settleUncounted } from "../../src/domain/projection/settle.ts"
+import { PersonCount } from "../../src/domain/projection/PersonCount.ts"
 import { liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition, type PartitionProjection } from "../../src/app/projection/PartitionProjection.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
@@ -173,7 +173,9 @@ const steal = Effect.fnUntraced(function* (partition: number, group: Group, tall
 const countSome = Effect.fnUntraced(function* (random: Random, tally: Tally) {
   const readModel = yield* ReadModel
   for (let times = random.between(1, 4); times > 0; times--) {
-    if (yield* readModel.countNext(LIVE_GROUP, random.between(1, 3), settleUncounted)) return
+    let portions = random.between(1, 3)
+    const begin = () => new PersonCount(() => (--portions > 0 ? random.between(1, 3) : 0))
+    if (yield* readModel.countNext(LIVE_GROUP, random.between(1, 3), begin)) return
     tally.counts++
   }
 })

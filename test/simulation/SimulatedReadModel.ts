@@ -9,10 +9,11 @@ import {
   type Build,
   ReadModel,
   type Step,
-  type Uncounted,
+  type PersonCounter,
 } from "../../src/domain/projection/ReadModel.ts"
 import { INTAKE } from "../../src/domain/projection/ReadModelQueries.ts"
 import type { Random } from "../../src/domain/simulate/random.ts"
+import { countPortion } from "../support/countPortion.ts"
 import type { CallFault, CallFaults } from "./faults.ts"
 import type { Flaw, Flaws } from "./flaws.ts"
 import { Tables } from "./Tables.ts"
@@ -256,7 +257,7 @@ export class SimulatedReadModel {
           () => new Map([...(tables.duplicates.get(partition) ?? [])].filter(([sequence]) => sequence > after)),
         ),
       commit: (step, settle) => this.#commit(process, step, settle),
-      countNext: (group, limit, settle) => this.#countNext(process, group, limit, settle),
+      countNext: (group, limit, begin) => this.#countNext(process, group, limit, begin),
       register: (definitions, liveSince) =>
         call("register", "register metrics", () => register(definitions, liveSince), { writes: true }),
       rebuild: (ids, made) => changing("rebuild", made, () => rebuild(ids)),
@@ -285,12 +286,12 @@ export class SimulatedReadModel {
     })
   }
 
-  /** Counts some persons in one transaction, which ends with its process. */
+  /** Counts one portion of persons in one transaction, which ends with its process. */
   #countNext(
     process: Process,
     group: string,
     limit: number,
-    settle: (uncounted: Uncounted) => StepChanges,
+    begin: () => PersonCounter,
   ): Effect.Effect<boolean, ReadModelUnavailable> {
     const name = `count ${group}`
     const failed = (outcome: "not-done" | "unknown") =>
@@ -317,7 +318,7 @@ export class SimulatedReadModel {
       return yield* Effect.gen({ self: this }, function* () {
         const uncounted = tables.nextUncounted(group, limit)
         if (uncounted === "everybody") return true
-        const changes = settle(uncounted)
+        const changes = countPortion(uncounted, begin())
         yield* this.#world.gate(process, `${name} writes`)
         const fault = this.#faults.strike(process, `${name} writes`, ["refused", "lost-answer", "unknown-not-done"])
         if (fault === "refused") return yield* failed("not-done")

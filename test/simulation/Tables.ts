@@ -1,4 +1,3 @@
-import { settleUncounted } from "../../src/domain/projection/settle.ts"
 import type { DistinctId } from "../../src/domain/identity/distinctId.ts"
 import { type AliasStatement, statementKey } from "../../src/domain/identity/links.ts"
 import { type Identity, olderPartOf } from "../../src/domain/identity/persons.ts"
@@ -11,6 +10,7 @@ import { type CountedTo, isCounted, NOBODY } from "../../src/domain/projection/c
 import type { DedupeEntry } from "../../src/domain/projection/DedupeIndex.ts"
 import type { FoldFailure } from "../../src/domain/projection/Fold.ts"
 import { type Checkpoint, LIVE_GROUP, type LogEnd, type Uncounted } from "../../src/domain/projection/ReadModel.ts"
+import { countPortion } from "../support/countPortion.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import type { Day, DayRange } from "../../src/domain/time/calendar.ts"
 
@@ -182,7 +182,7 @@ export class Tables {
     for (;;) {
       const uncounted = this.nextUncounted(group, Number.POSITIVE_INFINITY)
       if (uncounted === "everybody") return
-      this.applyCount(uncounted, settleUncounted(uncounted))
+      this.applyCount(uncounted, countPortion(uncounted))
     }
   }
 

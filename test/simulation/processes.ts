@@ -1,7 +1,6 @@
 import { Cause, Effect, Exit, Layer, Stream } from "effect"
 import { record, recordSettings } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
-import { settleUncounted } from "../../src/domain/projection/settle.ts"
 import { buildGroups, liveGroup } from "../../src/app/projection/groups.ts"
 import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
 import { prepare } from "../../src/app/projection/prepare.ts"
@@ -11,6 +10,7 @@ import { EventLog } from "../../src/domain/log/EventLog.ts"
 import { LIVE_GROUP, type Build, ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import type { Random } from "../../src/domain/simulate/random.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
+import { onePortion } from "../support/countPortion.ts"
 import type { SimulatedLog } from "./SimulatedLog.ts"
 import type { SimulatedReadModel } from "./SimulatedReadModel.ts"
 import type { Job } from "./story.ts"
@@ -77,7 +77,7 @@ export const workOnce = Effect.fnUntraced(function* (owner: string, random: Rand
   )
   yield* projection.commit()
   if (beside) yield* rebuildBeside(versions, random)
-  if (random.chance(0.5)) yield* readModel.countNext(group.name, random.between(1, 4), settleUncounted)
+  if (random.chance(0.5)) yield* readModel.countNext(group.name, random.between(1, 4), onePortion)
   if (group.name !== LIVE_GROUP) yield* readModel.adopt(group.name)
   yield* readModel.sweep(1)
 })

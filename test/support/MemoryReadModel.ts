@@ -19,11 +19,12 @@ import type { KnownIdentities } from "../../src/domain/projection/whoIsWho.ts"
 import { type CountedTo, EVERYBODY, isCounted } from "../../src/domain/projection/counted.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
 import type { KnownTables } from "../../src/domain/projection/ReadModel.ts"
-import { settle, settleUncounted } from "../../src/domain/projection/settle.ts"
+import { settle } from "../../src/domain/projection/settle.ts"
 import type { StepChanges } from "../../src/domain/projection/StepChanges.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import { formatDay } from "../../src/domain/time/calendar.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
+import { countPortion } from "./countPortion.ts"
 
 /** A batch where it stands in the log. */
 export interface LoggedBatch {
@@ -117,7 +118,7 @@ export class MemoryReadModel {
     const to = Math.abs(uncounted[Math.min(limit, uncounted.length) - 1]!.person)
     const identities = this.#withOlderParts(uncounted.filter(({ person }) => isCounted(to, person)))
     const keys = identities.map(({ key }) => key)
-    const changes = settleUncounted({
+    const changes = countPortion({
       settings: this.settings,
       measures: this.#measures.map(({ definition }, id) => ({ id, definition })),
       counted: { from, to },

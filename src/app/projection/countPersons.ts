@@ -1,39 +1,53 @@
 import { Effect } from "effect"
-import type { KnownFacts } from "../../domain/projection/StepChanges.ts"
-import { settleUncounted } from "../../domain/projection/settle.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { PersonCount } from "../../domain/projection/PersonCount.ts"
 import { ReadModel, type Uncounted } from "../../domain/projection/ReadModel.ts"
+import type { KnownFacts } from "../../domain/projection/StepChanges.ts"
 
-/** Identities in the first transaction; how much their facts hold says how many are in the next. */
+/** Identities in the first portion; how much their facts hold says how many are in the next. */
 const IDENTITIES_FIRST = 50
 const IDENTITIES_MAX = 10_000
 
-/** Days and moments in memory at once, about, where nobody waits for the transaction, and memory is no worker's. */
-const WEIGHT_MAX = 200_000
+/** How much is counted at once, in days and moments, about. */
+export interface CountBounds {
+  /** What is in memory at once. */
+  readonly portion: number
+  /** What a transaction reads, portion by portion: steps of the same measures wait for it, and it writes each cell once. */
+  readonly transaction: number
+}
+
+/** Where nobody waits for the transaction, and memory is no worker's. */
+const ALONE: CountBounds = { portion: 200_000, transaction: 2_000_000 }
 
 /**
  * Counts all persons of a group whose facts were only gathered so far, some in each transaction; does nothing when everybody
- * is counted. A transaction reads about as many days and moments as `weightMax` says; steps of the same measures wait for it.
- * After each it asks whether to go on, saying how many distinct ids it has counted; gives whether everybody is counted. Any
- * number of these may run at once.
+ * is counted. After each transaction it asks whether to go on, saying how many distinct ids it has counted; gives whether
+ * everybody is counted. Any number of these may run at once.
  */
 export const countPersons = Effect.fn("countPersons")(function* (
   group: string,
-  weightMax: number,
+  bounds: CountBounds,
   goOn: (distinctIds: number) => Effect.Effect<boolean, ReadModelUnavailable>,
 ) {
   const readModel = yield* ReadModel
   let limit = IDENTITIES_FIRST
-  let weight = 0
   let distinctIds = 0
-  const settle = (uncounted: Uncounted) => {
-    weight = weightOf(uncounted.facts)
-    distinctIds += uncounted.identities.length
-    return settleUncounted(uncounted)
+  let inTransaction = 0
+  /** Anew when the transaction is made again. */
+  const begin = () => {
+    let read = 0
+    inTransaction = 0
+    return new PersonCount(({ facts, identities }: Uncounted) => {
+      const weight = weightOf(facts)
+      read += weight
+      inTransaction += identities.length
+      const wanted = Math.floor((limit * bounds.portion) / Math.max(1, weight))
+      limit = Math.max(1, Math.min(wanted, 4 * limit, IDENTITIES_MAX))
+      return read + bounds.portion <= bounds.transaction ? limit : 0
+    })
   }
-  while (!(yield* readModel.countNext(group, limit, settle))) {
-    const wanted = Math.floor((limit * weightMax) / Math.max(1, weight))
-    limit = Math.max(1, Math.min(wanted, 4 * limit, IDENTITIES_MAX))
+  while (!(yield* readModel.countNext(group, limit, begin))) {
+    distinctIds += inTransaction
     if (!(yield* goOn(distinctIds))) return false
   }
   return true
@@ -41,7 +55,7 @@ export const countPersons = Effect.fn("countPersons")(function* (
 
 /** Counts to the end. */
 export const countAllPersons = (group: string, onCounted: (distinctIds: number) => void = () => undefined) =>
-  countPersons(group, WEIGHT_MAX, (distinctIds) =>
+  countPersons(group, ALONE, (distinctIds) =>
     Effect.as(
       Effect.sync(() => onCounted(distinctIds)),
       true,

@@ -3,7 +3,7 @@ import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
-import { countPersons } from "../projection/countPersons.ts"
+import { type CountBounds, countPersons } from "../projection/countPersons.ts"
 import { prepare } from "../projection/prepare.ts"
 import { SWEEP_ROWS } from "../projection/Projector.ts"
 import { FOLLOW_MILLIS, TURN_MILLIS } from "./limits.ts"
@@ -19,11 +19,14 @@ const PROVE_MILLIS = 10_000
 /** Persons are counted for so long in one turn, ms. */
 const COUNT_MILLIS = 5_000
 
-/**
- * Days and moments that a count reads in one transaction, about. They are in memory several times over; and while it is for a
- * build, steps of the default group wait for it, since they go on with what builds, too: some tenths of a second.
- */
-const COUNT_WEIGHT = 50_000
+/** They are in memory several times over, in a process of bounded memory. */
+const COUNT_PORTION = 50_000
+
+/** Of the default group itself, which has no answers yet that somebody waits for. */
+const COUNT_LIVE: CountBounds = { portion: COUNT_PORTION, transaction: 8 * COUNT_PORTION }
+
+/** For a build: steps of the default group wait for it, since they go on with what builds, too: some tenths of a second. */
+const COUNT_BUILD: CountBounds = { portion: COUNT_PORTION, transaction: COUNT_PORTION }
 
 /**
  * How long such a count rests after a slice: a share of what the slice took, and no longer than that of an ordinary one, so
@@ -99,7 +102,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
       began = yield* Clock.currentTimeMillis
       return began < until && !isPausedByOperator(yield* operations.look)
     })
-    return yield* countPersons(group, COUNT_WEIGHT, () => afterSlice)
+    return yield* countPersons(group, group === LIVE_GROUP ? COUNT_LIVE : COUNT_BUILD, () => afterSlice)
   })
 
   const still = { group: null, partition: ALL_PARTITIONS, cause: "takeover" } as const

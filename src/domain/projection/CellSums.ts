@@ -70,12 +70,22 @@ export class CellSums {
   }
 }
 
+/** How the cells of one measure change: by what events bring, and by persons who turn out to be others. */
+export class CellChanges {
+  readonly gained = new CellSums()
+  readonly moved = new CellSums()
+
+  deltas(): ReadonlyArray<CellDelta> {
+    return mergeDeltas(this.gained, this.moved)
+  }
+}
+
 const wholeDecimal = (amount: number): Decimal => ({ digits: BigInt(amount), scale: 0 })
 
 const NO_SUMS = new CellSums()
 
 /** The changes that two kinds of causes make together; a cell that identity had a part in names that as its cause. */
-export const mergeDeltas = (data: CellSums, identity: CellSums): ReadonlyArray<CellDelta> => {
+const mergeDeltas = (data: CellSums, identity: CellSums): ReadonlyArray<CellDelta> => {
   const deltas: Array<CellDelta> = []
   const byIdentity = new Map<string, Decimal>()
   identity.forEach((day, item, stat, amount) => {

@@ -6,7 +6,7 @@ import type { Identity } from "../identity/persons.ts"
 import type { MetricDefinition } from "../metric/definition.ts"
 import type { Settings } from "../settings.ts"
 import type { DayRange } from "../time/calendar.ts"
-import type { KnownFacts, StepChanges } from "./StepChanges.ts"
+import type { FactChange, KnownFacts, StepChanges } from "./StepChanges.ts"
 import type { KnownIdentities } from "./whoIsWho.ts"
 import type { CountedRange, CountedTo } from "./counted.ts"
 import type { DedupeEntry } from "./DedupeIndex.ts"
@@ -125,6 +125,22 @@ export interface Uncounted {
   readonly facts: KnownFacts
 }
 
+/** What counting some persons changes, but for cells. */
+export interface CountedPortion {
+  readonly identities: ReadonlyArray<Identity>
+  /** Per measure. */
+  readonly facts: ReadonlyArray<ReadonlyArray<FactChange>>
+  /** About how many identities may be counted next in the same transaction; 0 for none. */
+  readonly nextLimit: number
+}
+
+/** Counts persons in one transaction, a portion at a time. */
+export interface PersonCounter {
+  readonly take: (uncounted: Uncounted) => CountedPortion
+  /** How cells change with all that was taken; none where nothing was. Per measure. */
+  readonly cells: () => ReadonlyArray<ReadonlyArray<CellDelta>>
+}
+
 /**
  * The tables that the projector writes: who is who, facts, cells, checkpoints, dedupe.
  *
@@ -170,14 +186,14 @@ export class ReadModel extends Context.Service<
       settle: (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>,
     ) => Effect.Effect<void, CheckpointConflict | ReadModelUnavailable>
     /**
-     * Counts the next persons of a group whose facts were only gathered so far, about `limit` identities, in one
-     * transaction; steps of measures that are being counted wait for it. `true` when everybody is counted: then, and if the
-     * group is no more, nothing is changed.
+     * Counts the next persons of a group whose facts were only gathered so far, in one transaction: about `limit` identities,
+     * and more as long as the counter lets more come; steps of measures that are being counted wait for it. `true` when
+     * everybody is counted, or the group is no more. `begin` may be asked for another counter, to begin again.
      */
     readonly countNext: (
       group: string,
       limit: number,
-      settle: (uncounted: Uncounted) => StepChanges,
+      begin: () => PersonCounter,
     ) => Effect.Effect<boolean, ReadModelUnavailable>
     /**
      * Registers metric versions to be built together, by a group of their own; those already known are left alone. While

@@ -1,21 +1,22 @@
 import { EMPTY_FACT, type Fact, joinFacts } from "../measure/Fact.ts"
 import type { Measure } from "../measure/Measure.ts"
 import type { Identity } from "../identity/persons.ts"
-import { type CellDelta, CellSums, mergeDeltas } from "./CellSums.ts"
+import type { CellChanges } from "./CellSums.ts"
 import type { FactChanges } from "./changeFacts.ts"
 import { type CountedRange, isCounted, NOBODY } from "./counted.ts"
 import type { ResolvedIdentities } from "./whoIsWho.ts"
 
 /**
  * How every cell changes with the facts, `Δcell = Σ over touched persons of contribute(after) − contribute(before)`
- * (docs/explanation/the-algebra.md), where a person that isn't counted contributes nothing; for each measure. Pure.
+ * (docs/explanation/the-algebra.md), where a person that isn't counted contributes nothing: added to the changes of each measure.
  */
 export const changeCells = (
   measures: ReadonlyArray<Measure>,
   resolved: ResolvedIdentities,
   { rows, measures: facts }: FactChanges,
   counted: ReadonlyArray<CountedRange>,
-): ReadonlyArray<ReadonlyArray<CellDelta>> => {
+  cells: ReadonlyArray<CellChanges>,
+): void => {
   const membersBefore = Map.groupBy(resolved.before.values(), ({ person }) => person)
   const membersAfter = Map.groupBy(rows.values(), ({ person }) => person)
   const personBefore = (key: number): number | undefined => resolved.before.get(key)?.person
@@ -23,10 +24,10 @@ export const changeCells = (
   /** Persons that gained or lost members. */
   const merged = new Set([...resolved.moved].flatMap((key) => [personAfter(key), personBefore(key)!]))
 
-  return measures.map((measure, m) => {
+  for (const [m, measure] of measures.entries()) {
     const { before, after } = facts[m]!
     const { from, to } = counted[m]!
-    if (to === NOBODY) return []
+    if (to === NOBODY) continue
     const touched = new Set(merged)
     if (from !== to) for (const person of membersAfter.keys()) touched.add(person)
     for (const key of after.keys()) {
@@ -36,16 +37,14 @@ export const changeCells = (
     }
     const factBefore = (key: number): Fact => before.get(key) ?? EMPTY_FACT
     const factAfter = (key: number): Fact => after.get(key) ?? factBefore(key)
-    const gained = new CellSums()
-    const moved = new CellSums()
+    const { gained, moved } = cells[m]!
     for (const person of touched) {
       const sums = merged.has(person) ? moved : gained
       const was = isCounted(from, person) ? joinAll(membersBefore.get(person), factBefore) : EMPTY_FACT
       const is = isCounted(to, person) ? joinAll(membersAfter.get(person), factAfter) : EMPTY_FACT
       measure.contributeChange(was, is, sums.subtract, sums.add)
     }
-    return mergeDeltas(gained, moved)
-  })
+  }
 }
 
 const joinAll = (members: ReadonlyArray<Identity> | undefined, factOf: (key: number) => Fact): Fact =>

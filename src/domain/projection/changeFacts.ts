@@ -99,3 +99,7 @@ export const changeFacts = (
   })
   return { rows, measures }
 }
+
+/** Rows of who is who that are new, or others than before. */
+export const changedIdentities = ({ rows }: FactChanges, { before }: ResolvedIdentities): ReadonlyArray<Identity> =>
+  Array.from(rows.values()).filter((row) => before.get(row.key) !== row)

@@ -1,15 +1,15 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
-import type { StepChanges } from "../../domain/projection/StepChanges.ts"
+import type { FactChange, StepChanges } from "../../domain/projection/StepChanges.ts"
 import type { CheckpointConflict, ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import {
   type KnownTables,
   LIVE_GROUP,
   type LogEnd,
+  type PersonCounter,
   ReadModel,
   type Step,
-  type Uncounted,
 } from "../../domain/projection/ReadModel.ts"
 import { INTAKE } from "../../domain/projection/ReadModelQueries.ts"
 import type { Settings } from "../../domain/settings.ts"
@@ -57,23 +57,14 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
 
       type Settle = (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>
 
-      /** Writes what a step changes, puts together what is crowded; cells of measures are revised at an instant, or were not published before. */
-      const writeChanges = Effect.fnUntraced(function* (
-        changes: StepChanges,
+      /** Writes what changes of facts, and puts together what is crowded. */
+      const writeFacts = Effect.fnUntraced(function* (
         measures: ReadonlyArray<number>,
-        isKnown: (key: number) => boolean,
+        facts: ReadonlyArray<ReadonlyArray<FactChange>>,
         crowded: Crowded,
-        revisedAt: (measure: number) => number | null,
       ) {
-        yield* identityTables.write(changes.identities, isKnown)
-        yield* identityTables.writeStatements(changes.statements)
-        for (const [m, { facts }] of changes.measures.entries()) yield* factTables.write(measures[m]!, facts)
+        for (const [m, changes] of facts.entries()) yield* factTables.write(measures[m]!, changes)
         yield* factTables.compact(crowded)
-        // Last, since partitions meet in the cells: the shorter these are locked, the better.
-        for (const [m, { cells }] of changes.measures.entries()) {
-          const measure = measures[m]!
-          yield* cellTables.write(measure, cells, revisedAt(measure))
-        }
       })
 
       /** `onSqlError` hears the failures of what `settle` looks up, which it gets in the words of the port. */
@@ -99,13 +90,15 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               facts: (needs) =>
                 factTables.facts(needs, crowded).pipe(Effect.tapError(onSqlError), explained("read facts")),
             })
-            yield* writeChanges(
-              changes,
-              step.measures,
-              (key) => knownKeys.has(key),
-              crowded,
-              (measure) => (step.revises(measure) ? step.next.logTime : null),
-            )
+            yield* identityTables.write(changes.identities, (key) => knownKeys.has(key))
+            yield* identityTables.writeStatements(changes.statements)
+            const facts = changes.measures.map(({ facts }) => facts)
+            yield* writeFacts(step.measures, facts, crowded)
+            // Last, since partitions meet in the cells: the shorter these are locked, the better.
+            for (const [m, { cells }] of changes.measures.entries()) {
+              const measure = step.measures[m]!
+              yield* cellTables.write(measure, cells, step.revises(measure) ? step.next.logTime : null)
+            }
             if (step.group === LIVE_GROUP) yield* cellTables.write(INTAKE, step.intake, null)
             // Before what is keyed by places in the log: of two that make the same step the later one is refused here.
             yield* checkpointTables.moveCheckpoint(step)
@@ -141,7 +134,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
        * Counts in one transaction; it is made again when a step got in its way, such as one that parted the same device for
        * another measure.
        */
-      const countNext = (group: string, limit: number, settle: (uncounted: Uncounted) => StepChanges) =>
+      const countNext = (group: string, limit: number, begin: () => PersonCounter) =>
         sql
           .withTransaction(
             Effect.gen(function* () {
@@ -149,33 +142,35 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               const held = yield* settings
               const found = yield* countingTables.uncountedAlone(group)
               if (held === null || found.length === 0) return true
-              const from = Math.min(...found.map(({ countedTo }) => countedTo))
-              const measures = found.filter(({ countedTo }) => countedTo === from)
+              const first = Math.min(...found.map(({ countedTo }) => countedTo))
+              const measures = found.filter(({ countedTo }) => countedTo === first)
               const ids = measures.map(({ id }) => id)
-              const next = yield* identityTables.nextPersons(from, limit)
-              if (next === null) {
-                yield* countingTables.end(ids)
-                return measures.length === found.length
+              const counter = begin()
+              let last = first
+              let ended = false
+              for (let size = limit; size > 0 && !ended;) {
+                const next = yield* identityTables.nextPersons(last, size)
+                if (next === null) {
+                  ended = true
+                } else {
+                  const keys = next.rows.map(({ key }) => key)
+                  const crowded: Crowded = new Map()
+                  const facts = yield* factTables.facts(
+                    ids.map((measure) => ({ measure, keys })),
+                    crowded,
+                  )
+                  const counted = { from: last, to: next.last }
+                  const portion = counter.take({ settings: held, measures, counted, identities: next.rows, facts })
+                  const known = new Set(keys)
+                  yield* identityTables.write(portion.identities, (key) => known.has(key))
+                  yield* writeFacts(ids, portion.facts, crowded)
+                  last = next.last
+                  size = portion.nextLimit
+                }
               }
-              const { last, rows } = next
-              const keys = rows.map(({ key }) => key)
-              const crowded: Crowded = new Map()
-              const facts = yield* factTables.facts(
-                ids.map((measure) => ({ measure, keys })),
-                crowded,
-              )
-              const counted = { from, to: last }
-              const changes = settle({ settings: held, measures, counted, identities: rows, facts })
-              const known = new Set(keys)
-              yield* writeChanges(
-                changes,
-                ids,
-                (key) => known.has(key),
-                crowded,
-                () => null,
-              )
-              yield* countingTables.moveTo(ids, last)
-              return false
+              for (const [m, cells] of counter.cells().entries()) yield* cellTables.write(ids[m]!, cells, null)
+              yield* ended ? countingTables.end(ids) : countingTables.moveTo(ids, last)
+              return ended && measures.length === found.length
             }),
           )
           .pipe(
@@ -232,7 +227,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           dedupeTables.duplicates(partition, after).pipe(explained("read the duplicates")),
         commit: (step, settle) =>
           commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
-        countNext: (group, limit, settle) => countNext(group, limit, settle).pipe(explained("count persons")),
+        countNext: (group, limit, begin) => countNext(group, limit, begin).pipe(explained("count persons")),
         register: (definitions, liveSince) =>
           measureTables.register(definitions, liveSince).pipe(explained("register metrics")),
         rebuild: (measures, made, days) =>

@@ -14,6 +14,15 @@ import { toStorable } from "./storableText.ts"
 
 const IDENTITY_COLUMNS = ["key", "distinct_id", "older", "person", "link_time", "link_user"] as const
 
+/**
+ * Steps that look up so many distinct ids take turns: of two at once nearly always one finds a new one that the other has brought,
+ * or a person that it has changed, and all that it did was for nothing.
+ */
+const TAKES_TURNS = 500
+
+/** Half of the key of a lock that other programs in the same database don't take by chance: "tide". */
+const LOCK_CLASS = 0x74696465
+
 const personsChanged = new SqlError({
   reason: new SerializationError({
     cause: undefined,
@@ -118,9 +127,13 @@ export const makeIdentityTables = Effect.gen(function* () {
     return { rows, statements: yield* statementsAmong(rows) }
   })
 
+  /** Before anything else is locked that such steps meet in; until the transaction ends. */
+  const takeTurn = sql`SELECT pg_advisory_xact_lock(${LOCK_CLASS}::bigint << 32 | 'distinct_ids'::regclass::oid::bigint)`
+
   /** Who is who for a step, which nobody else changes until its transaction ends, with keys for those not known yet. */
   const lookLocked = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>, withOlderParts: boolean) {
     const names = distinctIds.map(toStorable)
+    if (shared && names.length >= TAKES_TURNS) yield* takeTurn
     const members = yield* shared ? readLocked(names) : read(names)
     const rows = withOlderParts ? [...members, ...(yield* olderPartsOf(members))] : members
     const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))

@@ -2,11 +2,12 @@ import { Effect, Exit } from "effect"
 import { describe, expect, test } from "vitest"
 import { BUILTIN_METRICS } from "../../../src/domain/metric/builtin.ts"
 import { EVERYBODY } from "../../../src/domain/projection/counted.ts"
-import { LIVE_GROUP, type Uncounted } from "../../../src/domain/projection/ReadModel.ts"
-import { settleUncounted } from "../../../src/domain/projection/settle.ts"
+import { LIVE_GROUP, type PersonCounter } from "../../../src/domain/projection/ReadModel.ts"
+import { PersonCount } from "../../../src/domain/projection/PersonCount.ts"
 import { DEFAULT_SETTINGS } from "../../../src/domain/settings.ts"
 import type { StepChanges } from "../../../src/domain/projection/StepChanges.ts"
 import { dump, factRow, identity, NO_CHANGES, RANGE, stepOf } from "./fixtures.ts"
+import { onePortion } from "../../support/countPortion.ts"
 import type { World } from "./world.ts"
 
 /** Persons whose facts were only gathered, and that are counted some at a time. */
@@ -26,8 +27,8 @@ export const countingContract = (world: World): void => {
       await commit(stepOf(1, { measures: [measure!.id], changes }))
       return measure!.id
     }
-    const count = (limit: number, settle: (uncounted: Uncounted) => StepChanges = settleUncounted) =>
-      run(world.readModel.countNext(LIVE_GROUP, limit, settle))
+    const count = (limit: number, begin: () => PersonCounter = onePortion) =>
+      run(world.readModel.countNext(LIVE_GROUP, limit, begin))
     const users = async (measure: number) => (await amountsOf(measure)).get(JSON.stringify(["", "users"]))
 
     test("adds what each person contributes, once", async () => {
@@ -43,13 +44,38 @@ export const countingContract = (world: World): void => {
       expect(cell).toMatchObject({ revisedAt: null, revisionCause: null })
     })
 
+    test("takes more in the same transaction as long as the counter lets them come", async () => {
+      const measure = await gathered()
+      const portions: Array<ReadonlyArray<number>> = []
+      const begin = (limits: ReadonlyArray<number>) => () => {
+        let taken = 0
+        return new PersonCount(({ identities, counted }) => {
+          portions.push([counted.from, counted.to, identities.length])
+          return limits[taken++]!
+        })
+      }
+      expect(await count(1, begin([1, 0]))).toBe(false)
+      expect(portions).toEqual([
+        [0, 1, 1],
+        [1, 2, 1],
+      ])
+      expect(await users(measure)).toBe("2")
+      expect(await count(1, begin([1]))).toBe(true)
+      expect(portions.slice(2)).toEqual([[2, 3, 1]])
+      expect(await users(measure)).toBe("3")
+      expect(await run(world.queries.cells(measure, RANGE))).toHaveLength(4)
+    })
+
     test("that fails leaves everything as it was, and the next one begins there", async () => {
       const measure = await gathered()
       await count(1)
       const before = await run(dump)
-      const fails = () => {
-        throw new Error("of a reason")
-      }
+      const fails = () => ({
+        ...onePortion(),
+        take: () => {
+          throw new Error("of a reason")
+        },
+      })
       expect(Exit.isFailure(await run(Effect.exit(world.readModel.countNext(LIVE_GROUP, 1, fails))))).toBe(true)
       expect(await run(dump)).toEqual(before)
       await countAll(LIVE_GROUP)
@@ -59,7 +85,7 @@ export const countingContract = (world: World): void => {
     test("is done by several at once, and each person is counted once", async () => {
       const measure = await gathered()
       const both = Effect.all(
-        [1, 1, 1, 1, 1].map((limit) => world.readModel.countNext(LIVE_GROUP, limit, settleUncounted)),
+        [1, 1, 1, 1, 1].map((limit) => world.readModel.countNext(LIVE_GROUP, limit, onePortion)),
         {
           concurrency: "unbounded",
         },
@@ -100,7 +126,7 @@ export const countingContract = (world: World): void => {
       const dropped = await register(1)
       const { group } = await register(2)
       await run(Effect.flatMap(world.readModel.made, (made) => world.readModel.drop([dropped], made!)))
-      const of = (name: string) => run(world.readModel.countNext(name, 1, settleUncounted))
+      const of = (name: string) => run(world.readModel.countNext(name, 1, onePortion))
       expect([await of(dropped.group), await of(group)]).toEqual([true, false])
       await run(Effect.flatMap(world.readModel.made, (made) => world.readModel.wipe(DEFAULT_SETTINGS, made)))
       expect(await of(group)).toBe(true)
