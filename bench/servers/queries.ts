@@ -6,11 +6,13 @@ import { FUNNEL } from "./projecting.ts"
 import { percentiles } from "./timing.ts"
 
 const SAMPLES = 1000
+/** Answers before these, while V8 compiles and connections plan, which a service that is up has behind it. */
+const WARM_UP = 200
 const SCANS = 3
 
 const latency = <A, E, R>(effect: Effect.Effect<A, E, R>, samples = SAMPLES) =>
   Effect.gen(function* () {
-    yield* effect
+    for (let n = 0; n < Math.min(WARM_UP, samples); n++) yield* effect
     const millis: Array<number> = []
     for (let n = 0; n < samples; n++) {
       const start = performance.now()

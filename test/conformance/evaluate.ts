@@ -7,7 +7,8 @@ import { metric } from "../../src/app/query/metric.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { attributedTo, isAnonymous } from "../../src/domain/identity/distinctId.ts"
 import { pointsOf } from "../../src/domain/measure/Fact.ts"
-import { type Attempt, FunnelHistory, funnelRules } from "../../src/domain/measure/funnel.ts"
+import type { Attempt } from "../../src/domain/measure/FunnelHistory.ts"
+import { funnelReader } from "../../src/domain/measure/funnelReader.ts"
 import { cutSessions, sessionRules } from "../../src/domain/measure/sessions.ts"
 import { type FunnelFormula, MetricDefinition } from "../../src/domain/metric/definition.ts"
 import { formatInstant } from "../../src/domain/time/instant.ts"
@@ -174,8 +175,9 @@ const attemptsOf = (model: MemoryModel, formula: FunnelFormula, range?: CaseRang
   const from = range === undefined ? Number.NEGATIVE_INFINITY : model.zone.startOfDay(day(range.from))
   const end = range === undefined ? Number.POSITIVE_INFINITY : model.zone.startOfDay(day(range.to) + 1)
   const attempts = new Map<number, Attempt>()
+  const entriesOf = funnelReader(formula)
   for (const [person, fact] of model.personFacts(model.measure(NAME).id)) {
-    const history = new FunnelHistory(pointsOf(fact), funnelRules(formula))
+    const history = entriesOf(pointsOf(fact))
     const attempt = history.best(history.entries.filter((entry) => entry >= from && entry < end))
     if (attempt !== null) attempts.set(person, attempt)
   }

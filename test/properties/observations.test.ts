@@ -76,14 +76,15 @@ describe("points of many persons", () => {
     })
     fc.assert(
       fc.property(fc.array(arbPoint, { maxLength: 60 }), fc.integer({ min: 1, max: 40 }), (found, times) => {
-        const points = new PersonPoints()
+        const points = new PersonPoints(8)
         const expected = new Map<number, Points>()
         // More than there is room for at first; what comes again says nothing new.
         for (let n = 0; n < times; n++) {
           for (const { person, time, sequence } of found) {
             const key = eventKey(0, sequence, 0)
             const label = String(sequence)
-            points.add(person, time, key, points.numberOf(label))
+            points.begin(person)
+            points.add(time, key, points.numberOf(label))
             const one = { times: [time], keys: [key], labels: [label] }
             expected.set(person, joinPoints(expected.get(person) ?? EMPTY_POINTS, one))
           }

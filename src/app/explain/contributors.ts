@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { addDecimals, type Decimal, DECIMAL_ZERO, decimalOf, parseDecimal } from "../../domain/measure/decimal.ts"
 import { type Fact, pointsOf } from "../../domain/measure/Fact.ts"
-import { FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
+import { funnelReader } from "../../domain/measure/funnelReader.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
 import { Observations } from "../../domain/measure/Observations.ts"
 import { eventKey } from "../../domain/measure/points.ts"
@@ -140,7 +140,7 @@ const stretchesOf = ({ definition }: Measure, fact: Fact, cell: CellKey, zone: T
       .map(({ start, end }) => ({ from: start, to: end }))
   }
   if (formula.kind === "funnel") {
-    const history = new FunnelHistory(pointsOf(fact), funnelRules(formula))
+    const history = funnelReader(formula)(pointsOf(fact))
     const reached = history.best(history.entries.filter((entry) => zone.dayOf(entry) === day))?.reached
     return reached === undefined ? [] : [{ from: Math.min(...reached), to: Math.max(...reached) }]
   }

@@ -1,6 +1,7 @@
 import { Effect, Result, Schema } from "effect"
 import { type Fact, pointsOf } from "../../domain/measure/Fact.ts"
-import { funnel as funnelMeasure, FunnelHistory, funnelRules } from "../../domain/measure/funnel.ts"
+import { funnel as funnelMeasure } from "../../domain/measure/funnel.ts"
+import { funnelReader } from "../../domain/measure/funnelReader.ts"
 import type { TimedLabels } from "../../domain/measure/points.ts"
 import { FunnelFormula, type MetricDefinition } from "../../domain/metric/definition.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
@@ -83,15 +84,18 @@ const answering =
   (name: string, formula: FunnelFormula, question: Question, about: Frame, warnings: ReadonlyArray<string>) =>
   (persons: Iterable<TimedLabels>): FunnelAnswer => {
     const { range, zone } = question
-    const rules = funnelRules(formula)
-    const users = Array.from({ length: rules.steps }, () => 0)
-    const seconds: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
+    const entriesOf = funnelReader(formula)
+    const users = formula.steps.map(() => 0)
+    const seconds = formula.steps.map((): Array<number> => [])
+    // Instants that no clock change can bring into another day than those of the range needn't be looked up.
+    const [within, until] = [zone.startOfDay(range.from + 1), zone.startOfDay(range.to)]
     const isInRange = (entry: number): boolean => {
+      if (entry >= within && entry < until) return true
       const day = zone.dayOf(entry)
       return day >= range.from && day <= range.to
     }
     for (const points of persons) {
-      const history = new FunnelHistory(points, rules)
+      const history = entriesOf(points)
       const attempt = history.best(history.entries.filter(isInRange))
       attempt?.reached.forEach((time, step) => {
         users[step]!++

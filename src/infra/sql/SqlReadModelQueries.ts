@@ -74,19 +74,27 @@ export const layerSqlReadModelQueries: Layer.Layer<
       }),
     )
 
-    /** As columns: both sides spend more on a row than on what it holds. */
+    /**
+     * As columns: both sides spend more on a row than on what it holds. `OFFSET 0` makes the planner look up the statistics that
+     * are asked for, where it would read all cells of the range.
+     */
     const cells = Effect.fnUntraced(function* (
       measure: number,
       range: DayRange,
       filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
     ) {
-      const stats = filter.stats === undefined ? sql`` : sql`AND stat = ANY(${filter.stats.map(toStorable)}::text[])`
+      const ofMeasure = sql`SELECT * FROM cells WHERE measure = ${measure} AND ${within(range)} ${ofItem(filter.item)}`
+      const found =
+        filter.stats === undefined
+          ? sql`(${ofMeasure})`
+          : sql`unnest(${filter.stats.map(toStorable)}::text[]) AS wanted,
+              LATERAL (${ofMeasure} AND stat = wanted OFFSET 0)`
       const packed = yield* oneValue<PackedCells>(sql`
         SELECT json_build_array(
           json_agg(day - DATE '1970-01-01'), json_agg(stat), json_agg(item), json_agg(amount::text),
           json_agg(json_build_array(day - DATE '1970-01-01', stat, item, extract(epoch FROM revised_at) * 1000, last_cause))
             FILTER (WHERE revised_at IS NOT NULL))
-        FROM cells WHERE measure = ${measure} AND ${within(range)} ${stats} ${ofItem(filter.item)}`)
+        FROM ${found} AS c`)
       return unpackCells(packed!).sort(byCell)
     })
 

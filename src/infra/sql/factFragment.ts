@@ -155,22 +155,24 @@ export const unpackFragment = (
 }
 
 /**
- * Calls back with every point that a fragment tells of: of whom, when, which event, and the number of its label, which
- * `numberOf` gives. Nothing is made of a point.
+ * Calls back with every identity that a fragment tells of, and then with each of its points: when, which event, and the number
+ * of its label, which `numberOf` gives. Nothing is made of a point.
  */
 export const unpackPoints = (
   { block, held, bytes }: Fragment,
   numberOf: (text: string) => number,
-  take: (identity: number, time: number, eventKey: number, label: number) => void,
+  begin: (identity: number) => void,
+  take: (time: number, eventKey: number, label: number) => void,
 ): void => {
   const input = new VarintReader(bytes)
   const numbers = readTexts(input).map(numberOf)
   for (const identity of identitiesOf(block, held)) {
+    begin(identity)
     input.read()
     for (let rows = input.read(); rows > 0; rows--) {
       // Month, mask and value.
       for (let skipped = 0; skipped < 3; skipped++) input.read()
-      readPoints(input, (time, eventKey, label) => take(identity, time, eventKey, numbers[label]!))
+      readPoints(input, (time, eventKey, label) => take(time, eventKey, numbers[label]!))
     }
   }
 }

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { SqlClient, type Statement } from "effect/sql"
+import { SqlClient } from "effect/sql"
 import { type Fact, type FactRow, joinInto } from "../../domain/measure/Fact.ts"
 import type { FactChange, KnownFacts } from "../../domain/projection/StepChanges.ts"
 import type { FactsOf } from "../../domain/projection/ReadModel.ts"
@@ -8,8 +8,8 @@ import { byBlock, type Identities } from "./blocks.ts"
 import { copyBinary } from "./copyBinary.ts"
 import { Crowding } from "./Crowding.ts"
 import { type Fragment, packFragments, unpackFragment } from "./factFragment.ts"
-import { inSlices } from "./inSlices.ts"
-import { BLOCKS_AT_ONCE, PACKED_FRAGMENTS, readFitting, unpackAll } from "./packedFragments.ts"
+import { inSlices, slicesOf } from "./inSlices.ts"
+import { BLOCKS_AT_ONCE, PACKED_FRAGMENTS, readSlices, unpackAll } from "./packedFragments.ts"
 
 const COLUMNS = ["measure", "block", "held", "fragment"] as const
 
@@ -45,24 +45,14 @@ export const makeFactTables = Effect.gen(function* () {
         SELECT measure, block, held, fragment FROM ${eachOf(blocks)} CROSS JOIN LATERAL (
           SELECT * FROM facts WHERE measure = ANY(${measures}::int[]) AND block = wanted_block
             AND held & wanted_held <> 0 OFFSET 0) AS of_block`
-      yield* inSlices([...wanted], (slice) => readAll(slice, fragmentsOf, take), BLOCKS_AT_ONCE)
+      const slices = slicesOf([...wanted], BLOCKS_AT_ONCE)
+      yield* readSlices(sql, slices, (slice, from) => fragmentsOf(slice.filter(([block]) => block >= from)), take)
       for (const [measure, crowding] of crowdings) {
         const found = crowding.crowded(wanted, known.get(measure)!)
         if (found.size > 0) crowded.set(measure, found)
       }
     }
     return needs.map(({ measure }) => known.get(measure)!) satisfies KnownFacts
-  })
-
-  const readAll = Effect.fnUntraced(function* (
-    slice: Blocks,
-    fragmentsOf: (blocks: Blocks) => Statement.Fragment,
-    take: (fragment: Fragment, measure: number) => void,
-  ) {
-    for (let left = slice; left.length > 0;) {
-      const next = yield* readFitting(sql, fragmentsOf(left), take)
-      left = next === null ? [] : left.filter(([block]) => block >= next)
-    }
   })
 
   const eachOf = (blocks: Blocks) => sql`

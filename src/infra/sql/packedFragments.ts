@@ -2,8 +2,11 @@ import { Effect } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import type { Fragment } from "./factFragment.ts"
 
-/** Blocks that one statement asks for: 64,000 identities. */
-export const BLOCKS_AT_ONCE = 2_000
+/** Blocks that one statement asks for: 8,000 identities. */
+export const BLOCKS_AT_ONCE = 250
+
+/** No block is before this one. */
+const FIRST_BLOCK = -(2 ** 31)
 
 /**
  * Bytes of fragments that one statement gives, but for those of one block, which come together. A statement's answer is one
@@ -32,15 +35,8 @@ export const unpackAll = (packed: string | null, take: (fragment: Fragment, meas
   }
 }
 
-/**
- * Calls back with fragments that a query finds, block by block, as many as fit into an answer; gives the first block that did
- * not, `null` when all did.
- */
-export const readFitting = (
-  sql: SqlClient.SqlClient,
-  found: Statement.Fragment,
-  take: (fragment: Fragment, measure: number) => void,
-) =>
+/** The fragments that a query finds, block by block, as many as fit into an answer, and the first block that did not. */
+const readFitting = (sql: SqlClient.SqlClient, found: Statement.Fragment) =>
   Effect.map(
     sql<{ readonly packed: string | null; readonly next: number | null }>`
       WITH sized AS MATERIALIZED (
@@ -48,8 +44,28 @@ export const readFitting = (
         FROM (${found}) AS found)
       SELECT (SELECT ${sql.literal(PACKED_FRAGMENTS)} FROM sized WHERE fits) AS packed,
         (SELECT min(block) FROM sized WHERE NOT fits) AS next`,
-    ([row]) => {
-      unpackAll(row!.packed, take)
-      return row!.next
-    },
+    ([row]) => row!,
   )
+
+/**
+ * Calls back with all fragments that a query finds for some slices of blocks, from a block on, slice by slice. While what came is
+ * unpacked, the server reads what is next.
+ */
+export const readSlices = Effect.fnUntraced(function* <A>(
+  sql: SqlClient.SqlClient,
+  slices: ReadonlyArray<A>,
+  found: (slice: A, from: number) => Statement.Fragment,
+  take: (fragment: Fragment, measure: number) => void,
+) {
+  const read = (n: number, from: number) =>
+    n === slices.length
+      ? Effect.succeed(null)
+      : Effect.map(readFitting(sql, found(slices[n]!, from)), (answer) => ({ n, ...answer }))
+  let answer = yield* read(0, FIRST_BLOCK)
+  while (answer !== null) {
+    const { n, packed, next } = answer
+    const following = next === null ? read(n + 1, FIRST_BLOCK) : read(n, next)
+    const unpacking = Effect.sync(() => unpackAll(packed, take))
+    ;[answer] = yield* Effect.all([following, unpacking], { concurrency: "unbounded" })
+  }
+})

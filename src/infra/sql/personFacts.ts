@@ -2,37 +2,39 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { type Fact, joinInto } from "../../domain/measure/Fact.ts"
 import { type Fragment, unpackFragment, unpackPoints } from "./factFragment.ts"
-import { BLOCKS_AT_ONCE, readFitting } from "./packedFragments.ts"
+import { BLOCKS_AT_ONCE, readSlices } from "./packedFragments.ts"
 import { PersonPoints } from "./PersonPoints.ts"
 
 /** Reads all that a measure remembers, person by person. Each asks several times, so it is to be run in a snapshot. */
 export const makePersonFacts = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
-  /** The person of every identity, by keys. */
+  /** Gives the person of every identity, by keys, which are numbers without many holes. */
   const persons = Effect.map(
     sql<{ readonly packed: string | null }>`
       SELECT encode(string_agg(int4send(key) || int4send(person), ''), 'hex') AS packed FROM distinct_ids`,
     ([row]) => {
       const bytes = Buffer.from(row!.packed ?? "", "hex")
-      const found = new Map<number, number>()
-      for (let at = 0; at < bytes.length; at += 8) found.set(bytes.readInt32BE(at), bytes.readInt32BE(at + 4))
-      return found
+      let least = 0
+      let greatest = 0
+      for (let at = 0; at < bytes.length; at += 8) {
+        least = Math.min(least, bytes.readInt32BE(at))
+        greatest = Math.max(greatest, bytes.readInt32BE(at))
+      }
+      const found = new Int32Array(greatest - least + 1)
+      for (let at = 0; at < bytes.length; at += 8) found[bytes.readInt32BE(at) - least] = bytes.readInt32BE(at + 4)
+      return (identity: number): number => found[identity - least]!
     },
   )
 
   const eachFragment = Effect.fnUntraced(function* (measure: number, take: (fragment: Fragment) => void) {
     const [found] = yield* sql<{ readonly first: number; readonly last: number }>`
       SELECT coalesce(min(block), 0) AS first, coalesce(max(block), -1) AS last FROM facts WHERE measure = ${measure}`
-    const last = found!.last
-    for (let from = found!.first; from <= last;) {
-      const next = yield* readFitting(
-        sql,
-        sql`SELECT * FROM facts WHERE measure = ${measure} AND block >= ${from} AND block < ${from + BLOCKS_AT_ONCE}`,
-        take,
-      )
-      from = next ?? from + BLOCKS_AT_ONCE
-    }
+    const firsts: Array<number> = []
+    for (let first = found!.first; first <= found!.last; first += BLOCKS_AT_ONCE) firsts.push(first)
+    const blocksOf = (first: number, from: number) =>
+      sql`SELECT * FROM facts WHERE measure = ${measure} AND block >= ${Math.max(first, from)} AND block < ${first + BLOCKS_AT_ONCE}`
+    yield* readSlices(sql, firsts, blocksOf, take)
   })
 
   const personFacts = Effect.fnUntraced(function* (measure: number) {
@@ -40,7 +42,7 @@ export const makePersonFacts = Effect.gen(function* () {
     const personOf = yield* persons
     const join = joinInto(facts)
     yield* eachFragment(measure, (fragment) =>
-      unpackFragment(fragment, (identity, fact) => join(personOf.get(identity)!, fact)),
+      unpackFragment(fragment, (identity, fact) => join(personOf(identity), fact)),
     )
     return facts
   })
@@ -48,9 +50,8 @@ export const makePersonFacts = Effect.gen(function* () {
   const personPoints = Effect.fnUntraced(function* (measure: number) {
     const points = new PersonPoints()
     const personOf = yield* persons
-    const take = (identity: number, time: number, eventKey: number, label: number): void =>
-      points.add(personOf.get(identity)!, time, eventKey, label)
-    yield* eachFragment(measure, (fragment) => unpackPoints(fragment, points.numberOf, take))
+    const begin = (identity: number): void => points.begin(personOf(identity))
+    yield* eachFragment(measure, (fragment) => unpackPoints(fragment, points.numberOf, begin, points.add))
     return points
   })
 

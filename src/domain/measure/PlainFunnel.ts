@@ -1,0 +1,82 @@
+import { grownInts } from "../columns.ts"
+import type { Attempt, FunnelEntries } from "./FunnelHistory.ts"
+import type { FunnelRules } from "./funnelRules.ts"
+import type { TimedLabels } from "./points.ts"
+
+/** Room for so many events of a person at first. */
+const ROOM = 64
+
+/** What stands for the place of an event that there is not. */
+const NONE = -1
+
+/**
+ * The same as `FunnelHistory` for what nearly everybody does: each event is one step, and no two are at one instant; in funnels
+ * without grace and exclusions. Then an attempt has no choice, and one walk backwards says for every event which is next. Nothing
+ * is made for a person but columns that are kept for the next.
+ */
+export class PlainFunnel implements FunnelEntries {
+  readonly #rules: FunnelRules
+  #times: ReadonlyArray<number> = []
+  /** For each event, the place of the first one after it of the step after its own. */
+  #next: Int32Array = new Int32Array(ROOM)
+  /** Places of the events of the first step, the last one first. */
+  readonly #entries: Array<number> = []
+  /** For each step, the place of its first event after the one that the walk is at. */
+  readonly #following: Int32Array
+
+  constructor(rules: FunnelRules) {
+    this.#rules = rules
+    this.#following = new Int32Array(rules.steps + 1)
+  }
+
+  /** Takes what a person did, in place of the person before; `false` when it is not so plain. */
+  read({ times, labels }: TimedLabels): boolean {
+    const { hitOf } = this.#rules
+    if (times.length > this.#next.length) this.#next = grownInts(this.#next, times.length)
+    this.#times = times
+    this.#entries.length = 0
+    this.#following.fill(NONE)
+    for (let at = times.length - 1; at >= 0; at--) {
+      const { steps } = hitOf(labels[at]!)
+      if (steps.length !== 1 || times[at] === times[at + 1]) return false
+      const step = steps[0]!
+      this.#next[at] = this.#following[step + 1]!
+      this.#following[step] = at
+      if (step === 0) this.#entries.push(at)
+    }
+    return true
+  }
+
+  get entries(): ReadonlyArray<number> {
+    return this.#entries.map((at) => this.#times[at]!).reverse()
+  }
+
+  best(entries: ReadonlyArray<number>): Attempt | null {
+    const { steps, firstEntryOnly } = this.#rules
+    let best = NONE
+    let furthest = 0
+    let left = this.#entries.length - 1
+    for (const entry of entries) {
+      while (this.#times[this.#entries[left]!]! < entry) left--
+      const at = this.#entries[left]!
+      const length = this.#lengthOf(at)
+      if (length > furthest) {
+        best = at
+        furthest = length
+      }
+      if (firstEntryOnly || furthest === steps) break
+    }
+    if (best === NONE) return null
+    const reached: Array<number> = []
+    for (let at = best; reached.length < furthest; at = this.#next[at]!) reached.push(this.#times[at]!)
+    return { reached }
+  }
+
+  /** How many steps the attempt reaches that begins with the event at a place. */
+  #lengthOf(entry: number): number {
+    const latest = this.#times[entry]! + this.#rules.windowMillis
+    let length = 0
+    for (let at = entry; at !== NONE && this.#times[at]! <= latest; at = this.#next[at]!) length++
+    return length
+  }
+}
