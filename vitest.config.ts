@@ -7,6 +7,9 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: "forks",
+    // Test files of one process share the modules that they load, which would take it as long as some of the tests.
+    isolate: false,
+    setupFiles: ["test/support/setup.ts"],
     // Three at a time: many tests wait for servers and processes, and each of the embedded store holds a Postgres in memory.
     maxWorkers: 3,
   },

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { isMainThread } from "node:worker_threads"
-import { afterAll, expect } from "vitest"
+import { expect } from "vitest"
 import { cleanEnv, NODE_FLAGS } from "./node.ts"
 import { startWarmProgram, type WarmProgram } from "./warmProgram.ts"
 
@@ -45,10 +45,15 @@ export const tidemark = (args: ReadonlyArray<string>, options: RunOptions = {}):
 /** Loading the program takes most of a short command's time, so the commands of a test file share a process where they can. */
 let warm: WarmProgram | undefined
 
-// Outside of any test, so it is done after everything else of the test file.
-afterAll(() => warm?.end())
-
 let everyFresh = false
+
+/** Ends it after a test file, which fails when the program has died or says more. */
+export const endWarmProgram = async (): Promise<void> => {
+  const ending = warm?.end()
+  warm = undefined
+  everyFresh = false
+  await ending
+}
 
 /** Makes every command of this test file a process of its own. */
 export const runEveryFresh = (): void => {

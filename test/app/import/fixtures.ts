@@ -1,9 +1,8 @@
-import { mkdtempSync } from "node:fs"
-import { mkdir, rm, writeFile } from "node:fs/promises"
+import { mkdtempSync, rmSync } from "node:fs"
+import { mkdir, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { Cause, Effect, Exit, Option, Stream } from "effect"
-import { afterAll } from "vitest"
 import type { ImportError } from "../../../src/app/import/errors.ts"
 import { importFile, type ImportOptions, type Row } from "../../../src/app/import/importFile.ts"
 import type { Event } from "../../../src/domain/event/Event.ts"
@@ -11,10 +10,10 @@ import { TimeZone } from "../../../src/domain/time/TimeZone.ts"
 
 /** Imports of small files, and what comes of them. */
 
-/** Where the files of a test file are; removed when its tests are done. */
+/** Where the files of tests are; removed at the end of the process. */
 export const directory = mkdtempSync(path.join(tmpdir(), "tidemark-import-"))
 
-afterAll(() => rm(directory, { recursive: true, force: true }))
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
 
 export const NOW = Date.parse("2026-01-01T00:00:00Z")
 
