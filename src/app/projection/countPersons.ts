@@ -12,12 +12,15 @@ const IDENTITIES_MAX = 10_000
 export interface CountBounds {
   /** What is in memory at once. */
   readonly portion: number
-  /** What a transaction reads, portion by portion: steps of the same measures wait for it, and it writes each cell once. */
+  /**
+   * What a transaction reads, portion by portion: it writes each cell once, and steps of the same measures wait for it, which
+   * they do for ten seconds (`lock_timeout`).
+   */
   readonly transaction: number
 }
 
 /** Where nobody waits for the transaction, and memory is no worker's. */
-const ALONE: CountBounds = { portion: 200_000, transaction: 2_000_000 }
+const ALONE: CountBounds = { portion: 200_000, transaction: 1_000_000 }
 
 /**
  * Counts all persons of a group whose facts were only gathered so far, some in each transaction; does nothing when everybody

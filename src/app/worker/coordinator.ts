@@ -23,7 +23,7 @@ const COUNT_MILLIS = 5_000
 const COUNT_PORTION = 50_000
 
 /** Of the default group itself, which has no answers yet that somebody waits for. */
-const COUNT_LIVE: CountBounds = { portion: COUNT_PORTION, transaction: 8 * COUNT_PORTION }
+const COUNT_LIVE: CountBounds = { portion: COUNT_PORTION, transaction: 4 * COUNT_PORTION }
 
 /** For a build: steps of the default group wait for it, since they go on with what builds, too: some tenths of a second. */
 const COUNT_BUILD: CountBounds = { portion: COUNT_PORTION, transaction: COUNT_PORTION }

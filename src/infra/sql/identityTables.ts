@@ -20,6 +20,10 @@ const IDENTITY_COLUMNS = ["key", "distinct_id", "older", "person", "link_time", 
  */
 const TAKES_TURNS = 500
 
+/** Between two looks whether it is a step's turn, and for how long it looks, ms. */
+const TURN_LOOK_MILLIS = 10
+const TURN_MAX_MILLIS = 5_000
+
 /** Half of the key of a lock that other programs in the same database don't take by chance: "tide". */
 const LOCK_CLASS = 0x74696465
 
@@ -127,8 +131,19 @@ export const makeIdentityTables = Effect.gen(function* () {
     return { rows, statements: yield* statementsAmong(rows) }
   })
 
-  /** Before anything else is locked that such steps meet in; until the transaction ends. */
-  const takeTurn = sql`SELECT pg_advisory_xact_lock(${LOCK_CLASS}::bigint << 32 | 'distinct_ids'::regclass::oid::bigint)`
+  /**
+   * Waits until no other such step is under way, before anything is locked that two meet in. It is only for speed: whoever has
+   * waited for long goes on without, and never fails for having waited.
+   */
+  const takeTurn = Effect.gen(function* () {
+    const tryOnce = sql<{ readonly taken: boolean }>`
+      SELECT pg_try_advisory_xact_lock(${LOCK_CLASS}::bigint << 32 | 'distinct_ids'::regclass::oid::bigint) AS taken`
+    for (let waited = 0; waited < TURN_MAX_MILLIS; waited += TURN_LOOK_MILLIS) {
+      const [row] = yield* tryOnce
+      if (row!.taken) return
+      yield* Effect.sleep(TURN_LOOK_MILLIS)
+    }
+  })
 
   /** Who is who for a step, which nobody else changes until its transaction ends, with keys for those not known yet. */
   const lookLocked = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>, withOlderParts: boolean) {
