@@ -199,7 +199,7 @@ describe("the program on servers", () => {
   test("another project on the same schema is refused, and the tables are left as they are", async () => {
     const other = { env: { ...env, TIDEMARK_PROJECT: "other" }, cwd: here.path() }
     const file = here.write("other.ndjson", JOURNEY)
-    expect(await refused(1, ["import", file], other)).toMatch(
+    expect(await refused(3, ["import", file], other)).toMatch(
       /the schema holds the tables of project default, and this is project other; give each project a schema of its own \(TIDEMARK_POSTGRES_SCHEMA\)/,
     )
     await onBoth("query", "active-users")

@@ -1,5 +1,6 @@
 import { Effect, Layer, ManagedRuntime, Redacted, Stream } from "effect"
 import { SqlClient } from "effect/sql"
+import pg from "pg"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { countAllPersons } from "../../src/app/projection/countPersons.ts"
@@ -412,6 +413,40 @@ describe.each(Object.entries(STORIES))("%s", (_, story) => {
       await Promise.all([standing, ...waiting])
       await look()
     }
+  })
+})
+
+describe("large steps", () => {
+  /** A user acts on devices that nobody has seen if they are named for the first time. */
+  const onDevices = (user: string, name: string) => Array.from({ length: 600 }, (_, n) => click(user, `${name}${n}`))
+
+  test("that bring many new distinct ids are made once each, one after another", async () => {
+    const { group, workers, run, append, look } = await openWorld()
+    for (const user of [ann, bob, cid, dan]) await append(onDevices(user, "shared"))
+    let settled = 0
+    const noting = { settled: Effect.sync(() => void settled++) }
+    await Promise.all(workers.map(({ partition }) => run(partition, oneStep(partition, group, noting))))
+    expect(settled).toBe(PARTITIONS)
+    await look()
+  })
+
+  test("go on without their turn when it doesn't come", async () => {
+    const { group, run, append, look } = await openWorld()
+    await append(onDevices(ann, "anns"))
+    let turn: { readonly key: string } | undefined
+    const noting = Effect.promise(async () => {
+      ;[turn] = await server.query(
+        "SELECT (classid::bigint << 32 | objid::bigint)::text AS key FROM pg_locks WHERE locktype = 'advisory'",
+      )
+    })
+    await run(0, oneStep(0, group, { locked: noting }))
+    const other = new pg.Client(server.url())
+    await other.connect()
+    await other.query("SELECT pg_advisory_lock($1)", [turn!.key])
+    await append(onDevices(bob, "bobs"))
+    await run(1, oneStep(1, group, {}))
+    await other.end()
+    await look()
   })
 })
 

@@ -74,6 +74,14 @@ export const toCliFailure = (error: { readonly _tag: string; readonly message: s
         code: CODE_OF_TAG[error._tag] ?? EXIT.badRequest,
       })
 
+/** The same for what kept a store from being opened, such as tables of a newer version or of another project. */
+export const toOpenFailure = (error: { readonly _tag: string; readonly message: string }): CliFailure => {
+  const failure = toCliFailure(error)
+  return error._tag === "ReadModelUnavailable"
+    ? new CliFailure({ sentence: failure.sentence, code: EXIT.storeUnavailable })
+    : failure
+}
+
 /** The end of every command: typed errors become sentences. */
 export const sayingWhy = <A, E extends { readonly _tag: string; readonly message: string }, R>(
   effect: Effect.Effect<A, E, R>,

@@ -9,7 +9,7 @@ import { layerLog, layerStore, layerStoreOf } from "../layerStore.ts"
 import { layerTelemetry } from "../observe/telemetry.ts"
 import { provePositions } from "../provePosition.ts"
 import type { Store } from "../store.ts"
-import { CliFailure, EXIT, sayingWhy, toCliFailure } from "./failure.ts"
+import { CliFailure, EXIT, sayingWhy, toOpenFailure } from "./failure.ts"
 
 /** The root command; what it shares every command below can read. */
 export const root = Command.make("tidemark").pipe(
@@ -66,7 +66,7 @@ const withStoreOf = <A, E extends { readonly _tag: string; readonly message: str
   store = layerStore(configured),
 ): Effect.Effect<A, CliFailure> => {
   const layer = Analytics.layer.pipe(Layer.provideMerge(store), Layer.provideMerge(layerTelemetry(configured)))
-  return sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toCliFailure))
+  return sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toOpenFailure))
 }
 
 /** Runs an effect on the configured store, made if need be; all failures become sentences with exit codes. */
@@ -104,7 +104,7 @@ export const withLog = <A, E extends { readonly _tag: string; readonly message: 
 ): Effect.Effect<A, CliFailure, Command.CommandContext<"tidemark">> =>
   Effect.flatMap(existing, (configured) => {
     const layer = Layer.merge(layerLog(configured), layerTelemetry(configured))
-    return sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toCliFailure))
+    return sayingWhy(effect).pipe(Effect.provide(layer), Effect.mapError(toOpenFailure))
   })
 
 /** The same for questions: the log must hold what the read model was made from, or an answer would be of another history. */

@@ -35,25 +35,30 @@ export const countPersons = Effect.fn("countPersons")(function* (
   const readModel = yield* ReadModel
   let limit = IDENTITIES_FIRST
   let distinctIds = 0
-  let inTransaction = 0
-  /** Anew when the transaction is made again. */
-  const begin = () => {
-    let read = 0
-    inTransaction = 0
-    return new PersonCount(({ facts, identities }: Uncounted) => {
-      const weight = weightOf(facts)
-      read += weight
-      inTransaction += identities.length
-      const wanted = Math.floor((limit * bounds.portion) / Math.max(1, weight))
-      limit = Math.max(1, Math.min(wanted, 4 * limit, IDENTITIES_MAX))
-      return read + bounds.portion <= bounds.transaction ? limit : 0
-    })
+  for (;;) {
+    let next = limit
+    let counted = 0
+    /** Anew when the transaction is made again. */
+    const begin = () => {
+      let read = 0
+      next = limit
+      counted = 0
+      return new PersonCount(({ facts, identities }: Uncounted) => {
+        const weight = weightOf(facts)
+        read += weight
+        counted += identities.length
+        const wanted = Math.floor((next * bounds.portion) / Math.max(1, weight))
+        next = Math.max(1, Math.min(wanted, 4 * next, IDENTITIES_MAX))
+        return read + bounds.portion <= bounds.transaction ? next : 0
+      })
+    }
+    const through = yield* readModel.countNext(group, limit, begin)
+    limit = next
+    distinctIds += counted
+    const goesOn = counted === 0 || (yield* goOn(distinctIds))
+    if (through) return true
+    if (!goesOn) return false
   }
-  while (!(yield* readModel.countNext(group, limit, begin))) {
-    distinctIds += inTransaction
-    if (!(yield* goOn(distinctIds))) return false
-  }
-  return true
 })
 
 /** Counts to the end. */

@@ -19,7 +19,7 @@ const PROVE_MILLIS = 10_000
 /** Persons are counted for so long in one turn, ms. */
 const COUNT_MILLIS = 5_000
 
-/** They are in memory several times over, in a process of bounded memory. */
+/** Days and moments, which are in memory several times over, in a process of bounded memory. */
 const COUNT_PORTION = 50_000
 
 /** Of the default group itself, which has no answers yet that somebody waits for. */

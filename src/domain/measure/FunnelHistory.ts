@@ -1,22 +1,7 @@
+import type { Attempt, FunnelEntries } from "./funnelEntries.ts"
 import type { FunnelRules } from "./funnelRules.ts"
 import { matchSteps } from "./matchSteps.ts"
 import type { TimedLabels } from "./points.ts"
-
-/** What one person did that a funnel looks at. */
-export interface FunnelEntries {
-  /** Instants of entry (ms), ascending. */
-  readonly entries: ReadonlyArray<number>
-  /**
-   * The attempt that counts among some of the `entries`, given ascending, or `null` when the person counts in no step:
-   * the one that gets furthest, the earliest of those (docs/reference/semantics.md, Funnels).
-   */
-  readonly best: (entries: ReadonlyArray<number>) => Attempt | null
-}
-
-/** One run through the funnel: when each step was reached, from the entry on (ms). */
-export interface Attempt {
-  readonly reached: ReadonlyArray<number>
-}
 
 /** One event of a person: the steps that it satisfies. */
 type StepEvent = ReadonlyArray<number>

@@ -1,5 +1,5 @@
 import { grownInts } from "../columns.ts"
-import type { Attempt, FunnelEntries } from "./FunnelHistory.ts"
+import type { Attempt, FunnelEntries } from "./funnelEntries.ts"
 import type { FunnelRules } from "./funnelRules.ts"
 import type { TimedLabels } from "./points.ts"
 

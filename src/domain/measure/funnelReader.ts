@@ -1,5 +1,6 @@
 import type { FunnelFormula } from "../metric/definition.ts"
-import { type FunnelEntries, FunnelHistory } from "./FunnelHistory.ts"
+import type { FunnelEntries } from "./funnelEntries.ts"
+import { FunnelHistory } from "./FunnelHistory.ts"
 import { funnelRules } from "./funnelRules.ts"
 import { PlainFunnel } from "./PlainFunnel.ts"
 import type { TimedLabels } from "./points.ts"

@@ -6,8 +6,8 @@ import type { TimedLabels } from "../../domain/measure/points.ts"
 const ROOM = 262_144
 
 /**
- * The points of many persons, gathered in columns, of 20 bytes a point, and given person by person. Points come in
- * stretches of one person each, as fragments tell of them.
+ * The points of many persons, gathered in columns, and given person by person. Points come in stretches of one
+ * person each, as fragments tell of them: 20 bytes a point and 8 a stretch.
  */
 export class PersonPoints implements Iterable<TimedLabels> {
   readonly #labels = new Dictionary()

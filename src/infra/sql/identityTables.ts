@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { SerializationError, SqlError } from "effect/sql/SqlError"
 import { type DistinctId, isAnonymous } from "../../domain/identity/distinctId.ts"
@@ -15,14 +15,14 @@ import { toStorable } from "./storableText.ts"
 const IDENTITY_COLUMNS = ["key", "distinct_id", "older", "person", "link_time", "link_user"] as const
 
 /**
- * Steps that look up so many distinct ids take turns: of two at once nearly always one finds a new one that the other has brought,
- * or a person that it has changed, and all that it did was for nothing.
+ * Steps that bring so many new distinct ids take turns: of two at once nearly always both bring one, and all that the later of them
+ * did was for nothing.
  */
 const TAKES_TURNS = 500
 
 /** Between two looks whether it is a step's turn, and for how long it looks, ms. */
 const TURN_LOOK_MILLIS = 10
-const TURN_MAX_MILLIS = 5_000
+const TURN_MAX_MILLIS = 2_000
 
 /** Half of the key of a lock that other programs in the same database don't take by chance: "tide". */
 const LOCK_CLASS = 0x74696465
@@ -131,14 +131,22 @@ export const makeIdentityTables = Effect.gen(function* () {
     return { rows, statements: yield* statementsAmong(rows) }
   })
 
+  const countNew = (names: ReadonlyArray<string>) =>
+    Effect.map(
+      sql<{ readonly known: number }>`
+        SELECT count(*)::int AS known FROM distinct_ids WHERE NOT older AND distinct_id = ANY(${names}::text[])`,
+      ([row]) => names.length - row!.known,
+    )
+
   /**
-   * Waits until no other such step is under way, before anything is locked that two meet in. It is only for speed: whoever has
-   * waited for long goes on without, and never fails for having waited.
+   * Waits until no other such step is under way, before any person is locked. It is only for speed: whoever has waited for long
+   * goes on without, and never fails for having waited.
    */
   const takeTurn = Effect.gen(function* () {
     const tryOnce = sql<{ readonly taken: boolean }>`
       SELECT pg_try_advisory_xact_lock(${LOCK_CLASS}::bigint << 32 | 'distinct_ids'::regclass::oid::bigint) AS taken`
-    for (let waited = 0; waited < TURN_MAX_MILLIS; waited += TURN_LOOK_MILLIS) {
+    const until = (yield* Clock.monotonicTimeNanos) + BigInt(TURN_MAX_MILLIS) * 1_000_000n
+    while ((yield* Clock.monotonicTimeNanos) < until) {
       const [row] = yield* tryOnce
       if (row!.taken) return
       yield* Effect.sleep(TURN_LOOK_MILLIS)
@@ -148,7 +156,7 @@ export const makeIdentityTables = Effect.gen(function* () {
   /** Who is who for a step, which nobody else changes until its transaction ends, with keys for those not known yet. */
   const lookLocked = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>, withOlderParts: boolean) {
     const names = distinctIds.map(toStorable)
-    if (shared && names.length >= TAKES_TURNS) yield* takeTurn
+    if (shared && names.length >= TAKES_TURNS && (yield* countNew(names)) >= TAKES_TURNS) yield* takeTurn
     const members = yield* shared ? readLocked(names) : read(names)
     const rows = withOlderParts ? [...members, ...(yield* olderPartsOf(members))] : members
     const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))

@@ -123,7 +123,7 @@ const createTables = Effect.gen(function* () {
   yield* sql`CREATE TABLE pauses (
     projector_group text COLLATE "C" NOT NULL,
     partition integer NOT NULL,
-    cause text NOT NULL,
+    cause text COLLATE "C" NOT NULL,
     sentence text NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (projector_group, partition, cause)

@@ -35,6 +35,12 @@ const MIGRATIONS = {
     const sql = yield* SqlClient.SqlClient
     yield* sql`CREATE TABLE project (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), name text NOT NULL)`
   }),
+  // As those of the read model: upgrades of the system's collations break indexes in any other order.
+  "0004_order_keys_by_bytes": Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`ALTER TABLE quarantined_lines ALTER COLUMN fingerprint TYPE text COLLATE "C"`
+    yield* sql`ALTER TABLE worker_reports ALTER COLUMN owner TYPE text COLLATE "C", ALTER COLUMN projector_group TYPE text COLLATE "C"`
+  }),
 }
 
 const ATTEMPTED = "make the tables beside the read model"

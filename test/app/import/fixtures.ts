@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs"
-import { mkdir, writeFile } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { Cause, Effect, Exit, Option, Stream } from "effect"
@@ -9,11 +8,6 @@ import type { Event } from "../../../src/domain/event/Event.ts"
 import { TimeZone } from "../../../src/domain/time/TimeZone.ts"
 
 /** Imports of small files, and what comes of them. */
-
-/** Where the files of tests are; removed at the end of the process. */
-export const directory = mkdtempSync(path.join(tmpdir(), "tidemark-import-"))
-
-process.on("exit", () => rmSync(directory, { recursive: true, force: true }))
 
 export const NOW = Date.parse("2026-01-01T00:00:00Z")
 
@@ -53,19 +47,20 @@ export const run = async (file: string, options: Partial<ImportOptions> = {}): P
   }
 }
 
-let files = 0
-
-/** Imports contents under a name of its own, or the one given. */
+/** Imports contents from a file, under the name given. */
 export const runOn = async (
   contents: string | Uint8Array,
   options: Partial<ImportOptions> = {},
   name = "events",
 ): Promise<Outcome> => {
-  const folder = path.join(directory, String(files++))
-  await mkdir(folder)
+  const folder = await mkdtemp(path.join(tmpdir(), "tidemark-import-"))
   const file = path.join(folder, name)
-  await writeFile(file, contents)
-  return run(file, options)
+  try {
+    await writeFile(file, contents)
+    return await run(file, options)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 }
 
 export const reasons = (outcome: Outcome): ReadonlyArray<readonly [number, string]> =>

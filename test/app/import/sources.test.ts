@@ -1,13 +1,19 @@
 import { spawn } from "node:child_process"
-import { chmod, mkdtemp, writeFile } from "node:fs/promises"
+import { mkdtempSync } from "node:fs"
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
 import path from "node:path"
 import zlib from "node:zlib"
 import { Effect, Stream } from "effect"
-import { describe, expect, test } from "vitest"
+import { afterAll, describe, expect, test } from "vitest"
 import { importFile } from "../../../src/app/import/importFile.ts"
-import { CSV, defaults, directory, line, NOW, run, runOn } from "./fixtures.ts"
+import { CSV, defaults, line, NOW, run, runOn } from "./fixtures.ts"
 
 /** Where lines come from: files, compressed or not, and standard input; and what is refused as a source. */
+
+const directory = mkdtempSync(path.join(tmpdir(), "tidemark-sources-"))
+
+afterAll(() => rm(directory, { recursive: true }))
 
 /** Imports in a process of its own, with its own standard input, and never as root, who may read everything. */
 const runInChild = async (file: string, input: Uint8Array = Buffer.alloc(0)): Promise<unknown> => {
