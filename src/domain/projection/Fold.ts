@@ -15,6 +15,7 @@ import type { Fact, FactRow } from "../measure/Fact.ts"
 import type { Measure } from "../measure/Measure.ts"
 import { Observations } from "../measure/Observations.ts"
 import { eventKey } from "../measure/points.ts"
+import type { Day } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
 import { BatchCursor } from "./BatchCursor.ts"
 import { CellSums } from "./CellSums.ts"
@@ -76,6 +77,9 @@ export class Fold {
   readonly intake = new CellSums()
   readonly failures: Array<FoldFailure> = []
   readonly counts: FoldCounts = { projected: 0, duplicates: 0, conflicts: 0, personless: 0 }
+  /** The same as `gathered`, by the ids as batches have them: most of what is looked up is known. */
+  readonly #users = new Map<string, Gathered>()
+  readonly #devices = new Map<string, Gathered>()
   /** Per measure. */
   readonly #observations: ReadonlyArray<Observations>
   readonly #zone: TimeZone
@@ -96,6 +100,7 @@ export class Fold {
     isolated?: ReadonlySet<number>,
   ): void {
     const cursor = new BatchCursor(batch)
+    const intake = new DayIntake(this.intake)
     const plans = new Map<number, ReadonlyArray<number>>()
     const ofUser: Array<Gathered | undefined> = []
     const ofAnonymous: Array<Gathered | undefined> = []
@@ -104,34 +109,35 @@ export class Fold {
       cursor.moveTo(place)
       const time = batch.times[place]!
       const day = this.#zone.dayOf(time)
+      intake.moveTo(day)
       if (duplicates.has(place)) {
         this.counts.duplicates++
-        this.intake.add(day, "", "duplicates", 1)
+        intake.duplicates++
         continue
       }
       this.counts.projected++
-      this.intake.add(day, "", "accepted", 1)
+      intake.accepted++
       const kind = batch.kind(place)
-      if (isActivity(kind)) this.intake.add(day, "", "activity", 1)
+      if (isActivity(kind)) intake.activity++
       else if (!isKnownKind(kind)) this.intake.add(day, kind, "unknown-kind", 1)
       const receivedAt = batch.receivedAt(place)
-      if (receivedAt !== null && this.#zone.dayOf(receivedAt) > day) this.intake.add(day, "", "late", 1)
+      if (receivedAt !== null && this.#zone.dayOf(receivedAt) > day) intake.late++
 
       const user = batch.userIndex(place)
       const anonymous = batch.anonymousIndex(place)
       const owner =
         user >= 0
-          ? (ofUser[user] ??= this.#gather(userDistinctId(batch.users[user]!)))
+          ? (ofUser[user] ??= this.#user(batch.users[user]!))
           : anonymous >= 0
-            ? (ofAnonymous[anonymous] ??= this.#gather(anonymousDistinctId(batch.anonymous[anonymous]!)))
+            ? (ofAnonymous[anonymous] ??= this.#device(batch.anonymous[anonymous]!))
             : null
       if (owner === null) {
         this.counts.personless++
-        this.intake.add(day, "", "personless", 1)
+        intake.personless++
       }
       const link = user >= 0 && anonymous >= 0 ? linkOf(cursor) : null
       if (link !== null) {
-        const device = (ofAnonymous[anonymous] ??= this.#gather(anonymousDistinctId(batch.anonymous[anonymous]!)))
+        const device = (ofAnonymous[anonymous] ??= this.#device(batch.anonymous[anonymous]!))
         device.link = joinLinks(device.link, link)
       }
       if (kind === "alias" || kind === "unalias") this.#state(aliasStatementOf(cursor))
@@ -166,21 +172,28 @@ export class Fold {
         }
       }
     }
+    intake.end()
   }
 
-  #gather(distinctId: DistinctId): Gathered {
-    let gathered = this.gathered.get(distinctId)
-    if (gathered === undefined) {
-      gathered = new Gathered(distinctId, this.gathered.size, this.#observations)
-      this.gathered.set(distinctId, gathered)
-    }
+  #user(id: string): Gathered {
+    return this.#users.get(id) ?? this.#gather(userDistinctId(id), this.#users, id)
+  }
+
+  #device(id: string): Gathered {
+    return this.#devices.get(id) ?? this.#gather(anonymousDistinctId(id), this.#devices, id)
+  }
+
+  #gather(distinctId: DistinctId, known: Map<string, Gathered>, id: string): Gathered {
+    const gathered = new Gathered(distinctId, this.gathered.size, this.#observations)
+    this.gathered.set(distinctId, gathered)
+    known.set(id, gathered)
     return gathered
   }
 
   #state(statement: AliasStatement | null): void {
     if (statement === null) return
-    this.#gather(userDistinctId(statement.first))
-    this.#gather(userDistinctId(statement.second))
+    this.#user(statement.first)
+    this.#user(statement.second)
     const key = statementKey(statement)
     const known = this.statements.get(key)
     this.statements.set(key, known === undefined ? statement : joinStatements(known, statement))
@@ -188,5 +201,35 @@ export class Fold {
 
   #plan(name: string, kind: EventKind): ReadonlyArray<number> {
     return this.measures.flatMap((measure, m) => (measure.concerns(name, kind) ? [m] : []))
+  }
+}
+
+/** Numbers of the intake of one day at a time, which most events of a batch share. */
+class DayIntake {
+  accepted = 0
+  activity = 0
+  late = 0
+  duplicates = 0
+  personless = 0
+  readonly #sums: CellSums
+  #day: Day = 0
+
+  constructor(sums: CellSums) {
+    this.#sums = sums
+  }
+
+  moveTo(day: Day): void {
+    if (day === this.#day) return
+    this.end()
+    this.#day = day
+  }
+
+  /** Adds what was counted since the day began. */
+  end(): void {
+    const { accepted, activity, late, duplicates, personless } = this
+    for (const [stat, count] of Object.entries({ accepted, activity, late, duplicates, personless })) {
+      if (count > 0) this.#sums.add(this.#day, "", stat, count)
+    }
+    this.accepted = this.activity = this.late = this.duplicates = this.personless = 0
   }
 }
