@@ -78,7 +78,11 @@ export const rebuild = Effect.fn("rebuild")(function* ({
   const builds = yield* nextBuilds(live)
   yield* Projector.use((projector) => projector.project(projecting)).pipe(
     Effect.catchTag("WorkersStandStill", ({ why }) =>
-      Effect.fail(new WorkersStandStill({ why: `${why} The rebuild is recorded, and is made when they do.` })),
+      Effect.fail(
+        new WorkersStandStill({
+          why: `${why} The rebuild is recorded, and is made when they do; run the command again then, which compares what was built and lets it answer.`,
+        }),
+      ),
     ),
   )
   const comparisons = yield* Effect.forEach(builds, (build) => compare(buildName(build)))

@@ -79,7 +79,7 @@ export const showAdoption = (answer: AdoptionAnswer) =>
     heading(answer, "Feature adoption"),
     "",
     ...(answer.features.length === 0
-      ? ["No use of a feature (feature_used with a feature_name) is stored in this range.", ""]
+      ? ["No such use of a feature (feature_used with a feature_name) is stored in this range.", ""]
       : []),
     formatTable(
       ["feature", "users", "of active", "uses", ""],
