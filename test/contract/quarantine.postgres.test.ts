@@ -1,8 +1,10 @@
 import { Context, Effect, Layer, Redacted } from "effect"
+import pg from "pg"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { Quarantine } from "../../src/domain/log/Quarantine.ts"
 import { ReadModel } from "../../src/domain/projection/ReadModel.ts"
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts"
+import type { PostgresOptions } from "../../src/infra/postgres/options.ts"
 import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
 import { layerSqlQuarantine } from "../../src/infra/sql/SqlQuarantine.ts"
 import { layerSqlReadModel } from "../../src/infra/sql/SqlReadModel.ts"
@@ -18,9 +20,9 @@ beforeAll(async () => {
 })
 afterAll(() => server.dispose())
 
-const layerIn = (schema: string) =>
+const layerIn = (schema: string, options: Partial<PostgresOptions> = {}) =>
   Layer.mergeAll(layerSqlQuarantine, layerSqlReadModel).pipe(
-    Layer.provideMerge(layerPostgres({ url: Redacted.make(server.url()), schema })),
+    Layer.provideMerge(layerPostgres({ url: Redacted.make(server.url()), schema, ...options })),
   )
 
 quarantineContract("the quarantine in PostgreSQL", () => {
@@ -52,4 +54,24 @@ test("many processes that open it at once make its table once", async () => {
   )
   const [row] = await server.query("SELECT count(*)::int AS made FROM shared.server_migrations")
   expect(row).toEqual({ made: 4 })
+})
+
+test("an upgrade that somebody else's transaction keeps waiting says so, and works when that has ended", async () => {
+  const opening = Layer.build(Layer.fresh(layerIn("upgraded", { lockTimeout: "100 millis" }))).pipe(
+    Effect.asVoid,
+    Effect.scoped,
+  )
+  await Effect.runPromise(opening)
+  await server.query("DELETE FROM upgraded.server_migrations WHERE migration_id = 4")
+  const other = new pg.Client(server.url())
+  await other.connect()
+  await other.query("BEGIN; SELECT count(*) FROM upgraded.quarantined_lines")
+  expect(await Effect.runPromise(Effect.flip(opening))).toMatchObject({
+    attempted: "make the tables beside the read model",
+    reason: expect.stringMatching(/lock timeout: somebody else .* try again/),
+    retryable: true,
+  })
+  await other.query("COMMIT")
+  await other.end()
+  await Effect.runPromise(opening)
 })

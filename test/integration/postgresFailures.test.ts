@@ -303,7 +303,8 @@ describe("transactions in each other's way", () => {
     expect(error).toMatchObject({
       outcome: "not-done",
       retryable: true,
-      reason: "canceling statement due to lock timeout",
+      reason:
+        "canceling statement due to lock timeout: somebody else has held what it needs for long; try again when they are through",
     })
   })
 
@@ -320,7 +321,8 @@ describe("transactions in each other's way", () => {
     expect(await open().runPromise(inTransaction(held))).toMatchObject({
       outcome: "not-done",
       retryable: true,
-      reason: "canceling statement due to lock timeout",
+      reason:
+        "canceling statement due to lock timeout: somebody else has held what it needs for long; try again when they are through",
     })
     // Still the same, and in no transaction: what it does alone is there for others.
     await runPromise(add(1))

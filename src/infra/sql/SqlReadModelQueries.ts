@@ -87,7 +87,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
       const found =
         filter.stats === undefined
           ? sql`(${ofMeasure})`
-          : sql`unnest(${filter.stats.map(toStorable)}::text[]) AS wanted,
+          : sql`unnest(${[...new Set(filter.stats)].map(toStorable)}::text[]) AS wanted,
               LATERAL (${ofMeasure} AND stat = wanted OFFSET 0)`
       const packed = yield* oneValue<PackedCells>(sql`
         SELECT json_build_array(

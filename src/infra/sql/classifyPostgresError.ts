@@ -36,6 +36,7 @@ const ADVICE: Readonly<Record<string, (said: string) => string>> = {
   "28000": (said) => `${said}; check the role, and pg_hba.conf on the server`,
   "3D000": (said) => `${said}; create it (createdb), or correct the address`,
   "42501": (said) => `${said}; docs/reference/postgres.md lists the rights to grant`,
+  "55P03": (said) => `${said}: somebody else has held what it needs for long; try again when they are through`,
   "53100": () => "no space left on the disk",
   "53300": (said) => `out of connections: ${said}; lower the pools of its clients or raise its max_connections`,
   ECONNREFUSED: () => "nothing listens there; start PostgreSQL, or correct host and port",

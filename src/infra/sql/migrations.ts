@@ -1,6 +1,8 @@
 import { Effect, Layer } from "effect"
-import { Migrator, SqlClient } from "effect/sql"
+import { SqlClient } from "effect/sql"
 import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { explained } from "./explained.ts"
+import { runMigrations } from "./runMigrations.ts"
 
 /**
  * Drops the tables and views of an earlier layout. They hold nothing that the log does not, and the next projection makes
@@ -184,6 +186,8 @@ export const SCHEMA_VERSION = 7
 
 const TABLE = "migrations"
 
+const ATTEMPTED = "bring the read model's schema up to date"
+
 /** For a SELECT: whether the tables are still those of this version; a newer one may have made others meanwhile. */
 export const SAME_SCHEMA = `(SELECT max(migration_id) FROM ${TABLE}) = ${SCHEMA_VERSION}`
 
@@ -201,7 +205,7 @@ export const checkSchema = Effect.fnUntraced(function* (sql: SqlClient.SqlClient
 /** Brings the schema up to date; refuses one that a newer version made. Safe at every start, also of many processes. */
 export const migrate = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  yield* Migrator.make({})({ loader: Migrator.fromRecord(MIGRATIONS), table: TABLE })
+  yield* runMigrations(ATTEMPTED, MIGRATIONS, TABLE)
   const [newest] = yield* sql<{ readonly id: number }>`SELECT max(migration_id) AS id FROM ${sql(TABLE)}`
   if (Number(newest?.id) > SCHEMA_VERSION) {
     return yield* new ReadModelUnavailable({
@@ -210,17 +214,7 @@ export const migrate = Effect.gen(function* () {
       retryable: false,
     })
   }
-}).pipe(
-  Effect.catchTag(["SqlError", "MigrationError"], (error) =>
-    Effect.fail(
-      new ReadModelUnavailable({
-        attempted: "bring the read model's schema up to date",
-        reason: error.message,
-        retryable: false,
-      }),
-    ),
-  ),
-)
+}).pipe(explained(ATTEMPTED))
 
 /** The schema as a layer to build on. */
 export const layerMigrations = Layer.effectDiscard(migrate)

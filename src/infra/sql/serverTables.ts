@@ -1,7 +1,8 @@
 import { Effect, Layer } from "effect"
-import { Migrator, SqlClient } from "effect/sql"
+import { SqlClient } from "effect/sql"
 import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { explained } from "./explained.ts"
+import { runMigrations } from "./runMigrations.ts"
 
 /**
  * Tables that a project has on servers beside its read model, with migrations of their own: a new layout of the read model
@@ -43,16 +44,9 @@ const MIGRATIONS = {
   }),
 }
 
-const ATTEMPTED = "make the tables beside the read model"
-
 /** The tables as a layer to build on. Safe at every start, also of many processes. */
 export const layerServerTables: Layer.Layer<never, ReadModelUnavailable, SqlClient.SqlClient> = Layer.effectDiscard(
-  Migrator.make({})({ loader: Migrator.fromRecord(MIGRATIONS), table: "server_migrations" }).pipe(
-    Effect.catchTag("MigrationError", ({ message }) =>
-      Effect.fail(new ReadModelUnavailable({ attempted: ATTEMPTED, reason: message, retryable: false })),
-    ),
-    explained(ATTEMPTED),
-  ),
+  runMigrations("make the tables beside the read model", MIGRATIONS, "server_migrations"),
 )
 
 /**
