@@ -59,7 +59,7 @@ export const measureServers = async (count: number, options: { readonly peers: b
     await worker.stop()
 
     say("queries")
-    await run(analyze)
+    await run(vacuum)
     const answers = await run(sums)
     const queries = await run(measureQueries)
 
@@ -135,8 +135,8 @@ export const measureServers = async (count: number, options: { readonly peers: b
   }
 }
 
-/** As autovacuum does within a minute of such a change; without it the first plans are guesses. */
-const analyze = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`ANALYZE`)
+/** As autovacuum does within a minute of such a change: first plans are guesses without it, and it would be at work meanwhile. */
+const vacuum = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`VACUUM ANALYZE`)
 
 /** What the read model says, in the numbers that DuckDB gives. */
 const sums = Effect.gen(function* () {
