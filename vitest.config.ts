@@ -1,10 +1,23 @@
 import { configDefaults, defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 /** Tests of what a whole process has in common: a module that one of them replaces, totals since its start. */
 const ALONE = ["test/app/verify.test.ts", "test/integration/workerHttp.test.ts"]
 
+/** Begun first: they wait more than they work, or work longer than any, and at the end they would do so alone. */
+const LONG = ["integration/chaos", "integration/concurrentPersons", "simulation/simulation", "crash/kill"]
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    const isLong = ({ moduleId }: TestSpecification) => LONG.some((name) => moduleId.endsWith(`test/${name}.test.ts`))
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongFirst },
     // Opening a store makes a Postgres cluster, which takes seconds on a busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,
