@@ -65,24 +65,33 @@ const adoptionOf = (
   uniques: ReadonlyMap<string, number>,
   totalUsers: number,
 ): ReadonlyArray<FeatureAdoption> => {
-  const days = new Map<string, Map<number, { users: number; uses: number }>>()
+  const days = new Map<string, Map<number, { date: string; users: number; uses: number }>>()
+  // Cells come in the order of their days.
+  let date = ""
+  let today = Number.NaN
   for (const { item, day, stat, amount } of cells) {
-    const ofItem = days.get(item) ?? new Map<number, { users: number; uses: number }>()
-    const usage = ofItem.get(day) ?? { users: 0, uses: 0 }
+    if (day !== today) {
+      today = day
+      date = formatDay(day)
+    }
+    let ofItem = days.get(item)
+    if (ofItem === undefined) days.set(item, (ofItem = new Map()))
+    let usage = ofItem.get(day)
+    if (usage === undefined) ofItem.set(day, (usage = { date, users: 0, uses: 0 }))
     if (stat === "users") usage.users = Number(amount)
     if (stat === "events") usage.uses = Number(amount)
-    days.set(item, ofItem.set(day, usage))
   }
   return [...days]
     .map(([featureName, daily]): FeatureAdoption => {
       const uniqueUsers = uniques.get(featureName) ?? 0
+      const dailyUsage = [...daily.values()]
       return {
         featureName,
         uniqueUsers,
         totalUsers,
         adoptionRate: totalUsers === 0 ? null : uniqueUsers / totalUsers,
-        usageCount: [...daily.values()].reduce((sum, { uses }) => sum + uses, 0),
-        dailyUsage: [...daily].map(([day, usage]) => ({ date: formatDay(day), ...usage })),
+        usageCount: dailyUsage.reduce((sum, { uses }) => sum + uses, 0),
+        dailyUsage,
       }
     })
     .sort((a, b) => b.uniqueUsers - a.uniqueUsers || (a.featureName < b.featureName ? -1 : 1))

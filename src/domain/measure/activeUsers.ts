@@ -17,13 +17,6 @@ export const AGAIN_PATTERN = `${AGAIN}%`
 const againUsers = (days: number): string => `${AGAIN}${days}`
 
 /**
- * The days since a person was observed before, as a statistic of this measure says it: `Infinity` for those that never
- * were, `null` for a statistic of something else.
- */
-export const daysSinceBefore = (stat: string): number | null =>
-  stat === NEW_USERS ? Number.POSITIVE_INFINITY : stat.startsWith(AGAIN) ? Number(stat.slice(AGAIN.length)) : null
-
-/**
  * Persons a day (`users`) and events a day (`events`), for each value of the breakdown; and the persons of the day by when
  * each was observed before: never (`new`), or so many days ago (`again:N`).
  *

@@ -1,7 +1,7 @@
 import { Effect, Layer, Option } from "effect"
 import type { DayRange } from "../../domain/time/calendar.ts"
 import { SqlClient } from "effect/sql"
-import { AGAIN_PATTERN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
+import { AGAIN_PATTERN, NEW_USERS } from "../../domain/measure/activeUsers.ts"
 import { byCell } from "../../domain/projection/CellSums.ts"
 import { LIVE_GROUP, type ReadModel } from "../../domain/projection/ReadModel.ts"
 import {
@@ -74,28 +74,33 @@ export const layerSqlReadModelQueries: Layer.Layer<
       }),
     )
 
-    /**
-     * As columns: both sides spend more on a row than on what it holds. `OFFSET 0` makes the planner look up the statistics that
-     * are asked for, where it would read all cells of the range.
-     */
+    /** The statistics that a measure has, from one to the next: cells are kept in their order. */
+    const statsOf = (measure: number) => sql`(
+      WITH RECURSIVE stats(wanted) AS (
+        SELECT min(stat) FROM cells WHERE measure = ${measure}
+        UNION ALL SELECT (SELECT min(stat) FROM cells WHERE measure = ${measure} AND stat > wanted) FROM stats
+          WHERE wanted IS NOT NULL)
+      SELECT wanted FROM stats WHERE wanted IS NOT NULL) AS stats`
+
+    /** A day of a statistic as one array, in the order of the table's key: both sides spend more on a row than on what it holds. */
     const cells = Effect.fnUntraced(function* (
       measure: number,
       range: DayRange,
       filter: { readonly stats?: ReadonlyArray<string>; readonly item?: string } = {},
     ) {
-      const ofMeasure = sql`SELECT * FROM cells WHERE measure = ${measure} AND ${within(range)} ${ofItem(filter.item)}`
-      const found =
+      const stats =
         filter.stats === undefined
-          ? sql`(${ofMeasure})`
-          : sql`unnest(${[...new Set(filter.stats)].map(toStorable)}::text[]) AS wanted,
-              LATERAL (${ofMeasure} AND stat = wanted OFFSET 0)`
-      const packed = yield* oneValue<PackedCells>(sql`
-        SELECT json_build_array(
-          json_agg(day - DATE '1970-01-01'), json_agg(stat), json_agg(item), json_agg(amount::text),
-          json_agg(json_build_array(day - DATE '1970-01-01', stat, item, extract(epoch FROM revised_at) * 1000, last_cause))
-            FILTER (WHERE revised_at IS NOT NULL))
-        FROM ${found} AS c`)
-      return unpackCells(packed!).sort(byCell)
+          ? statsOf(measure)
+          : sql`unnest(${[...new Set(filter.stats)].map(toStorable)}::text[]) AS wanted`
+      const packed = yield* oneValue<ReadonlyArray<PackedCells>>(sql`
+        SELECT json_agg(json_build_array(day - DATE '1970-01-01', wanted, items, amounts, revisions))
+        FROM ${stats}, LATERAL (
+          SELECT day, json_agg(item) AS items, json_agg(amount::text) AS amounts,
+            json_agg(json_build_array(item, extract(epoch FROM revised_at) * 1000, last_cause))
+              FILTER (WHERE revised_at IS NOT NULL) AS revisions
+          FROM cells WHERE measure = ${measure} AND stat = wanted AND ${within(range)} ${ofItem(filter.item)}
+          GROUP BY day) AS of_day`)
+      return (packed ?? []).flatMap(unpackCells).sort(byCell)
     })
 
     const compareCells = (before: number, after: number, limit: number) =>
@@ -137,24 +142,22 @@ export const layerSqlReadModelQueries: Layer.Layer<
         },
       )
 
-    /**
-     * Of the persons that were observed N days before, those of the first N days of the range count: they were before it.
-     * Nobody was observed before somebody was new. `OFFSET 0` makes the planner look up these days of each statistic,
-     * where it would read all cells of the range.
-     */
+    /** Statistics that tell how many days ago persons were observed before; nobody was observed before somebody was new. */
+    const statsOfPersons = (measure: number, range: DayRange) => sql`(
+      SELECT ${NEW_USERS}::text AS stat, NULL::int AS since
+      UNION ALL SELECT replace(${AGAIN_PATTERN}, '%', since::text), since FROM generate_series(1, ${range.to}::int - (
+        SELECT min(day) - DATE '1970-01-01' FROM cells WHERE measure = ${measure} AND stat = ${NEW_USERS})) AS since
+      ) AS counted`
+
+    /** Of the persons that were observed N days before, those of the first N days of the range count: they were before it. */
     const uniquesByValue = (measure: number, range: DayRange, value?: string) =>
       Effect.map(
         oneValue<Readonly<Record<string, number>>>(sql`
           SELECT json_object_agg(item, users) FROM (
-            SELECT item, sum(amount) AS users FROM (
-              SELECT ${NEW_USERS}::text AS stat, ${range.to}::int AS last
-              UNION ALL
-              SELECT replace(${AGAIN_PATTERN}, '%', since::text), least(${range.to}::int, ${range.from}::int + since - 1)
-              FROM generate_series(1, ${range.to}::int - (
-                SELECT min(day) - DATE '1970-01-01' FROM cells WHERE measure = ${measure} AND stat = ${NEW_USERS})) AS since
-            ) AS counted, LATERAL (
+            SELECT item, sum(amount) AS users FROM ${statsOfPersons(measure, range)}, LATERAL (
               SELECT item, amount FROM cells WHERE measure = ${measure} AND stat = counted.stat ${ofItem(value)}
-                AND day BETWEEN DATE '1970-01-01' + ${range.from}::int AND DATE '1970-01-01' + counted.last OFFSET 0) AS c
+                AND day BETWEEN DATE '1970-01-01' + ${range.from}::int
+                  AND DATE '1970-01-01' + least(${range.to}::int, ${range.from}::int + since - 1) OFFSET 0) AS c
             GROUP BY item) AS found`),
         (found): ReadonlyMap<string, number> =>
           new Map(Object.entries(found ?? {}).map(([item, users]) => [fromStorable(item), users])),
@@ -163,14 +166,13 @@ export const layerSqlReadModelQueries: Layer.Layer<
     const returned = (measure: number, value: string, range: DayRange) =>
       Effect.map(
         oneValue<ReadonlyArray<PackedReturned>>(sql`
-          SELECT json_agg(json_build_array(stat, days, amounts)) FROM (
-            SELECT stat, json_agg(day - DATE '1970-01-01') AS days, json_agg(amount) AS amounts
-            FROM cells WHERE measure = ${measure} AND ${within(range)} ${ofItem(value)}
-              AND (stat = ${NEW_USERS} OR stat LIKE ${AGAIN_PATTERN})
-            GROUP BY stat) AS c`),
+          SELECT json_agg(json_build_array(since, days, amounts)) FROM ${statsOfPersons(measure, range)}, LATERAL (
+            SELECT json_agg(day - DATE '1970-01-01') AS days, json_agg(amount) AS amounts
+            FROM cells WHERE measure = ${measure} AND stat = counted.stat AND ${within(range)} ${ofItem(value)}) AS c
+          WHERE days IS NOT NULL`),
         (packed) =>
-          (packed ?? []).flatMap(([stat, days, amounts]) =>
-            days.map((day, n): Returned => ({ day, since: daysSinceBefore(stat)!, users: amounts[n]! })),
+          (packed ?? []).flatMap(([since, days, amounts]) =>
+            days.map((day, n): Returned => ({ day, since: since ?? Number.POSITIVE_INFINITY, users: amounts[n]! })),
           ),
       )
 
@@ -257,29 +259,27 @@ interface StandingRow extends Omit<Standing, "measures" | "checkpoints"> {
   readonly checkpoints: ReadonlyArray<CheckpointRow> | null
 }
 
-/** Persons of one statistic: an amount for each of its days. */
-type PackedReturned = readonly [stat: string, days: ReadonlyArray<number>, amounts: ReadonlyArray<number>]
+/** Persons that were observed so many days before, `null` for never: an amount for each day. */
+type PackedReturned = readonly [since: number | null, days: ReadonlyArray<number>, amounts: ReadonlyArray<number>]
 
-/** Columns of cells, `null` where there are none; and of those that were revised when (ms) and why. */
+/** Cells of one day and statistic; and of those that were revised, or `null` for none, when (ms) and why. */
 type PackedCells = readonly [
-  days: ReadonlyArray<number> | null,
-  stats: ReadonlyArray<string>,
+  day: number,
+  stat: string,
   items: ReadonlyArray<string>,
   amounts: ReadonlyArray<string>,
-  revisions: ReadonlyArray<readonly [day: number, stat: string, item: string, at: number, cause: string]> | null,
+  revisions: ReadonlyArray<readonly [item: string, at: number, cause: string]> | null,
 ]
 
-const unpackCells = ([days, stats, items, amounts, revisions]: PackedCells): Array<Cell> => {
-  const keyOf = (day: number, stat: string, item: string) => JSON.stringify([day, stat, item])
-  const revised = new Map(revisions?.map(([day, stat, item, at, cause]) => [keyOf(day, stat, item), { at, cause }]))
-  return (days ?? []).map((day, n) => {
-    const stat = stats[n]!
-    const item = items[n]!
-    const revision = revised.size === 0 ? undefined : revised.get(keyOf(day, stat, item))
+const unpackCells = ([day, storedStat, items, amounts, revisions]: PackedCells): ReadonlyArray<Cell> => {
+  const stat = fromStorable(storedStat)
+  const revised = revisions === null ? null : new Map(revisions.map(([item, at, cause]) => [item, { at, cause }]))
+  return items.map((item, n) => {
+    const revision = revised?.get(item)
     return {
       day,
       item: fromStorable(item),
-      stat: fromStorable(stat),
+      stat,
       amount: amounts[n]!,
       revisedAt: revision?.at ?? null,
       revisionCause: revision?.cause ?? null,

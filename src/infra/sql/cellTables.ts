@@ -30,7 +30,7 @@ export const makeCellTables = Effect.gen(function* () {
             SELECT ${measure}::int, day, stat, item, amount, cause FROM unnest(
               ${keys(slice)}, ${slice.map(({ amount }) => amount)}::numeric[], ${slice.map(({ cause }) => cause)}::text[])
               AS row(day, stat, item, amount, cause)
-            ON CONFLICT (measure, day, stat, item) DO UPDATE SET amount = trim_scale(cells.amount + excluded.amount),
+            ON CONFLICT (measure, stat, day, item) DO UPDATE SET amount = trim_scale(cells.amount + excluded.amount),
               last_cause = excluded.last_cause ${revised}
             RETURNING amount)
           SELECT count(*)::int AS zeros FROM written WHERE amount = 0`
