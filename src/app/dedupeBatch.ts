@@ -53,7 +53,12 @@ export const dedupeBatch = Effect.fnUntraced(function* (
   let conflicts = 0
   const entry = index.begin(sequence, logTime, batch.ids)
   for (let place = 0; place < batch.count; place++) {
-    for (const candidate of index.candidatesOf(place)) {
+    const candidates = index.candidatesOf(place)
+    if (candidates.length === 0) {
+      index.keep(place)
+      continue
+    }
+    for (const candidate of candidates) {
       const first = candidate.sequence === sequence ? batch : yield* readBatch(candidate.sequence)
       if (first !== null && first.ids[candidate.place] !== batch.ids[place]) continue
       places.add(place)

@@ -6,6 +6,7 @@ import type pg from "pg"
 import { from as copyFrom } from "pg-copy-streams"
 import { classifyPostgresError } from "../sql/classifyPostgresError.ts"
 import { asCommitFailure } from "../sql/commitOutcome.ts"
+import { parameterOf } from "./parameters.ts"
 import { statementName } from "./statementNames.ts"
 
 /** How long an interrupted statement may take to end after the server was asked to stop it. */
@@ -149,7 +150,7 @@ export const makeConnection = (
   const query = (sql: string, params: ReadonlyArray<unknown>, rowMode?: "array") =>
     answered<pg.QueryResult>((settle) => {
       // Without parameters it is sent whole, so that several statements take one round trip.
-      const values = params.length === 0 ? {} : { values: [...params] }
+      const values = params.length === 0 ? {} : { values: params.map(parameterOf) }
       const mode = rowMode === undefined ? {} : { rowMode }
       client.query({ text: sql, ...values, ...mode, ...nameOf(sql) }, (error: Error | null, result: pg.QueryResult) => {
         // Several statements give several results; the last is the one asked for.
