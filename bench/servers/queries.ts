@@ -7,7 +7,7 @@ import { percentiles } from "./timing.ts"
 
 const SAMPLES = 1000
 /** Answers before these, while V8 compiles and connections plan, which a service that is up has behind it. */
-const WARM_UP = 200
+const WARM_UP = 1000
 const SCANS = 3
 
 const latency = <A, E, R>(effect: Effect.Effect<A, E, R>, samples = SAMPLES) =>

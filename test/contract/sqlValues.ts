@@ -65,20 +65,21 @@ export const sqlValuesContract = (name: string, makeClient: () => Layer.Layer<Sq
         texts: fc.array(orNull(text), { maxLength: 5 }),
         flags: fc.array(orNull(fc.boolean()), { maxLength: 5 }),
         numbers: fc.array(orNull(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })), { maxLength: 5 }),
+        floats: fc.array(orNull(fc.double().map((n) => (n === 0 ? 0 : n))), { maxLength: 5 }),
         decimals: fc.array(
           fc.integer().map((n) => `${n}.25`),
           { maxLength: 5 },
         ),
       })
       await fc.assert(
-        fc.asyncProperty(row, async ({ text, bytes, large, texts, flags, numbers, decimals }) => {
+        fc.asyncProperty(row, async ({ text, bytes, large, texts, flags, numbers, floats, decimals }) => {
           const rows = await query(
             `SELECT $1::text AS text, encode($2::bytea, 'hex') AS bytes, $3::bigint AS large, $4::text[] AS texts,
-               $5::bool[] AS flags, $6::int[] AS numbers, $7::numeric[]::text[] AS decimals`,
-            [text, bytes, large, texts, flags, numbers, decimals],
+               $5::bool[] AS flags, $6::int[] AS numbers, $7::float8[] AS floats, $8::numeric[]::text[] AS decimals`,
+            [text, bytes, large, texts, flags, numbers, floats, decimals],
           )
           expect(rows).toEqual([
-            { text, bytes: Buffer.from(bytes).toString("hex"), large, texts, flags, numbers, decimals },
+            { text, bytes: Buffer.from(bytes).toString("hex"), large, texts, flags, numbers, floats, decimals },
           ])
         }),
         { numRuns: 200 },

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { periodOf, periodsOf, type Interval, usersPerPeriod } from "../../src/app/query/intervals.ts"
+import { daysSinceBefore } from "../../src/domain/measure/activeUsers.ts"
 import { factKey } from "../../src/domain/measure/Fact.ts"
 import { oracleActiveUsers } from "../../src/domain/oracle/oracle.ts"
 import type { Returned } from "../../src/domain/projection/ReadModelQueries.ts"
@@ -18,8 +19,7 @@ describe("active users", () => {
   /** Persons of every day by when they were observed before, as the read model's query gives them from its cells. */
   const returnedOf = (model: MemoryReadModel): ReadonlyArray<Returned> =>
     [...model.cells()].flatMap(([key, amount]) => {
-      const [, stat, days] = /\|(new|again:(\d+))$/.exec(key) ?? []
-      const since = stat === undefined ? null : stat === "new" ? Number.POSITIVE_INFINITY : Number(days)
+      const since = daysSinceBefore(key.slice(key.lastIndexOf("|") + 1))
       return since === null ? [] : [{ day: parseDay(key.slice(0, 10))!, since, users: Number(amount) }]
     })
 

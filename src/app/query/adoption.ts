@@ -43,19 +43,17 @@ export const adoption = Effect.fnUntraced(function* (input: AdoptionInput = {}) 
         stats: ["users", "events"],
         ...(feature === undefined ? {} : { item: feature }),
       }),
-      queries.uniquesByValue(measure.id, question.range),
+      queries.uniquesByValue(measure.id, question.range, feature),
       queries.uniquesByValue(everybody.id, question.range, ""),
       qualityOf(question.range),
     ],
     AT_ONCE,
   )
   const totalUsers = ofEverybody.get("") ?? 0
-  const features = adoptionOf(cells, uniques, totalUsers)
-  const wanted = feature === undefined ? features : features.filter(({ featureName }) => featureName === feature)
   return {
     ...frame(measure.definition, question, cells, quality),
     totalUsers,
-    features: wanted,
+    features: adoptionOf(cells, uniques, totalUsers),
   } satisfies AdoptionAnswer
 })
 
@@ -65,34 +63,26 @@ const adoptionOf = (
   uniques: ReadonlyMap<string, number>,
   totalUsers: number,
 ): ReadonlyArray<FeatureAdoption> => {
-  const days = new Map<string, Map<number, { date: string; users: number; uses: number }>>()
+  const usage = new Map<string, Array<{ date: string; users: number; uses: number }>>()
   // Cells come in the order of their days.
-  let date = ""
-  let today = Number.NaN
-  for (const { item, day, stat, amount } of cells) {
-    if (day !== today) {
-      today = day
-      date = formatDay(day)
+  for (const [day, ofDay] of Map.groupBy(cells, ({ day }) => day)) {
+    const date = formatDay(day)
+    for (const { item, stat, amount } of ofDay) {
+      let daily = usage.get(item)
+      if (daily === undefined) usage.set(item, (daily = []))
+      if (daily.at(-1)?.date !== date) daily.push({ date, users: 0, uses: 0 })
+      daily.at(-1)![stat === "users" ? "users" : "uses"] = Number(amount)
     }
-    let ofItem = days.get(item)
-    if (ofItem === undefined) days.set(item, (ofItem = new Map()))
-    let usage = ofItem.get(day)
-    if (usage === undefined) ofItem.set(day, (usage = { date, users: 0, uses: 0 }))
-    if (stat === "users") usage.users = Number(amount)
-    if (stat === "events") usage.uses = Number(amount)
   }
-  return [...days]
-    .map(([featureName, daily]): FeatureAdoption => {
-      const uniqueUsers = uniques.get(featureName) ?? 0
-      const dailyUsage = [...daily.values()]
-      return {
-        featureName,
-        uniqueUsers,
-        totalUsers,
-        adoptionRate: totalUsers === 0 ? null : uniqueUsers / totalUsers,
-        usageCount: dailyUsage.reduce((sum, { uses }) => sum + uses, 0),
-        dailyUsage,
-      }
-    })
-    .sort((a, b) => b.uniqueUsers - a.uniqueUsers || (a.featureName < b.featureName ? -1 : 1))
+  return Array.from(usage, ([featureName, dailyUsage]): FeatureAdoption => {
+    const uniqueUsers = uniques.get(featureName) ?? 0
+    return {
+      featureName,
+      uniqueUsers,
+      totalUsers,
+      adoptionRate: totalUsers === 0 ? null : uniqueUsers / totalUsers,
+      usageCount: dailyUsage.reduce((sum, { uses }) => sum + uses, 0),
+      dailyUsage,
+    }
+  }).sort((a, b) => b.uniqueUsers - a.uniqueUsers || (a.featureName < b.featureName ? -1 : 1))
 }

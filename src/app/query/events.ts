@@ -30,13 +30,14 @@ export const events = Effect.fnUntraced(function* (input: EventsInput = {}) {
   const question = yield* ask(input)
   const measure = yield* askedBuild(question, BUILTIN_METRICS.activeUsersByEvent.name)
   const queries = yield* ReadModelQueries
+  const event = input.event === undefined ? undefined : boundedItem(input.event)
   const [cells, uniques, ofUnknownKinds, quality] = yield* Effect.all(
     [
       queries.cells(measure.id, question.range, {
         stats: ["users", "events"],
-        ...(input.event === undefined ? {} : { item: boundedItem(input.event) }),
+        ...(event === undefined ? {} : { item: event }),
       }),
-      queries.uniquesByValue(measure.id, question.range),
+      queries.uniquesByValue(measure.id, question.range, event),
       queries.cells(INTAKE, question.range, { stats: ["unknown-kind"] }),
       qualityOf(question.range),
     ],

@@ -8,13 +8,18 @@ import type { Emit, Measure } from "./Measure.ts"
 /** Persons that were never observed before this day. */
 export const NEW_USERS = "new"
 
-const AGAIN = "again:"
-
-/** For `LIKE`: the statistics of persons that were observed before; what stands for the % is the number of days. */
-export const AGAIN_PATTERN = `${AGAIN}%`
+/** What statistics of persons that were observed before begin with; the number of days since then follows. */
+export const AGAIN = "again:"
 
 /** Statistic of the persons that were last observed so many days before. */
 const againUsers = (days: number): string => `${AGAIN}${days}`
+
+/**
+ * The days since a person was observed before, as a statistic of this measure says it: `Infinity` for those that never
+ * were, `null` for a statistic of something else.
+ */
+export const daysSinceBefore = (stat: string): number | null =>
+  stat === NEW_USERS ? Number.POSITIVE_INFINITY : stat.startsWith(AGAIN) ? Number(stat.slice(AGAIN.length)) : null
 
 /**
  * Persons a day (`users`) and events a day (`events`), for each value of the breakdown; and the persons of the day by when

@@ -9,12 +9,11 @@ const SLOTS_MIN = 1024
 /** Share of the slots that may be taken: beyond it, events are found by looking at many others. */
 const FULL = 0.88
 
-/**
- * By how much a table grows. A small one doubles; a large one grows by little at a time, which costs more copying and leaves less of it
- * empty.
- */
+/** By how much a large table grows: little at a time costs some more copying than twice, and leaves less of it empty. */
 const GROWTH = 1.2
-const DOUBLES_TO = 2 ** 16
+
+/** One with fewer slots doubles. */
+const LARGE = 2 ** 16
 
 /** Fingerprints of so many events lie in one piece of memory: the last piece is not full. */
 const PIECE_BITS = 12
@@ -137,7 +136,7 @@ export class DedupeTable {
   #reserve(events: number): void {
     const slots = this.#slots
     if (events <= slots.length * FULL) return
-    const grown = slots.length < DOUBLES_TO ? 2 * slots.length : Math.ceil(slots.length * GROWTH)
+    const grown = slots.length < LARGE ? 2 * slots.length : Math.ceil(slots.length * GROWTH)
     this.#slots = new Uint32Array(Math.max(grown, Math.ceil(events / FULL)))
     this.#used = 0
     for (const value of slots) if (value !== 0) this.#insert(this.#low((value & ORDINAL_MASK) - 1), value)

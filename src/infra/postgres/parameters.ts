@@ -1,7 +1,7 @@
 /**
  * A parameter as the driver is given it. An array of texts and numbers becomes PostgreSQL's text for it (PostgreSQL documentation,
- * "Array Input and Output Syntax"): its JSON, in other brackets, where nothing is escaped. Without, the driver looks at each
- * element twice.
+ * "Array Input and Output Syntax"): its JSON, in other brackets, where nothing is escaped. Where something is, which is rare, the
+ * driver makes the text, which takes four times as long.
  */
 export const parameterOf = (value: unknown): unknown => {
   if (!Array.isArray(value) || !value.every(isPlain)) return value

@@ -20,7 +20,7 @@ import { isConflictInTime } from "./classifyPostgresError.ts"
 import { makeCountingTables } from "./countingTables.ts"
 import { makeDedupeTables } from "./dedupeTables.ts"
 import { explained } from "./explained.ts"
-import { type Crowded, makeFactTables, packChanges } from "./factTables.ts"
+import { type Crowded, makeFactTables } from "./factTables.ts"
 import { makeIdentityTables } from "./identityTables.ts"
 import { inSlices } from "./inSlices.ts"
 import { makeMeasureTables } from "./measureTables.ts"
@@ -34,11 +34,6 @@ import { WHOLE } from "./whole.ts"
  * get on; so many in a row is more than bad luck, and its owner should wait a little.
  */
 const CONFLICT_RETRIES_MAX = 32
-
-/** What is written of who is who and, per measure, of facts. */
-interface Written extends Pick<StepChanges, "identities" | "statements"> {
-  readonly facts: ReadonlyArray<ReadonlyArray<FactChange>>
-}
 
 /** The read model in Postgres, behind whatever `SqlClient` is given: PGlite or a server. */
 export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, SqlClient.SqlClient | BulkCopy> =
@@ -62,23 +57,13 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
 
       type Settle = (known: KnownTables) => Effect.Effect<StepChanges, ReadModelUnavailable>
 
-      /**
-       * Writes what changes of who is who and of facts, and puts together what is crowded. While the server is at the first, the
-       * second is packed.
-       */
-      const writeIdentitiesAndFacts = Effect.fnUntraced(function* (
+      /** Writes what changes of facts, and puts together what is crowded. */
+      const writeFacts = Effect.fnUntraced(function* (
         measures: ReadonlyArray<number>,
-        { identities, statements, facts }: Written,
-        knownKeys: ReadonlySet<number>,
+        facts: ReadonlyArray<ReadonlyArray<FactChange>>,
         crowded: Crowded,
       ) {
-        const packing = Effect.sync(() => facts.map((changes, m) => packChanges(measures[m]!, changes)))
-        const writing = Effect.andThen(
-          identityTables.write(identities, (key) => knownKeys.has(key)),
-          identityTables.writeStatements(statements),
-        )
-        const [, packed] = yield* Effect.all([writing, packing], { concurrency: "unbounded" })
-        for (const [m, changes] of facts.entries()) yield* factTables.write(measures[m]!, changes, packed[m]!)
+        for (const [m, changes] of facts.entries()) yield* factTables.write(measures[m]!, changes)
         yield* factTables.compact(crowded)
       })
 
@@ -105,11 +90,12 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               facts: (needs) =>
                 factTables.facts(needs, crowded).pipe(Effect.tapError(onSqlError), explained("read facts")),
             })
-            const { identities, statements, measures } = changes
-            const facts = measures.map(({ facts }) => facts)
-            yield* writeIdentitiesAndFacts(step.measures, { identities, statements, facts }, knownKeys, crowded)
+            yield* identityTables.write(changes.identities, (key) => knownKeys.has(key))
+            yield* identityTables.writeStatements(changes.statements)
+            const facts = changes.measures.map(({ facts }) => facts)
+            yield* writeFacts(step.measures, facts, crowded)
             // Last, since partitions meet in the cells: the shorter these are locked, the better.
-            for (const [m, { cells }] of measures.entries()) {
+            for (const [m, { cells }] of changes.measures.entries()) {
               const measure = step.measures[m]!
               yield* cellTables.write(measure, cells, step.revises(measure) ? step.next.logTime : null)
             }
@@ -175,7 +161,9 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
                   )
                   const counted = { from: last, to: next.last }
                   const portion = counter.take({ settings: held, measures, counted, identities: next.rows, facts })
-                  yield* writeIdentitiesAndFacts(ids, { ...portion, statements: [] }, new Set(keys), crowded)
+                  const known = new Set(keys)
+                  yield* identityTables.write(portion.identities, (key) => known.has(key))
+                  yield* writeFacts(ids, portion.facts, crowded)
                   last = next.last
                   size = portion.nextLimit
                 }

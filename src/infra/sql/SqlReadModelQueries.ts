@@ -1,7 +1,6 @@
 import { Effect, Layer, Option } from "effect"
-import type { DayRange } from "../../domain/time/calendar.ts"
 import { SqlClient } from "effect/sql"
-import { AGAIN_PATTERN, NEW_USERS } from "../../domain/measure/activeUsers.ts"
+import { AGAIN, daysSinceBefore, NEW_USERS } from "../../domain/measure/activeUsers.ts"
 import { byCell } from "../../domain/projection/CellSums.ts"
 import { LIVE_GROUP, type ReadModel } from "../../domain/projection/ReadModel.ts"
 import {
@@ -13,6 +12,7 @@ import {
   type Returned,
   type Standing,
 } from "../../domain/projection/ReadModelQueries.ts"
+import type { DayRange } from "../../domain/time/calendar.ts"
 import { explained } from "./explained.ts"
 import type { BulkCopy } from "./BulkCopy.ts"
 import { makeIdentityTables } from "./identityTables.ts"
@@ -23,6 +23,9 @@ import { makePersonFacts } from "./personFacts.ts"
 import { SharedDatabase } from "./SharedDatabase.ts"
 import { fromStorable, toStorable } from "./storableText.ts"
 import { WHOLE } from "./whole.ts"
+
+/** Older than a store gets by itself. */
+const OLD_DAYS = 4_000
 
 /** Asks the tables that {@link ReadModel}'s adapter writes. */
 export const layerSqlReadModelQueries: Layer.Layer<
@@ -74,13 +77,13 @@ export const layerSqlReadModelQueries: Layer.Layer<
       }),
     )
 
-    /** The statistics that a measure has, from one to the next: cells are kept in their order. */
-    const statsOf = (measure: number) => sql`(
-      WITH RECURSIVE stats(wanted) AS (
-        SELECT min(stat) FROM cells WHERE measure = ${measure}
-        UNION ALL SELECT (SELECT min(stat) FROM cells WHERE measure = ${measure} AND stat > wanted) FROM stats
-          WHERE wanted IS NOT NULL)
-      SELECT wanted FROM stats WHERE wanted IS NOT NULL) AS stats`
+    /** The statistics of a measure from one on, each found from the one before: cells are kept in their order. */
+    const statsOf = (measure: number, from = "") => sql`(
+      WITH RECURSIVE found(stat) AS (
+        SELECT min(stat) FROM cells WHERE measure = ${measure} AND stat >= ${from}
+        UNION ALL SELECT (SELECT min(stat) FROM cells c WHERE measure = ${measure} AND c.stat > found.stat) FROM found
+          WHERE found.stat IS NOT NULL)
+      SELECT stat FROM found WHERE stat IS NOT NULL)`
 
     /** A day of a statistic as one array, in the order of the table's key: both sides spend more on a row than on what it holds. */
     const cells = Effect.fnUntraced(function* (
@@ -90,15 +93,15 @@ export const layerSqlReadModelQueries: Layer.Layer<
     ) {
       const stats =
         filter.stats === undefined
-          ? statsOf(measure)
-          : sql`unnest(${[...new Set(filter.stats)].map(toStorable)}::text[]) AS wanted`
+          ? sql`${statsOf(measure)} AS wanted(wanted_stat)`
+          : sql`unnest(${[...new Set(filter.stats)].map(toStorable)}::text[]) AS wanted(wanted_stat)`
       const packed = yield* oneValue<ReadonlyArray<PackedCells>>(sql`
-        SELECT json_agg(json_build_array(day - DATE '1970-01-01', wanted, items, amounts, revisions))
+        SELECT json_agg(json_build_array(day - DATE '1970-01-01', wanted_stat, items, amounts, revisions))
         FROM ${stats}, LATERAL (
           SELECT day, json_agg(item) AS items, json_agg(amount::text) AS amounts,
             json_agg(json_build_array(item, extract(epoch FROM revised_at) * 1000, last_cause))
               FILTER (WHERE revised_at IS NOT NULL) AS revisions
-          FROM cells WHERE measure = ${measure} AND stat = wanted AND ${within(range)} ${ofItem(filter.item)}
+          FROM cells WHERE measure = ${measure} AND stat = wanted_stat AND ${within(range)} ${ofItem(filter.item)}
           GROUP BY day) AS of_day`)
       return (packed ?? []).flatMap(unpackCells).sort(byCell)
     })
@@ -111,7 +114,7 @@ export const layerSqlReadModelQueries: Layer.Layer<
             FROM (SELECT * FROM cells WHERE measure = ${before}) b
             FULL JOIN (SELECT * FROM cells WHERE measure = ${after}) a USING (day, stat, item)),
           differing AS (SELECT * FROM both_sides WHERE before IS DISTINCT FROM after),
-          shown AS (SELECT * FROM differing WHERE stat <> ${NEW_USERS} AND stat NOT LIKE ${AGAIN_PATTERN})
+          shown AS (SELECT * FROM differing WHERE stat <> ${NEW_USERS} AND NOT starts_with(stat, ${AGAIN}))
           SELECT json_build_object(
             'equal', (SELECT count(*) FROM both_sides WHERE before = after),
             'added', (SELECT count(*) FROM differing WHERE before IS NULL),
@@ -142,14 +145,22 @@ export const layerSqlReadModelQueries: Layer.Layer<
         },
       )
 
-    /** Statistics that tell how many days ago persons were observed before; nobody was observed before somebody was new. */
+    /**
+     * Statistics that tell how many days ago persons were observed before; nobody was observed before somebody was new. Where that is
+     * longer ago than any product is old, it was an event with a wrong clock, and only those are looked for that there are.
+     */
     const statsOfPersons = (measure: number, range: DayRange) => sql`(
+      WITH age(days) AS (SELECT ${range.to}::int - (min(day) - DATE '1970-01-01') FROM cells
+        WHERE measure = ${measure} AND stat = ${NEW_USERS})
       SELECT ${NEW_USERS}::text AS stat, NULL::int AS since
-      UNION ALL SELECT replace(${AGAIN_PATTERN}, '%', since::text), since FROM generate_series(1, ${range.to}::int - (
-        SELECT min(day) - DATE '1970-01-01' FROM cells WHERE measure = ${measure} AND stat = ${NEW_USERS})) AS since
-      ) AS counted`
+      UNION ALL SELECT ${AGAIN}::text || since, since FROM age, generate_series(1, days) AS since WHERE days <= ${OLD_DAYS}
+      UNION ALL SELECT stat, substr(stat, ${AGAIN.length + 1})::int FROM age, ${statsOf(measure, AGAIN)} AS there
+        WHERE days > ${OLD_DAYS} AND starts_with(stat, ${AGAIN})) AS counted`
 
-    /** Of the persons that were observed N days before, those of the first N days of the range count: they were before it. */
+    /**
+     * Of the persons that were observed N days before, those of the first N days of the range count: they were before it.
+     * `OFFSET 0` makes the planner look up these days of each statistic, where it would read all cells of the range.
+     */
     const uniquesByValue = (measure: number, range: DayRange, value?: string) =>
       Effect.map(
         oneValue<Readonly<Record<string, number>>>(sql`
@@ -166,13 +177,14 @@ export const layerSqlReadModelQueries: Layer.Layer<
     const returned = (measure: number, value: string, range: DayRange) =>
       Effect.map(
         oneValue<ReadonlyArray<PackedReturned>>(sql`
-          SELECT json_agg(json_build_array(since, days, amounts)) FROM ${statsOfPersons(measure, range)}, LATERAL (
-            SELECT json_agg(day - DATE '1970-01-01') AS days, json_agg(amount) AS amounts
-            FROM cells WHERE measure = ${measure} AND stat = counted.stat AND ${within(range)} ${ofItem(value)}) AS c
-          WHERE days IS NOT NULL`),
+          SELECT json_agg(json_build_array(stat, days, amounts)) FROM (
+            SELECT stat, json_agg(day - DATE '1970-01-01') AS days, json_agg(amount) AS amounts
+            FROM cells WHERE measure = ${measure} AND ${within(range)} ${ofItem(value)}
+              AND (stat = ${NEW_USERS} OR starts_with(stat, ${AGAIN}))
+            GROUP BY stat) AS c`),
         (packed) =>
-          (packed ?? []).flatMap(([since, days, amounts]) =>
-            days.map((day, n): Returned => ({ day, since: since ?? Number.POSITIVE_INFINITY, users: amounts[n]! })),
+          (packed ?? []).flatMap(([stat, days, amounts]) =>
+            days.map((day, n): Returned => ({ day, since: daysSinceBefore(stat)!, users: amounts[n]! })),
           ),
       )
 
@@ -259,8 +271,8 @@ interface StandingRow extends Omit<Standing, "measures" | "checkpoints"> {
   readonly checkpoints: ReadonlyArray<CheckpointRow> | null
 }
 
-/** Persons that were observed so many days before, `null` for never: an amount for each day. */
-type PackedReturned = readonly [since: number | null, days: ReadonlyArray<number>, amounts: ReadonlyArray<number>]
+/** Persons of one statistic: an amount for each of its days. */
+type PackedReturned = readonly [stat: string, days: ReadonlyArray<number>, amounts: ReadonlyArray<number>]
 
 /** Cells of one day and statistic; and of those that were revised, or `null` for none, when (ms) and why. */
 type PackedCells = readonly [

@@ -1,16 +1,20 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { byCell, type CellDelta } from "../../domain/projection/CellSums.ts"
+import type { CellDelta } from "../../domain/projection/CellSums.ts"
+import { compareIds } from "../../domain/identity/distinctId.ts"
 import { formatDay } from "../../domain/time/calendar.ts"
 import { inSlices } from "./inSlices.ts"
 import { toStorable } from "./storableText.ts"
+
+const byKey = (a: CellDelta, b: CellDelta): number =>
+  compareIds(a.stat, b.stat) || a.day - b.day || compareIds(a.item, b.item)
 
 /** Writes cells, for one step in one transaction. */
 export const makeCellTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
   /**
-   * Adds to cells, in the order of their keys, which all steps keep to, so that none waits for one that waits for it. A
+   * Adds to cells, in the order of the table's key, which all steps keep to, so that none waits for one that waits for it. A
    * cell that was published before and changes now is revised. A cell of zero is no row.
    */
   const write = Effect.fnUntraced(function* (
@@ -22,7 +26,7 @@ export const makeCellTables = Effect.gen(function* () {
       ${slice.map(({ day }) => formatDay(day))}::date[], ${slice.map(({ stat }) => toStorable(stat))}::text[],
       ${slice.map(({ item }) => toStorable(item))}::text[]`
     const revised = revisedAt === null ? sql`` : sql`, revised_at = to_timestamp(${revisedAt / 1000}::float8)`
-    yield* inSlices(deltas.toSorted(byCell), (slice) =>
+    yield* inSlices(deltas.toSorted(byKey), (slice) =>
       Effect.gen(function* () {
         const [row] = yield* sql<{ readonly zeros: number }>`
           WITH written AS (

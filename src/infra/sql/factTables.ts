@@ -92,14 +92,21 @@ export const makeFactTables = Effect.gen(function* () {
   })
 
   const insertFacts = (measure: number, facts: ReadonlyMap<number, Fact>) =>
-    insert(
-      packRows(
-        measure,
-        Array.from(facts, ([identity, fact]) => [identity, fact.values()] as const),
-      ),
+    insertRows(
+      measure,
+      Array.from(facts, ([identity, fact]) => [identity, fact.values()] as const),
     )
 
-  const insert = (packed: PackedRows) => (packed === null ? Effect.void : bulk.copy("facts", COLUMNS, packed))
+  /** Adds fragments that say this. */
+  const insertRows = Effect.fnUntraced(function* (
+    measure: number,
+    facts: ReadonlyArray<readonly [identity: number, rows: Iterable<FactRow>]>,
+  ) {
+    const fragments = packFragments(facts.toSorted(([a], [b]) => a - b))
+    if (fragments.length === 0) return
+    const rows = fragments.map(({ block, held, bytes }) => [measure, block, held, bytes])
+    yield* bulk.copy("facts", COLUMNS, copyBinary(rows))
+  })
 
   /** Deletes all that is known of identities. */
   const forget = Effect.fnUntraced(function* (measure: number, identities: ReadonlyArray<number>) {
@@ -112,13 +119,15 @@ export const makeFactTables = Effect.gen(function* () {
     }
   })
 
-  /** Writes changes, and the rows that `packChanges` made of them. */
-  const write = Effect.fnUntraced(function* (measure: number, changes: ReadonlyArray<FactChange>, packed: PackedRows) {
+  const write = Effect.fnUntraced(function* (measure: number, changes: ReadonlyArray<FactChange>) {
     yield* forget(
       measure,
       changes.flatMap(({ key, replaces }) => (replaces ? [key] : [])),
     )
-    yield* insert(packed)
+    yield* insertRows(
+      measure,
+      changes.map(({ key, rows }) => [key, rows]),
+    )
   })
 
   /** Puts together what is told of identities in too many fragments; says nothing new, and waits for nobody. */
@@ -130,26 +139,5 @@ export const makeFactTables = Effect.gen(function* () {
 
   return { facts, write, compact }
 })
-
-/** Rows of the table as a COPY takes them; `null` for none. */
-type PackedRows = Uint8Array<ArrayBuffer> | null
-
-/** Fragments that say this of a measure. */
-const packRows = (
-  measure: number,
-  facts: ReadonlyArray<readonly [identity: number, rows: Iterable<FactRow>]>,
-): PackedRows => {
-  const fragments = packFragments(facts.toSorted(([a], [b]) => a - b))
-  return fragments.length === 0
-    ? null
-    : copyBinary(fragments.map(({ block, held, bytes }) => [measure, block, held, bytes]))
-}
-
-/** What changes add, or put in the place of what was; it takes a while, and no database. */
-export const packChanges = (measure: number, changes: ReadonlyArray<FactChange>): PackedRows =>
-  packRows(
-    measure,
-    changes.map(({ key, rows }) => [key, rows]),
-  )
 
 type Blocks = ReadonlyArray<readonly [block: number, held: number]>

@@ -115,6 +115,26 @@ export const cellsContract = (world: World): void => {
       expect(await run(world.queries.returned(1, "c", RANGE))).toEqual([])
     })
 
+    test("give them too where somebody was observed decades ago", async () => {
+      await commit(
+        cellStep(1, [
+          ["a", "new", "5", DAY - 15_000],
+          ["a", "again:15000", "4"],
+          ["a", "new", "1"],
+          ["b", "again:3", "2"],
+          ["b", "again:20", "1"],
+          ["b", "again", "8"],
+          ["b", "users", "8"],
+        ]),
+      )
+      const uniques = async (from: number) =>
+        Object.fromEntries(await run(world.queries.uniquesByValue(1, { from, to: DAY })))
+      expect(await uniques(DAY)).toEqual({ a: 5, b: 3 })
+      expect(await uniques(DAY - 3)).toEqual({ a: 5, b: 1 })
+      expect(await uniques(DAY - 20)).toEqual({ a: 5 })
+      expect(await uniques(DAY - 15_000)).toEqual({ a: 6 })
+    })
+
     test("late-equals-on-time: a cell that changes after it was published says when and why", async () => {
       await commit(
         cellStep(1, [
