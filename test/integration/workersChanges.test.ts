@@ -101,6 +101,12 @@ describe("running workers", () => {
     expect(await stage.run(resume(null))).toMatchObject([{ partition: 1, cause: "operator" }])
     await stage.run(whenProcessed(paused, "20 seconds"))
     await stage.expectExact()
+
+    await stage.run(pause(null))
+    const refused = await stage.run(Effect.flip(resume(1)))
+    expect(refused.message).toMatch(/^Partition 1 alone can't go on, since all are paused \(Paused by /)
+    expect((await stage.look()).pauses).toHaveLength(1)
+    expect(await stage.run(resume(null))).toHaveLength(1)
   })
 
   test("do it all again after a rewind", async () => {

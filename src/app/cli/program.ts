@@ -2,4 +2,9 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { teardown } from "./report.ts"
 import { runCommand } from "./runCommand.ts"
 
+// Whoever read what is printed has gone, such as `head`: that ends the program as a signal does.
+process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+  if (code === "EPIPE") process.kill(process.pid, "SIGTERM")
+})
+
 NodeRuntime.runMain(runCommand(process.argv.slice(2)), { disableErrorReporting: true, teardown })

@@ -8,7 +8,7 @@ import type { Configuration } from "../config/Configuration.ts"
 export const layerLogs = ({ logFormat }: Pick<Configuration, "logFormat">): Layer.Layer<never> => {
   const asJson = (logFormat ?? (process.stderr.isTTY ? "text" : "json")) === "json"
   return Layer.merge(
-    Logger.layer([asJson ? Logger.consoleJson : Logger.consolePretty()]),
+    Logger.layer([asJson ? Logger.withConsoleError(Logger.formatJson) : Logger.consolePretty()]),
     Layer.succeed(Logger.LogToStderr, true),
   )
 }

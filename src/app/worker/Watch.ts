@@ -59,7 +59,7 @@ export class Watch extends Context.Service<
         yield* state.stops(outlook.stops)
         return outlook
       }).pipe(turn.withPermits(1))
-      const saying = <A, E extends { readonly message: string }>(
+      const saying = <A, E extends { readonly _tag: string; readonly message: string }>(
         name: "log" | "postgres",
         probe: Effect.Effect<A, E>,
       ) =>
@@ -70,7 +70,7 @@ export class Watch extends Context.Service<
           }),
           Effect.matchEffect({
             onSuccess: () => state.dependency(name, null),
-            onFailure: ({ message }) => state.dependency(name, message),
+            onFailure: (error) => Effect.andThen(state.failed(error), state.dependency(name, error.message)),
           }),
         )
       yield* saying("postgres", look)

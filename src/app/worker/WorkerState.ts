@@ -1,5 +1,6 @@
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Deferred, Effect, Layer } from "effect"
 import type { Position } from "../../domain/log/position.ts"
+import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import type { Stop } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
 import { MovingRate } from "./MovingRate.ts"
@@ -94,6 +95,10 @@ export class WorkerState extends Context.Service<
     readonly dependency: (name: Dependency, sentence: string | null) => Effect.Effect<void>
     readonly stops: (stops: ReadonlyArray<Stop>) => Effect.Effect<void>
     readonly stopping: Effect.Effect<void>
+    /** Notes an error: one after which this process can do nothing any more ends the worker. */
+    readonly failed: (error: { readonly _tag: string }) => Effect.Effect<void>
+    /** Fails when the worker has to end. */
+    readonly ended: Effect.Effect<never, ReadModelUnavailable>
   }
 >()("tidemark/app/worker/WorkerState") {
   static readonly layer = (owner: string): Layer.Layer<WorkerState> =>
@@ -103,6 +108,7 @@ export class WorkerState extends Context.Service<
         const startedAt = yield* Clock.currentTimeMillis
         const partitions = new Map<string, Entry>()
         const dependencies: Record<Dependency, Trouble | null> = { log: null, postgres: null }
+        const ended = yield* Deferred.make<never, ReadModelUnavailable>()
         let stopping = false
         let stops: ReadonlyArray<Stop> = []
         const keyOf = (group: string, partition: number) => `${group}/${partition}`
@@ -135,6 +141,11 @@ export class WorkerState extends Context.Service<
           stopping: Effect.sync(() => {
             stopping = true
           }),
+          failed: (error) =>
+            error instanceof ReadModelUnavailable && error.superseded === true
+              ? Effect.asVoid(Deferred.fail(ended, error))
+              : Effect.void,
+          ended: Deferred.await(ended),
         })
       }),
     )

@@ -186,6 +186,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
         provenAt = Number.NEGATIVE_INFINITY
         // The default group must not stand still for a build that can't take over.
         chases.clear()
+        yield* state.failed(error)
         const remedy = yield* remedyFor(error, false, failures++)
         const sentence = error.message
         if (remedy.kind === "wait") {

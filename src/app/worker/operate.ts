@@ -15,6 +15,16 @@ export class NoSuchPartition extends Data.TaggedError("NoSuchPartition")<{
   }
 }
 
+/** One partition is to go on while all of them are paused. */
+export class AllPaused extends Data.TaggedError("AllPaused")<{
+  readonly partition: number
+  readonly sentence: string
+}> {
+  override get message(): string {
+    return `Partition ${this.partition} alone can't go on, since all are paused (${this.sentence}). "tidemark resume" without --partition lets all of them go on.`
+  }
+}
+
 const checked = Effect.fnUntraced(function* (partition: number | null) {
   const { partitions } = yield* EventLog
   if (partition === null) return ALL_PARTITIONS
@@ -33,10 +43,19 @@ export const pause = Effect.fn("pause")(function* (partition: number | null) {
   yield* operations.pause({ group: null, partition: yield* checked(partition), cause: "operator", sentence })
 })
 
-/** Lets the workers go on, whoever or whatever paused them; gives what was lifted. Taking over is over by itself. */
+/**
+ * Lets the workers go on at one partition, or all, whoever or whatever paused them; gives what was lifted. Taking over is over by
+ * itself. One partition is refused while all are paused.
+ */
 export const resume = Effect.fn("resume")(function* (partition: number | null) {
   const operations = yield* Operations
-  return yield* operations.resume(yield* checked(partition), ["operator", "budget", "crash"])
+  const chosen = yield* checked(partition)
+  const { pauses } = yield* operations.look
+  const ofAll = pauses.find((it) => it.partition === ALL_PARTITIONS && it.cause !== "takeover")
+  if (chosen !== ALL_PARTITIONS && ofAll !== undefined) {
+    return yield* new AllPaused({ partition: chosen, sentence: ofAll.sentence })
+  }
+  return yield* operations.resume(chosen, ["operator", "budget", "crash"])
 })
 
 /** What workers could not go on from may be over with the tables; who still can't go on says so again. */

@@ -216,6 +216,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     Effect.catchDefect((defect) => Effect.fail(new LoopBroke({ defect }))),
     Effect.catch((error) =>
       Effect.gen(function* () {
+        yield* state.failed(error)
         const remedy = yield* remedyFor(error, yield* isOwnedByOther, failures++)
         if (error._tag === "CheckpointConflict") yield* Effect.logInfo(error.message)
         if (remedy.kind === "again") return

@@ -9,11 +9,12 @@ const FINISH_MILLIS = 9_000
 /**
  * Returns when the process is told to stop, by SIGTERM or SIGINT. These signals then interrupt nothing: the program ends by
  * itself, with success, once its scopes have closed. A step that can't be finished in time is given up, and the next owner
- * does it again.
+ * does it again. Fails when this process can do nothing any more with the tables that there are: the partitions are for others, or
+ * for it once it is started anew.
  */
 export const untilStopped = Effect.gen(function* () {
   const state = yield* WorkerState
-  yield* Effect.callback<void>((resume) => {
+  const told = Effect.callback<void>((resume) => {
     const others = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const)
     const stop = () => {
       // oxlint-disable-next-line no-restricted-globals -- unlike Effect's timers it must not keep a process that is done
@@ -28,5 +29,5 @@ export const untilStopped = Effect.gen(function* () {
       }
     })
   })
-  yield* state.stopping
+  yield* Effect.ensuring(Effect.raceFirst(told, state.ended), state.stopping)
 })

@@ -25,6 +25,8 @@ export class ReadModelUnavailable extends Data.TaggedError("ReadModelUnavailable
    * anything else. Absent means `not-done`.
    */
   readonly outcome?: "not-done" | "unknown"
+  /** Whether its tables are gone or another version's, so that this process can do nothing with them any more. */
+  readonly superseded?: boolean
 }> {
   override get message(): string {
     return `Could not ${this.attempted}: ${this.reason}.`

@@ -75,7 +75,7 @@ export const layerSqlOperations: Layer.Layer<Operations, never, SqlClient.SqlCli
     const resume = (partition: number, causes: ReadonlyArray<PauseCause>) =>
       sql.withTransaction(
         Effect.gen(function* () {
-          const these = partition === ALL_PARTITIONS ? sql`true` : sql`partition IN (${partition}, ${ALL_PARTITIONS})`
+          const these = partition === ALL_PARTITIONS ? sql`true` : sql`partition = ${partition}`
           const lifted = yield* sql<Pause>`
             DELETE FROM pauses WHERE ${these} AND cause = ANY(${causes}::text[])
             RETURNING nullif(projector_group, '') AS "group", partition, cause, sentence, ${millis("since")} AS since`

@@ -29,12 +29,18 @@ export const isConnectionLost = ({ reason }: SqlError): boolean => reason._tag =
 export const isConflictInTime = ({ reason }: SqlError): boolean =>
   reason._tag === "DeadlockError" || reason._tag === "SerializationError"
 
+/** Whether a table is not there that was there when the store was opened. */
+export const isTableGone = ({ reason }: SqlError): boolean => codeOf(reason.cause) === UNDEFINED_TABLE
+
+const UNDEFINED_TABLE = "42P01"
+
 /** What the server or the driver said means to a person, and what to do about it, by SQLSTATE or the system's code. */
 const ADVICE: Readonly<Record<string, (said: string) => string>> = {
   "25006": (said) => `the server only reads (${said}): it is a standby, or set to; use the one that writes`,
   "28P01": (said) => `${said}; check the role and its password`,
   "28000": (said) => `${said}; check the role, and pg_hba.conf on the server`,
   "3D000": (said) => `${said}; create it (createdb), or correct the address`,
+  [UNDEFINED_TABLE]: (said) => `${said}: somebody has dropped it; what is started next makes the tables anew`,
   "42501": (said) => `${said}; docs/reference/postgres.md lists the rights to grant`,
   "55P03": (said) => `${said}: somebody else has held what it needs for long; try again when they are through`,
   "53100": () => "no space left on the disk",

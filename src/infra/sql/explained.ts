@@ -1,6 +1,7 @@
 import { Cause, Effect } from "effect"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
+import { isTableGone } from "./classifyPostgresError.ts"
 import { isOutcomeUnknown } from "./commitOutcome.ts"
 
 /**
@@ -22,6 +23,7 @@ export const explained =
               reason: reasonOfSql(error),
               retryable: error.isRetryable,
               outcome: isOutcomeUnknown(error) ? "unknown" : "not-done",
+              superseded: isTableGone(error),
             }),
           )
     })

@@ -201,6 +201,7 @@ export const checkSchema = Effect.fnUntraced(function* (sql: SqlClient.SqlClient
     attempted: "write to the read model",
     reason: "another version of Tidemark has changed its schema meanwhile; start this process anew, of that version",
     retryable: false,
+    superseded: true,
   })
 })
 

@@ -6,6 +6,7 @@ import { parseColumnMap } from "../../import/columnMap.ts"
 import { FileNotFound } from "../../import/errors.ts"
 import { STDIN } from "../../import/source.ts"
 import { importEvents, type ImportEventsOptions } from "../../importEvents.ts"
+import { provePositions } from "../../provePosition.ts"
 import type { Projected } from "../../projection/Projector.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
 import { flag, given, json, optionalText, withNewStore } from "../options.ts"
@@ -54,6 +55,8 @@ export const importCommand = Command.make(
     if (missing !== undefined) return yield* toCliFailure(new FileNotFound({ path: missing }))
     yield* withNewStore(
       Effect.gen(function* () {
+        // What is appended to another log than the one that the numbers are of would be gone with it.
+        yield* provePositions
         const sum = { read: 0, accepted: 0, rejected: 0 }
         const failures: Array<CliFailure> = []
         const options = { format, map: columns, eventName: given(event) ?? null, zone }
