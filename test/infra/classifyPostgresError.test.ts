@@ -58,7 +58,7 @@ describe("a failure of Postgres", () => {
     expect(classifyPostgresError(failure("57P03", "starting up"), "db:5432").reason.message).toBe(
       "starting up [db:5432]",
     )
-    expect(classifyPostgresError(failure("42P01", "no table"), "db:5432").reason.message).toBe("no table")
+    expect(classifyPostgresError(failure("42703", "no column"), "db:5432").reason.message).toBe("no column")
   })
 
   test("of a name with several addresses is that of the first", () => {
