@@ -29,7 +29,8 @@ const ODD_RANGE = { from: "2026-06-05", to: "2026-06-19" }
 export const measureQueries = Effect.gen(function* () {
   const analytics = yield* Analytics
   const steps = FUNNEL_STEPS.map((event) => ({ event }))
-  const { snapshot } = yield* ReadModelQueries
+  const { snapshot, standing, personPoints } = yield* ReadModelQueries
+  const funnel = (yield* standing).measures.find(({ definition }) => definition.name === FUNNEL.name)!
   return {
     // A snapshot in which nothing is asked: two of the four round trips that an answer takes, and none of its work.
     nothing: yield* latency(snapshot(Effect.void)),
@@ -43,6 +44,8 @@ export const measureQueries = Effect.gen(function* () {
     fromFacts: {
       uniquesOfOddRange: yield* latency(analytics.activeUsers(ODD_RANGE)),
       adoptionOfOddRange: yield* latency(analytics.adoption(ODD_RANGE)),
+      // What a funnel of a range begins with: the points of all persons, and nothing done with them.
+      pointsAlone: yield* latency(personPoints(funnel.id), 10),
       declaredFunnelOfRange: yield* latency(analytics.funnel({ name: FUNNEL.name }), 10),
     },
     fromEvents: {

@@ -123,6 +123,15 @@ describe("the numbers", () => {
     expect(answer.total).toEqual({ users: 2, events: 3 })
   })
 
+  test("an event that nobody sent is said to be none", async () => {
+    expect(await ok(at("query", "active-users", "--event", "page_vew"))).toContain(
+      'No activity "page_vew" is stored in this range; "tidemark query events" lists what is.',
+    )
+    expect(await ok(at("query", "events", "--event", "page_vew"))).toContain(
+      "No such activity is stored in this range.",
+    )
+  })
+
   test("adoption", async () => {
     const answer = await ask("adoption")
     expect(answer).toMatchObject({ ...FRAME, metric: "feature_adoption" })

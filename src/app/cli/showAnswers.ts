@@ -70,6 +70,9 @@ export const showActiveUsers = (answer: ActiveUsersAnswer) => {
       chartWidth(),
     ),
     `${counted(answer.total.users, "distinct person")}, ${counted(answer.total.events, "event")}.`,
+    ...(answer.event !== null && answer.total.events === 0
+      ? [`No activity "${visible(answer.event)}" is stored in this range; "tidemark query events" lists what is.`]
+      : []),
     ...closing(answer),
   ])
 }
@@ -162,6 +165,7 @@ export const showEvents = (answer: EventsAnswer) =>
       ["event", "events", "users"],
       answer.totals.map(({ event, events, users }) => [event, events, users]),
     ),
+    ...(answer.totals.length === 0 ? ["No such activity is stored in this range."] : []),
     ...answer.unknownKinds.map(
       ({ kind, events }) =>
         `${formatCount(events)} of kind ${kind} are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild --wipe".`,

@@ -65,6 +65,6 @@ export class NoSuchLog extends Data.TaggedError("NoSuchLog")<{
   readonly project: string
 }> {
   override get message(): string {
-    return `There is no log of the project ${this.project} at NATS ${this.server}. "tidemark import FILE" and "tidemark project" make one; check TIDEMARK_PROJECT and TIDEMARK_NATS_URL.`
+    return `There is no log of the project ${this.project} at NATS ${this.server}. "tidemark import FILE" makes one, and so does a worker ("tidemark project" without --once); check TIDEMARK_PROJECT and TIDEMARK_NATS_URL.`
   }
 }
