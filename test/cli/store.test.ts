@@ -256,3 +256,14 @@ test("a first start that was killed leaves nothing in the way", async () => {
   expect(await okJson(["import", here.path("one.ndjson"), "--dir", half], fresh)).toMatchObject({ accepted: 1 })
   expect(readdirSync(half).toSorted()).toEqual(["lock.db", "lock.pid", "log.db", "postgres"])
 })
+
+test("a log in the place of the one that the numbers are of takes no events", async () => {
+  const replaced = here.copy(store, "replaced")
+  for (const file of readdirSync(replaced)) if (file.startsWith("log.db")) rmSync(`${replaced}/${file}`)
+  expect(await refused(4, ["import", here.path("one.ndjson"), "--dir", replaced], fresh)).toMatch(
+    /^The read model stands at 0\/1 .+, but the log has incarnation .+ there: it was restored or replaced\./,
+  )
+  const log = new DatabaseSync(`${replaced}/log.db`)
+  expect(log.prepare("SELECT count(*) AS records FROM records").get()).toEqual({ records: 0 })
+  log.close()
+})

@@ -3,8 +3,9 @@ import { teardown } from "./report.ts"
 import { runCommand } from "./runCommand.ts"
 
 // Whoever read what is printed has gone, such as `head`: that ends the program as a signal does.
-process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
-  if (code === "EPIPE") process.kill(process.pid, "SIGTERM")
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error
+  process.kill(process.pid, "SIGTERM")
 })
 
 NodeRuntime.runMain(runCommand(process.argv.slice(2)), { disableErrorReporting: true, teardown })

@@ -165,7 +165,7 @@ export const showEvents = (answer: EventsAnswer) =>
       ["event", "events", "users"],
       answer.totals.map(({ event, events, users }) => [event, events, users]),
     ),
-    ...(answer.totals.length === 0 ? ["No such activity is stored in this range."] : []),
+    ...(answer.totals.length === 0 ? ["None are stored in this range."] : []),
     ...answer.unknownKinds.map(
       ({ kind, events }) =>
         `${formatCount(events)} of kind ${kind} are no activity here: a newer Tidemark logged them. Upgrade, then "tidemark rebuild --wipe".`,
