@@ -1,8 +1,18 @@
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
+
+/** Whether every thread of a process is stopped, as far as the system tells. */
+const standsStill = (pid: number): boolean => {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`)
+    return threads.every((id) => /\) [TZ] /.test(readFileSync(`/proc/${pid}/task/${id}/stat`, "utf8")))
+  } catch {
+    return true
+  }
+}
 
 /** A server of its own for a test, with its store in a temporary directory. */
 export interface NatsServer {
@@ -156,7 +166,11 @@ const makeServer = (port: number, config: (directory: string) => string, program
     start,
     stop: () => end("SIGTERM"),
     kill: () => end("SIGKILL"),
-    freeze: () => void child?.kill("SIGSTOP"),
+    freeze: () => {
+      child?.kill("SIGSTOP")
+      // On a busy machine its threads go on for a moment, long enough to answer.
+      while (child?.pid !== undefined && !standsStill(child.pid)) continue
+    },
     thaw: () => void child?.kill("SIGCONT"),
     close: async () => {
       await end("SIGKILL")
