@@ -169,7 +169,8 @@ const makeServer = (port: number, config: (directory: string) => string, program
     freeze: () => {
       child?.kill("SIGSTOP")
       // On a busy machine its threads go on for a moment, long enough to answer.
-      while (child?.pid !== undefined && !standsStill(child.pid)) continue
+      const pid = child?.pid
+      while (pid !== undefined && !standsStill(pid)) continue
     },
     thaw: () => void child?.kill("SIGCONT"),
     close: async () => {
