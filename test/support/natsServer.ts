@@ -170,7 +170,8 @@ const makeServer = (port: number, config: (directory: string) => string, program
       child?.kill("SIGSTOP")
       // On a busy machine its threads go on for a moment, long enough to answer.
       const pid = child?.pid
-      while (pid !== undefined && !standsStill(pid)) continue
+      if (pid === undefined) return
+      while (!standsStill(pid)) continue
     },
     thaw: () => void child?.kill("SIGCONT"),
     close: async () => {
