@@ -6,7 +6,7 @@
 import { writeSync } from "node:fs"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Redacted, Schedule } from "effect"
-import { untilStopped } from "../../src/app/worker/untilStopped.ts"
+import { beWorker, untilStopped } from "../../src/app/worker/untilStopped.ts"
 import { layerWorker } from "../../src/app/worker/worker.ts"
 import { layerJetStreamLog } from "../../src/infra/nats/JetStreamLog.ts"
 import { layerPostgres } from "../../src/infra/postgres/PostgresClient.ts"
@@ -27,6 +27,10 @@ const say = Effect.sync(() => writeSync(1, `${JSON.stringify({ maxRssKiB: proces
 Effect.scoped(
   Effect.gen(function* () {
     yield* say.pipe(Effect.repeat(Schedule.spaced("200 millis")), Effect.forkScoped)
-    yield* untilStopped
+    yield* beWorker
   }),
-).pipe(Effect.provide(layerWorker(layerPostgres({ url, poolSize: 2 })).pipe(Layer.provide(store))), NodeRuntime.runMain)
+).pipe(
+  Effect.provide(layerWorker(layerPostgres({ url, poolSize: 2 })).pipe(Layer.provide(store))),
+  untilStopped,
+  NodeRuntime.runMain,
+)

@@ -4,6 +4,7 @@ import { ok, okJson, type Ran, runEveryFresh, scratch, tidemark } from "../suppo
 import { eventually } from "../support/eventually.ts"
 import { freePort } from "../support/freePort.ts"
 import { type Servers, startServers } from "../support/servers.ts"
+import { startProxy } from "../support/tcpProxy.ts"
 import { JOURNEY } from "./journey.ts"
 
 /** A worker as an operator has it: a process, watched over HTTP and by `status` from elsewhere. */
@@ -81,6 +82,30 @@ test("without PostgreSQL it is not ready and says why, lives on, and is ready ag
   await servers.postgres.start()
   await eventually("it is ready", async () => (await health("/readyz")).ok)
 })
+
+test.each(["NATS", "POSTGRES"] as const)(
+  "told to stop while it waits for %s to answer, it ends with 0",
+  async (name) => {
+    const key = `TIDEMARK_${name}_URL`
+    const url = new URL(env[key]!)
+    const silent = await startProxy(Number(url.port))
+    silent.stall()
+    url.port = String(silent.port)
+    let begun: ChildProcess | undefined
+    const end = tidemark(["project"], {
+      env: { ...env, [key]: url.href },
+      cwd: here.path(),
+      onStart: (child) => (begun = child),
+    })
+    await eventually("it waits for an answer", async () => silent.connections() > 0)
+    const told = performance.now()
+    begun!.kill("SIGTERM")
+    expect(await end).toMatchObject({ code: 0, signal: null })
+    // And not because its time was up.
+    expect(performance.now() - told).toBeLessThan(8_000)
+    await silent.close()
+  },
+)
 
 test("told to stop it ends with 0, and status knows that it is gone", async () => {
   worker.kill("SIGTERM")

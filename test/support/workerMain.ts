@@ -7,7 +7,7 @@ import { writeSync } from "node:fs"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { Limits } from "../../src/app/worker/limits.ts"
-import { untilStopped } from "../../src/app/worker/untilStopped.ts"
+import { beWorker, untilStopped } from "../../src/app/worker/untilStopped.ts"
 import { layerWorker } from "../../src/app/worker/worker.ts"
 import { WorkerState } from "../../src/app/worker/WorkerState.ts"
 import type { JsonObject } from "../../src/domain/event/json.ts"
@@ -51,12 +51,13 @@ const say = Effect.gen(function* () {
 
 const main = Effect.gen(function* () {
   yield* say.pipe(Effect.repeat(Schedule.spaced("200 millis")), Effect.forkScoped)
-  yield* untilStopped
+  yield* beWorker
 }).pipe(Effect.scoped)
 
 main.pipe(
   Effect.provide(layerWorker(layerPostgres({ ...postgres, poolSize: 2 })).pipe(Layer.provide(store))),
   Effect.updateService(Limits, (limits) => ({ ...limits, ...options.limits })),
   Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])),
+  untilStopped,
   NodeRuntime.runMain,
 )

@@ -6,7 +6,7 @@ import type { Configuration } from "../../config/Configuration.ts"
 import { layerObserved } from "../../observe/layerObserved.ts"
 import type { Projected } from "../../projection/Projector.ts"
 import type { ServersOptions } from "../../servers.ts"
-import { untilStopped } from "../../worker/untilStopped.ts"
+import { beWorker, untilStopped } from "../../worker/untilStopped.ts"
 import { layerWorker } from "../../worker/worker.ts"
 import { configuration, flag, json, withNewStore, withStore } from "../options.ts"
 import { counted, formatCount, printJson } from "../print.ts"
@@ -25,13 +25,10 @@ export const reportProjected = (projected: Projected, asJson: boolean) =>
         ].join("\n"),
       )
 
-/** A worker of the project on servers, until the process is told to stop. */
+/** A worker of the project on servers. */
 const work = (configured: Configuration, { nats, postgres }: ServersOptions) =>
   Effect.logInfo(`A worker of project ${nats.project ?? PROJECT_DEFAULT} begins.`).pipe(
-    Effect.andThen(untilStopped),
-    Effect.andThen(
-      Effect.logInfo("The worker was told to stop: it finishes the steps in hand and lets go of its partitions."),
-    ),
+    Effect.andThen(beWorker),
     Effect.provide(
       layerObserved(configured).pipe(
         Layer.provideMerge(layerWorker(layerPostgres({ ...postgres, name: "leases", poolSize: LEASE_CONNECTIONS }))),
@@ -56,7 +53,7 @@ export const projectCommand = Command.make(
     const { servers } = configured
     yield* servers === null || once
       ? withStore(Effect.flatMap(projectShowing("project", {}, json), (projected) => reportProjected(projected, json)))
-      : withNewStore(work(configured, servers))
+      : untilStopped(withNewStore(work(configured, servers)))
   }),
 ).pipe(
   Command.withDescription("Fold what is in the log into the read model: as a worker, or once"),
