@@ -27,7 +27,7 @@ const say = Effect.sync(() => writeSync(1, `${JSON.stringify({ maxRssKiB: proces
 Effect.scoped(
   Effect.gen(function* () {
     yield* say.pipe(Effect.repeat(Schedule.spaced("200 millis")), Effect.forkScoped)
-    yield* beWorker
+    return yield* beWorker
   }),
 ).pipe(
   Effect.provide(layerWorker(layerPostgres({ url, poolSize: 2 })).pipe(Layer.provide(store))),

@@ -51,7 +51,7 @@ const say = Effect.gen(function* () {
 
 const main = Effect.gen(function* () {
   yield* say.pipe(Effect.repeat(Schedule.spaced("200 millis")), Effect.forkScoped)
-  yield* beWorker
+  return yield* beWorker
 }).pipe(Effect.scoped)
 
 main.pipe(
