@@ -9,6 +9,7 @@ import {
   type Build,
   ReadModel,
   type Step,
+  type StepPlace,
   type PersonCounter,
 } from "../../src/domain/projection/ReadModel.ts"
 import { INTAKE } from "../../src/domain/projection/ReadModelQueries.ts"
@@ -256,6 +257,13 @@ export class SimulatedReadModel {
           "read the duplicates",
           () => new Map([...(tables.duplicates.get(partition) ?? [])].filter(([sequence]) => sequence > after)),
         ),
+      keysOf: (place, distinctIds) =>
+        call(
+          `keysOf ${place.group}/${place.partition}`,
+          "give distinct ids their keys",
+          () => (this.#holds(place) ? tables.keysOf(distinctIds) : null),
+          { writes: true },
+        ).pipe(Effect.flatMap((keys) => (keys === null ? conflictOf(place) : Effect.succeed(keys)))),
       commit: (step, settle) => this.#commit(process, step, settle),
       countNext: (group, limit, begin) => this.#countNext(process, group, limit, begin),
       register: (definitions, liveSince) =>
@@ -416,7 +424,7 @@ export class SimulatedReadModel {
   }
 
   /** Whether a step finds its checkpoint where it read it, under its own epoch. */
-  #holds({ group, partition, epoch, expected }: Step): boolean {
+  #holds({ group, partition, epoch, expected }: StepPlace): boolean {
     if (this.#flaws.has("does not reload after a conflict")) return true
     const row = this.tables.rowOf(group, partition)
     if (row === undefined) return false
@@ -467,6 +475,14 @@ export class SimulatedReadModel {
           return { rows: all, statements, newKeys: tables.nextKeys(missing) }
         }
       }),
+      rows: Effect.fnUntraced({ self: this }, function* (keys) {
+        yield* world.gate(process, "looks at owners")
+        const fault = this.#faults.strike(process, "looks at owners", ["refused"])
+        if (fault === "refused") return yield* lost("read who is who")
+        for (const key of keys.toSorted((a, b) => a - b)) yield* lock(key)
+        if (transaction.ended) return yield* lost("read who is who")
+        return keys.map((key) => tables.identities.get(key)!)
+      }),
       facts: Effect.fnUntraced({ self: this }, function* (needs) {
         yield* world.gate(process, "reads facts")
         if (transaction.ended) return yield* lost("read facts")
@@ -505,5 +521,5 @@ const samePosition = (
   b: { readonly incarnation: string; readonly sequence: number; readonly batchId: string },
 ): boolean => a.incarnation === b.incarnation && a.sequence === b.sequence && a.batchId === b.batchId
 
-const conflictOf = ({ group, partition, epoch, expected }: Step) =>
+const conflictOf = ({ group, partition, epoch, expected }: StepPlace) =>
   new CheckpointConflict({ group, partition, epoch, expected })

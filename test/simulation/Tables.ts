@@ -11,6 +11,7 @@ import type { DedupeEntry } from "../../src/domain/projection/DedupeIndex.ts"
 import type { FoldFailure } from "../../src/domain/projection/Fold.ts"
 import { type Checkpoint, LIVE_GROUP, type LogEnd, type Uncounted } from "../../src/domain/projection/ReadModel.ts"
 import { countPortion } from "../support/countPortion.ts"
+import { giveKeys } from "../support/giveKeys.ts"
 import type { Settings } from "../../src/domain/settings.ts"
 import type { Day, DayRange } from "../../src/domain/time/calendar.ts"
 
@@ -233,6 +234,10 @@ export class Tables {
       if (key > 0 && older !== undefined) all.add(older)
     }
     return [...all]
+  }
+
+  keysOf(distinctIds: ReadonlyArray<DistinctId>): ReadonlyArray<number> {
+    return giveKeys(this.identities, distinctIds, () => ++this.#key)
   }
 
   factsOf(measure: number, keys: ReadonlyArray<number>): ReadonlyMap<number, Fact> {

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { describe, expect, test } from "vitest"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
+import type { DistinctId } from "../../src/domain/identity/distinctId.ts"
 import type { StepChanges } from "../../src/domain/projection/StepChanges.ts"
 import { fingerprintsOf } from "../../src/domain/projection/fingerprint.ts"
 import { ReadModelUnavailable } from "../../src/domain/projection/errors.ts"
@@ -125,6 +126,47 @@ export const ownershipContract = (name: string, open: () => Promise<Service>): v
         const failure = yield* Effect.flip(readModel.commit(stepTo(2, epoch), () => Effect.succeed(add(99))))
         expect(failure._tag).toBe("ReadModelUnavailable")
         expect(yield* readModel.checkpoint(LIVE_GROUP, 0)).toEqual(checkpoint(1))
+      }),
+    )
+
+    scenario("distinct ids are given keys once, for a claim that holds, and a step finds them", (readModel) =>
+      Effect.gen(function* () {
+        const { epoch } = yield* claim(readModel)
+        const at = (expected: Step["expected"], epoch: number) => ({ group: LIVE_GROUP, partition: 0, epoch, expected })
+        const [ann, device] = yield* readModel.keysOf(at(null, epoch), ["u:ann", "a:d1"])
+        const [again, bob, first] = yield* readModel.keysOf(at(null, epoch), ["a:d1", "u:bob", "u:ann"])
+        expect([again, first]).toEqual([device, ann])
+        expect(new Set([ann, device, bob]).size).toBe(3)
+        const fresh = (key: number, distinctId: DistinctId) => ({
+          key,
+          distinctId,
+          older: false,
+          person: key,
+          link: null,
+        })
+        yield* readModel.commit(stepTo(1, epoch), (known) =>
+          Effect.gen(function* () {
+            expect(yield* known.rows([device!])).toEqual([fresh(device!, "a:d1")])
+            const { rows, newKeys } = yield* known.identities(["u:bob", "u:cid"], false)
+            expect(rows).toEqual([fresh(bob!, "u:bob")])
+            expect([ann, device, bob]).not.toContain(newKeys[0])
+            return {
+              ...NOTHING,
+              identities: [{ ...fresh(device!, "a:d1"), person: ann!, link: { time: 1, userId: "ann" } }],
+            }
+          }),
+        )
+        // No position of the step before, and no claim of before: nothing is given.
+        expect((yield* Effect.flip(readModel.keysOf(at(null, epoch), ["u:dan"])))._tag).toBe("CheckpointConflict")
+        yield* claim(readModel)
+        const gone = at(checkpoint(1).position, epoch)
+        expect((yield* Effect.flip(readModel.keysOf(gone, ["u:dan"])))._tag).toBe("CheckpointConflict")
+        yield* readModel.commit(stepTo(2, (yield* claim(readModel)).epoch), (known) =>
+          Effect.map(known.identities(["u:dan", "u:ann"], false), ({ rows }) => {
+            expect(new Set(rows.map(({ key }) => key))).toEqual(new Set([ann, device]))
+            return NOTHING
+          }),
+        )
       }),
     )
 

@@ -84,10 +84,11 @@ export class MemoryModel {
           statements: [...this.#statements.values()],
           newKeys: Array.from({ length: fold.gathered.size }, (_, n) => next + n),
         }),
+      rows: (keys) => Effect.succeed(keys.map((key) => this.#rows.get(key)!)),
       facts: () => Effect.succeed(this.#facts),
     }
     const members = this.measures.map(({ id }) => ({ id, follows: false }))
-    const changes = Effect.runSync(settle(fold, known, members, { ...this.settings, zone: this.zone }))
+    const changes = Effect.runSync(settle(fold, known, members, { ...this.settings, zone: this.zone }, null))
     for (const row of changes.identities) this.#rows.set(row.key, row)
     for (const statement of changes.statements) this.#statements.set(statementKey(statement), statement)
     changes.measures.forEach(({ facts, cells }, m) => {
@@ -163,6 +164,7 @@ export class MemoryModel {
       claim: () => NOT_HERE,
       dedupeEntries: () => NOT_HERE,
       duplicates: () => NOT_HERE,
+      keysOf: () => NOT_HERE,
       commit: () => NOT_HERE,
       register: () => NOT_HERE,
       countNext: () => NOT_HERE,

@@ -16,7 +16,7 @@ import { type Fact, factOf, type FactRow, joinFacts } from "../../src/domain/mea
 import type { Measure } from "../../src/domain/measure/Measure.ts"
 import type { OracleInput } from "../../src/domain/oracle/oracle.ts"
 import type { KnownIdentities } from "../../src/domain/projection/whoIsWho.ts"
-import { type CountedTo, EVERYBODY, isCounted } from "../../src/domain/projection/counted.ts"
+import { type CountedTo, EVERYBODY, isCounted, NOBODY } from "../../src/domain/projection/counted.ts"
 import { Fold } from "../../src/domain/projection/Fold.ts"
 import type { KnownTables } from "../../src/domain/projection/ReadModel.ts"
 import { settle } from "../../src/domain/projection/settle.ts"
@@ -25,6 +25,7 @@ import type { Settings } from "../../src/domain/settings.ts"
 import { formatDay } from "../../src/domain/time/calendar.ts"
 import { TimeZone } from "../../src/domain/time/TimeZone.ts"
 import { countPortion } from "./countPortion.ts"
+import { giveKeys } from "./giveKeys.ts"
 
 /** A batch where it stands in the log. */
 export interface LoggedBatch {
@@ -95,10 +96,14 @@ export class MemoryReadModel {
     const known: KnownTables = {
       countedTo: this.#measures.map(() => this.#countedTo),
       identities: (distinctIds, withOlderParts) => Effect.sync(() => this.#identitiesOf(distinctIds, withOlderParts)),
+      rows: (keys) => Effect.sync(() => keys.map((key) => this.#identities.get(key)!)),
       facts: (needs) => Effect.sync(() => needs.map(({ measure, keys }) => this.#factsOf(measure, keys))),
     }
     const members = this.#measures.map((_, id) => ({ id, follows: false }))
-    this.#apply(Effect.runSync(settle(fold, known, members, { ...settings, zone })))
+    // While nobody is counted, and now and then when everybody is, as large steps do.
+    const apart = this.#countedTo === NOBODY || fold.gathered.size % 2 === 0
+    const keys = apart ? giveKeys(this.#identities, [...fold.gathered.keys()], () => this.#nextKey()) : null
+    this.#apply(Effect.runSync(settle(fold, known, members, { ...settings, zone }, keys)))
     applyDeltas(this.#intake, fold.intake.deltas())
     this.duplicates += fold.counts.duplicates
     this.projected += fold.counts.projected
@@ -213,8 +218,12 @@ export class MemoryReadModel {
     const statements = [...this.#statements.values()].filter(
       ({ first, second }) => users.has(userDistinctId(first)) || users.has(userDistinctId(second)),
     )
-    const next = Math.max(0, ...this.#identities.keys()) + 1
+    const next = this.#nextKey()
     return { rows, statements, newKeys: distinctIds.map((_, n) => next + n) }
+  }
+
+  #nextKey(): number {
+    return Math.max(0, ...this.#identities.keys()) + 1
   }
 
   #withOlderParts(rows: ReadonlyArray<Identity>): ReadonlyArray<Identity> {

@@ -16,6 +16,12 @@ import { newChain } from "../readBatches.ts"
 import { type Group, membersOf } from "./groups.ts"
 import { stepEvents } from "./stepMetrics.ts"
 
+/**
+ * Steps of so many distinct ids get the keys of new ones beforehand, and so do all while nobody is counted: then they need no more of
+ * who is who.
+ */
+const KEYS_APART = 500
+
 /** What a partition's projection has taken in since it began, or what one batch added. */
 export interface Taken {
   readonly events: number
@@ -109,13 +115,13 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
     published ||= decides && (yield* readModel.isWhole)
     const before = checkpoint
     const counts = addCounts(before?.counts ?? NO_COUNTS, fold.counts)
+    const place = { group: group.name, partition, epoch, expected: before?.position ?? null }
+    const apart = !published || fold.gathered.size >= KEYS_APART
+    const keys = apart ? yield* readModel.keysOf(place, [...fold.gathered.keys()]) : null
     const next: Checkpoint = { position, chain: chain.state, logTime, counts }
     yield* readModel.commit(
       {
-        group: group.name,
-        partition,
-        epoch,
-        expected: before?.position ?? null,
+        ...place,
         next,
         measures: group.measures.map(({ id }) => id),
         intake: fold.intake.deltas(),
@@ -125,7 +131,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
         failures: fold.failures,
         revises: (measure) => published && answers.has(measure),
       },
-      (known) => settle(fold, known, group.measures, rules),
+      (known) => settle(fold, known, group.measures, rules, keys),
     )
     yield* Metric.update(stepEvents, draft.events)
     checkpoint = next

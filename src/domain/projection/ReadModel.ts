@@ -63,6 +63,9 @@ export interface Claim {
   readonly checkpoint: Checkpoint | null
 }
 
+/** Where a step stands: what its commit must still find. */
+export type StepPlace = Pick<Step, "group" | "partition" | "epoch" | "expected">
+
 /** Everything that one step of one (group, partition) commits, in one transaction, besides what it settles. */
 export interface Step {
   readonly group: string
@@ -104,6 +107,8 @@ export interface KnownTables {
     distinctIds: ReadonlyArray<DistinctId>,
     withOlderParts: boolean,
   ) => Effect.Effect<KnownIdentities, ReadModelUnavailable>
+  /** Rows of some keys alone, without the other members of their persons; in no order. */
+  readonly rows: (keys: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<Identity>, ReadModelUnavailable>
   /** Facts of builds about some identities, in the order given. */
   readonly facts: (needs: ReadonlyArray<FactsOf>) => Effect.Effect<KnownFacts, ReadModelUnavailable>
 }
@@ -180,6 +185,15 @@ export class ReadModel extends Context.Service<
       partition: number,
       after: number,
     ) => Effect.Effect<ReadonlyMap<number, ReadonlySet<number>>, ReadModelUnavailable>
+    /**
+     * Keys of distinct ids, in their order. Those that have none are given one, each a person of its own, in a transaction for
+     * itself: large steps, which all bring the same new ones, don't wait for each other. Nothing but `sizes` shows a distinct id
+     * that no step was committed about.
+     */
+    readonly keysOf: (
+      place: StepPlace,
+      distinctIds: ReadonlyArray<DistinctId>,
+    ) => Effect.Effect<ReadonlyArray<number>, CheckpointConflict | ReadModelUnavailable>
     /** Settles what the step changes and writes it, in one transaction. `settle` may be run again from the start. */
     readonly commit: (
       step: Step,

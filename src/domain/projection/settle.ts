@@ -2,10 +2,12 @@ import { Effect } from "effect"
 import { CellChanges } from "./CellSums.ts"
 import { changeCells } from "./changeCells.ts"
 import { changedIdentities, changeFacts, type CutRules } from "./changeFacts.ts"
-import { countsSome } from "./counted.ts"
+import { countsSome, NOBODY } from "./counted.ts"
 import { factsNeeded } from "./factsNeeded.ts"
 import type { Fold } from "./Fold.ts"
 import type { KnownTables } from "./ReadModel.ts"
+import { settleUncounted } from "./settleUncounted.ts"
+import type { StepChanges } from "./StepChanges.ts"
 import { resolveIdentities } from "./whoIsWho.ts"
 
 /** A measure of a step. */
@@ -17,15 +19,19 @@ export interface Member {
 
 /**
  * Joins a fold with what the tables know: the second half of a step, inside its transaction. `members` are the fold's
- * measures, in order.
+ * measures, in order; `keys` those of its distinct ids, where they have them already, as `ReadModel.keysOf` gives them.
  */
 export const settle = Effect.fnUntraced(function* (
   fold: Fold,
   known: KnownTables,
   members: ReadonlyArray<Member>,
   rules: CutRules,
+  keys: ReadonlyArray<number> | null,
 ) {
   const { countedTo } = known
+  const gathersOnly = fold.statements.size === 0 && countedTo.every((to) => to === NOBODY)
+  if (keys !== null && gathersOnly) return yield* settleUncounted(fold, known, keys)
+
   const withOlderParts = countedTo.some(countsSome)
   const resolved = resolveIdentities(fold, yield* known.identities([...fold.gathered.keys()], withOlderParts))
   const needed = factsNeeded(
@@ -45,5 +51,5 @@ export const settle = Effect.fnUntraced(function* (
       facts: changes,
       cells: [...fold.tallies[m]!.deltas(), ...cells[m]!.deltas()],
     })),
-  }
+  } satisfies StepChanges
 })

@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import type { DistinctId } from "../../domain/identity/distinctId.ts"
 import type { FactChange, StepChanges } from "../../domain/projection/StepChanges.ts"
 import type { CheckpointConflict, ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import {
@@ -10,6 +11,7 @@ import {
   type PersonCounter,
   ReadModel,
   type Step,
+  type StepPlace,
 } from "../../domain/projection/ReadModel.ts"
 import { INTAKE } from "../../domain/projection/ReadModelQueries.ts"
 import type { Settings } from "../../domain/settings.ts"
@@ -34,6 +36,8 @@ import { WHOLE } from "./whole.ts"
  * get on; so many in a row is more than bad luck, and its owner should wait a little.
  */
 const CONFLICT_RETRIES_MAX = 32
+
+const isConflict = (error: unknown): boolean => isSqlError(error) && isConflictInTime(error)
 
 /** The read model in Postgres, behind whatever `SqlClient` is given: PGlite or a server. */
 export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, SqlClient.SqlClient | BulkCopy> =
@@ -87,6 +91,12 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
                   Effect.tapError(onSqlError),
                   explained("read who is who"),
                 ),
+              rows: (keys) =>
+                identityTables.rowsLocked(keys).pipe(
+                  Effect.tap((rows) => Effect.sync(() => rows.forEach(({ key }) => knownKeys.add(key)))),
+                  Effect.tapError(onSqlError),
+                  explained("read who is who"),
+                ),
               facts: (needs) =>
                 factTables.facts(needs, crowded).pipe(Effect.tapError(onSqlError), explained("read facts")),
             })
@@ -115,13 +125,29 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           }),
         )
 
+      const keysOf = Effect.fnUntraced(function* (place: StepPlace, distinctIds: ReadonlyArray<DistinctId>) {
+        const names = distinctIds.map(toStorable)
+        const known = yield* identityTables.keysOf(names)
+        const missing = names.filter((_, n) => known[n] === null)
+        if (missing.length === 0) return known.map((key) => key!)
+        const added = yield* sql.withTransaction(
+          Effect.gen(function* () {
+            yield* checkpointTables.checkClaim(place)
+            yield* identityTables.add(missing)
+            return yield* identityTables.keysOf(missing)
+          }),
+        )
+        let next = 0
+        return known.map((key) => key ?? added[next++]!)
+      })
+
       /** Makes a step, and makes it again when another partition's got in its way: who waited or lost looks anew. */
       const commit = (step: Step, settle: Settle) =>
         Effect.suspend(() => {
           let conflicts = false
           const note = (error: unknown) =>
             Effect.sync(() => {
-              conflicts ||= isSqlError(error) && isConflictInTime(error)
+              conflicts ||= isConflict(error)
             })
           const attempt = Effect.suspend(() => {
             conflicts = false
@@ -173,12 +199,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
               return ended && measures.length === found.length
             }),
           )
-          .pipe(
-            Effect.retry({
-              while: (error) => isSqlError(error) && isConflictInTime(error),
-              times: CONFLICT_RETRIES_MAX,
-            }),
-          )
+          .pipe(Effect.retry({ while: isConflict, times: CONFLICT_RETRIES_MAX }))
 
       const made = Effect.map(
         sql<{ readonly made: string }>`SELECT made_at::text AS made FROM settings`,
@@ -225,6 +246,11 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
           dedupeTables.dedupeEntries(partition, from).pipe(explained("read the dedupe index")),
         duplicates: (partition, after) =>
           dedupeTables.duplicates(partition, after).pipe(explained("read the duplicates")),
+        keysOf: (place, distinctIds) =>
+          keysOf(place, distinctIds).pipe(
+            Effect.retry({ while: isConflict, times: CONFLICT_RETRIES_MAX }),
+            explained("give distinct ids their keys"),
+          ),
         commit: (step, settle) =>
           commit(step, settle).pipe(explained("commit a step of the projection"), measuringCommit),
         countNext: (group, limit, begin) => countNext(group, limit, begin).pipe(explained("count persons")),

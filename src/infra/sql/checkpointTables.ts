@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { CheckpointConflict } from "../../domain/projection/errors.ts"
-import { type Claim, LIVE_GROUP, type Step } from "../../domain/projection/ReadModel.ts"
+import { type Claim, LIVE_GROUP, type Step, type StepPlace } from "../../domain/projection/ReadModel.ts"
 import { checkSchema } from "./migrations.ts"
 import { type CheckpointRow, readCheckpoint } from "./rows.ts"
 
@@ -30,11 +30,11 @@ export const makeCheckpointTables = Effect.gen(function* () {
       }),
     )
 
-  const conflictOf = ({ group, partition, epoch, expected }: Step) =>
+  const conflictOf = ({ group, partition, epoch, expected }: StepPlace) =>
     new CheckpointConflict({ group, partition, epoch, expected })
 
   /** Where the step must still find its checkpoint: the position that it read from, under the epoch of its claim. */
-  const claimed = ({ group, partition, epoch, expected }: Step) => sql`
+  const claimed = ({ group, partition, epoch, expected }: StepPlace) => sql`
   projector_group = ${group} AND partition = ${partition} AND epoch = ${epoch} AND ${
     expected === null
       ? sql`sequence IS NULL`
@@ -42,9 +42,9 @@ export const makeCheckpointTables = Effect.gen(function* () {
   }`
 
   /** Refuses a step early that could not be committed; what counts is `moveCheckpoint`. */
-  const checkClaim = Effect.fnUntraced(function* (step: Step) {
-    const found = yield* sql`SELECT 1 AS found FROM checkpoints WHERE ${claimed(step)}`
-    if (found.length !== 1) return yield* conflictOf(step)
+  const checkClaim = Effect.fnUntraced(function* (place: StepPlace) {
+    const found = yield* sql`SELECT 1 AS found FROM checkpoints WHERE ${claimed(place)}`
+    if (found.length !== 1) return yield* conflictOf(place)
   })
 
   const moveCheckpoint = Effect.fnUntraced(function* (step: Step) {

@@ -1,4 +1,4 @@
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { SerializationError, SqlError } from "effect/sql/SqlError"
 import { type DistinctId, isAnonymous } from "../../domain/identity/distinctId.ts"
@@ -13,19 +13,6 @@ import { type AliasRow, type IdentityRow, readAlias, readIdentity } from "./rows
 import { toStorable } from "./storableText.ts"
 
 const IDENTITY_COLUMNS = ["key", "distinct_id", "older", "person", "link_time", "link_user"] as const
-
-/**
- * Steps that bring so many new distinct ids take turns: of two at once nearly always both bring one, and all that the later of them
- * did was for nothing.
- */
-const TAKES_TURNS = 500
-
-/** Between two looks whether it is a step's turn, and for how long it looks, ms. */
-const TURN_LOOK_MILLIS = 10
-const TURN_MAX_MILLIS = 2_000
-
-/** Half of the key of a lock that other programs in the same database don't take by chance: "tide". */
-const LOCK_CLASS = 0x74696465
 
 const personsChanged = new SqlError({
   reason: new SerializationError({
@@ -131,32 +118,41 @@ export const makeIdentityTables = Effect.gen(function* () {
     return { rows, statements: yield* statementsAmong(rows) }
   })
 
-  const countNew = (names: ReadonlyArray<string>) =>
+  /** Keys of distinct ids, in their order; `null` for those that have none. */
+  const keysOf = (names: ReadonlyArray<string>) =>
     Effect.map(
-      sql<{ readonly known: number }>`
-        SELECT count(*)::int AS known FROM distinct_ids WHERE NOT older AND distinct_id = ANY(${names}::text[])`,
-      ([row]) => names.length - row!.known,
+      sql<{ readonly keys: ReadonlyArray<number | null> }>`
+        SELECT coalesce(json_agg(d.key ORDER BY asked.place), '[]') AS keys
+        FROM unnest(${names}::text[]) WITH ORDINALITY AS asked(distinct_id, place)
+        LEFT JOIN distinct_ids d ON d.distinct_id = asked.distinct_id AND NOT d.older`,
+      ([row]) => row!.keys,
     )
 
   /**
-   * Waits until no other such step is under way, before any person is locked. It is only for speed: whoever has waited for long
-   * goes on without, and never fails for having waited.
+   * Makes distinct ids known, each as a person of its own, but for those that somebody else has made known meanwhile. In their
+   * order, as those of a step are written, so that no two wait for each other.
    */
-  const takeTurn = Effect.gen(function* () {
-    const tryOnce = sql<{ readonly taken: boolean }>`
-      SELECT pg_try_advisory_xact_lock(${LOCK_CLASS}::bigint << 32 | 'distinct_ids'::regclass::oid::bigint) AS taken`
-    const until = (yield* Clock.monotonicTimeNanos) + BigInt(TURN_MAX_MILLIS) * 1_000_000n
-    while ((yield* Clock.monotonicTimeNanos) < until) {
-      const [row] = yield* tryOnce
-      if (row!.taken) return
-      yield* Effect.sleep(TURN_LOOK_MILLIS)
-    }
+  const add = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+    const keys = yield* nextKeys(names.length)
+    const rows = names.toSorted().map((name, n) => ({ name, key: keys[n]! }))
+    yield* inSlices(
+      rows,
+      (slice) => sql`
+        INSERT INTO distinct_ids SELECT key, distinct_id, false, key, NULL, NULL FROM unnest(
+          ${slice.map(({ key }) => key)}::int[], ${slice.map(({ name }) => name)}::text[]) AS row(key, distinct_id)
+        ON CONFLICT (distinct_id, older) DO NOTHING`,
+    )
   })
+
+  /** Rows of keys, locked as those of persons are until the transaction ends. */
+  const rowsLocked = (keys: ReadonlyArray<number>) => {
+    const rows = sql`SELECT * FROM distinct_ids WHERE key = ANY(${keys}::int[])`
+    return readRows(shared ? sql`${rows} ORDER BY key FOR NO KEY UPDATE` : rows)
+  }
 
   /** Who is who for a step, which nobody else changes until its transaction ends, with keys for those not known yet. */
   const lookLocked = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>, withOlderParts: boolean) {
     const names = distinctIds.map(toStorable)
-    if (shared && names.length >= TAKES_TURNS && (yield* countNew(names)) >= TAKES_TURNS) yield* takeTurn
     const members = yield* shared ? readLocked(names) : read(names)
     const rows = withOlderParts ? [...members, ...(yield* olderPartsOf(members))] : members
     const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))
@@ -214,5 +210,5 @@ export const makeIdentityTables = Effect.gen(function* () {
         ON CONFLICT (first_user, second_user) DO UPDATE SET time = excluded.time, joined = excluded.joined`,
     )
 
-  return { look, lookLocked, nextPersons, write, writeStatements }
+  return { look, keysOf, add, rowsLocked, lookLocked, nextPersons, write, writeStatements }
 })

@@ -96,7 +96,7 @@ export const partitionsAtOnceContract = (world: World): void => {
             intake: fold.intake.deltas(),
           })
           yield* world.readModel.commit({ ...step, epoch: yield* epochOf(LIVE_GROUP, partition) }, (known) =>
-            settle(fold, yieldingAfter(known), members, { mergeWindowMillis, zone }),
+            settle(fold, yieldingAfter(known), members, { mergeWindowMillis, zone }, null),
           )
         },
         Effect.retry({ times: 100, while: (error) => error._tag === "ReadModelUnavailable" && error.retryable }),

@@ -11,7 +11,7 @@ import type { World } from "./world.ts"
 
 /** Distinct ids, persons, and what is said of them. */
 export const whoIsWhoContract = (world: World): void => {
-  const { run, epochOf, commit, identitiesOf, failureOf } = world
+  const { run, epochOf, commit, lookUp, identitiesOf, failureOf } = world
 
   describe("who is who", () => {
     test("comes back as it went in, whatever the ids are", async () => {
@@ -105,6 +105,55 @@ export const whoIsWhoContract = (world: World): void => {
       expect(await run(dump)).toEqual(before)
     })
 
+    const expectAllDifferent = (keys: ReadonlyArray<number>): void => {
+      expect(keys.filter((key) => !Number.isInteger(key) || key <= 0)).toEqual([])
+      expect(new Set(keys).size).toBe(keys.length)
+    }
+
+    /** The place of a partition's first step. */
+    const placeOf = Effect.fnUntraced(function* (partition: number) {
+      return { group: LIVE_GROUP, partition, epoch: yield* epochOf(LIVE_GROUP, partition), expected: null }
+    })
+
+    test("gives keys beforehand, whatever the ids are, and to persons of their own", async () => {
+      const ids = TEXTS.flatMap((text): ReadonlyArray<DistinctId> => [`u:${text}`, `a:${text}`])
+      const place = await run(placeOf(0))
+      const keys = await run(world.readModel.keysOf(place, ids))
+      expectAllDifferent(keys)
+      expect(await run(world.readModel.keysOf(place, ids.toReversed()))).toEqual(keys.toReversed())
+      expect(await run(world.readModel.keysOf(place, []))).toEqual([])
+      const rows = ids.map((distinctId, n) => identity(keys[n]!, distinctId))
+      const byKey = (all: ReadonlyArray<Identity>) => all.toSorted((a, b) => a.key - b.key)
+      deepStrictEqual(byKey(await lookUp((known) => known.rows(keys))), byKey(rows))
+      deepStrictEqual(byKey((await identitiesOf(ids)).rows), byKey(rows))
+    })
+
+    test("gives rows of keys without the other members of their persons", async () => {
+      const rows = [identity(1, "u:ann"), identity(2, "a:d1", { person: 1, link: { time: 5, userId: "ann" } })]
+      await commit(stepOf(1, { changes: { ...NO_CHANGES, identities: rows } }))
+      expect(await lookUp((known) => known.rows([2]))).toEqual([rows[1]])
+    })
+
+    test("gives each distinct id one key when many partitions bring the same at one time", async () => {
+      const partitions = Array.from({ length: 8 }, (_, n) => n)
+      const ids = Array.from({ length: 300 }, (_, n): DistinctId => (n % 2 === 0 ? `u:${n}` : `a:${n}`))
+      const asked = partitions.map((partition) => ids.slice(20 * partition).concat(ids.slice(0, 10 * partition)))
+      const given = await run(
+        Effect.forEach(
+          partitions,
+          (partition) =>
+            Effect.flatMap(placeOf(partition), (place) => world.readModel.keysOf(place, asked[partition]!)),
+          { concurrency: "unbounded" },
+        ),
+      )
+      const keyOf = new Map(given[0]!.map((key, n) => [asked[0]![n]!, key]))
+      expectAllDifferent([...keyOf.values()])
+      for (const partition of partitions) {
+        expect(given[partition]).toEqual(asked[partition]!.map((id) => keyOf.get(id)))
+      }
+      expect((await run(world.queries.sizes)).distinctIds).toBe(ids.length)
+    })
+
     /** Commits a step that names distinct ids and makes those that are missing; gives the keys that it was given. */
     const naming = Effect.fnUntraced(function* (sequence: number, partition: number, ids: ReadonlyArray<DistinctId>) {
       const given: Array<ReadonlyArray<number>> = []
@@ -120,11 +169,6 @@ export const whoIsWhoContract = (world: World): void => {
       )
       return given.flat()
     })
-
-    const expectAllDifferent = (keys: ReadonlyArray<number>): void => {
-      expect(keys.filter((key) => !Number.isInteger(key) || key <= 0)).toEqual([])
-      expect(new Set(keys).size).toBe(keys.length)
-    }
 
     test("gives keys to those who are missing, and none twice, also not after a step that failed", async () => {
       const first = await run(naming(1, 0, ["u:ann", "a:d1", "u:bob"]))
