@@ -6,7 +6,7 @@ import { funnel } from "../../src/app/query/funnel.ts"
 import { metric } from "../../src/app/query/metric.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
 import { attributedTo, isAnonymous } from "../../src/domain/identity/distinctId.ts"
-import { pointsOf } from "../../src/domain/measure/Fact.ts"
+import { timedLabelsOf } from "../../src/domain/measure/Fact.ts"
 import type { Attempt } from "../../src/domain/measure/funnelEntries.ts"
 import { funnelReader } from "../../src/domain/measure/funnelReader.ts"
 import { cutSessions, sessionRules } from "../../src/domain/measure/sessions.ts"
@@ -177,8 +177,8 @@ const attemptsOf = (model: MemoryModel, formula: FunnelFormula, range?: CaseRang
   const attempts = new Map<number, Attempt>()
   const entriesOf = funnelReader(formula)
   for (const [person, fact] of model.personFacts(model.measure(NAME).id)) {
-    const history = entriesOf(pointsOf(fact))
-    const attempt = history.best(history.entries.filter((entry) => entry >= from && entry < end))
+    const history = entriesOf(timedLabelsOf(fact))
+    const attempt = history.bestWhere((entry) => entry >= from && entry < end)
     if (attempt !== null) attempts.set(person, attempt)
   }
   return attempts
@@ -218,7 +218,9 @@ const evaluateSessions = (given: Case, query: SessionsQuery, arrive: Arrive) => 
   arrive(model, events)
   const [fact, ...more] = model.personFacts(model.measure(NAME).id).values()
   if (fact === undefined || more.length > 0) throw new Error("expected one person")
-  const sessions = [...cutSessions(pointsOf(fact), sessionRules(formula), model.zone)].sort((a, b) => a.start - b.start)
+  const sessions = [...cutSessions(timedLabelsOf(fact), sessionRules(formula), model.zone)].sort(
+    (a, b) => a.start - b.start,
+  )
   const stored = model.ask(metric(NAME)).totals.find(({ stat, value }) => stat === "sessions" && value === "")
   return {
     sessions: Number(stored!.amount),

@@ -2,10 +2,11 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { EMPTY_FACT, type Fact, factOf, type FactRow, joinFacts } from "../../src/domain/measure/Fact.ts"
 import { Observations } from "../../src/domain/measure/Observations.ts"
-import { EMPTY_POINTS, eventKey, joinPoints, type Points, type TimedLabels } from "../../src/domain/measure/points.ts"
+import { EMPTY_POINTS, eventKey, joinPoints, type Points } from "../../src/domain/measure/points.ts"
 import { firstDayOfMonth, monthOfDay } from "../../src/domain/time/calendar.ts"
 import { PersonPoints } from "../../src/infra/sql/PersonPoints.ts"
 import { RUNS_KIND } from "../support/laws.ts"
+import { everyPersons } from "../support/everyPersons.ts"
 
 /** What is held in columns, for many at once, is what each would be by itself. */
 
@@ -90,7 +91,9 @@ describe("points of many persons", () => {
           }
         }
         const persons = [...expected].sort(([a], [b]) => a - b)
-        expect([...points]).toEqual(persons.map(([, { times, labels }]): TimedLabels => ({ times, labels })))
+        expect(everyPersons(points.of((person) => person))).toEqual(
+          persons.map(([, { times, labels }]) => ({ times, labels })),
+        )
       }),
       { numRuns: RUNS_KIND },
     )

@@ -26,7 +26,12 @@ describe("what is plain of funnels", () => {
       })
       .map((events): TimedLabels => {
         let time = 0
-        return { times: events.map(({ gap }) => (time += gap)), labels: events.map(({ step }) => String(step)) }
+        return {
+          count: events.length,
+          // Columns may be longer: what is behind is nobody's.
+          times: [...events.map(({ gap }) => (time += gap)), 1, 1],
+          labels: [...events.map(({ step }) => String(step)), "0", "0,1"],
+        }
       })
 
   test("is found as it is for all", () => {
@@ -46,7 +51,8 @@ describe("what is plain of funnels", () => {
           expect(plain.read(points)).toBe(true)
           expect(plain.entries).toEqual(history.entries)
           const entries = history.entries.filter((entry) => asked(entry))
-          expect(plain.best(entries)).toEqual(history.best(entries))
+          expect(plain.bestOf(entries)).toEqual(history.bestOf(entries))
+          expect(plain.bestWhere((entry) => asked(entry))).toEqual(history.bestOf(entries))
         }
       }),
       { numRuns: RUNS_KIND },
@@ -55,9 +61,9 @@ describe("what is plain of funnels", () => {
 
   test("is nothing with two events at one instant, or an event of two steps or none", () => {
     const plain = new PlainFunnel(funnelRules({ kind: "funnel", steps: [{ event: "a" }, { event: "b" }] }))
-    expect(plain.read({ times: [1, 1], labels: ["0", "1"] })).toBe(false)
-    expect(plain.read({ times: [1, 2], labels: ["0", "0,1"] })).toBe(false)
-    expect(plain.read({ times: [1, 2], labels: ["0", ";0"] })).toBe(false)
-    expect(plain.read({ times: [], labels: [] })).toBe(true)
+    expect(plain.read({ count: 2, times: [1, 1], labels: ["0", "1"] })).toBe(false)
+    expect(plain.read({ count: 2, times: [1, 2], labels: ["0", "0,1"] })).toBe(false)
+    expect(plain.read({ count: 2, times: [1, 2], labels: ["0", ";0"] })).toBe(false)
+    expect(plain.read({ count: 0, times: [], labels: [] })).toBe(true)
   })
 })

@@ -9,7 +9,7 @@ import { type Batch, decodeBatch, encodeBatch } from "../../src/domain/log/batch
 import { EventLog } from "../../src/domain/log/EventLog.ts"
 import { compileMeasure } from "../../src/domain/measure/compile.ts"
 import { addDecimals, DECIMAL_ZERO, formatDecimal, parseDecimal } from "../../src/domain/measure/decimal.ts"
-import { daysOfMask, EMPTY_FACT, type Fact, factOf, joinFacts, pointsOf } from "../../src/domain/measure/Fact.ts"
+import { daysOfMask, EMPTY_FACT, type Fact, factOf, joinFacts, timedLabelsOf } from "../../src/domain/measure/Fact.ts"
 import type { Measure } from "../../src/domain/measure/Measure.ts"
 import { BUILTIN_METRICS } from "../../src/domain/metric/builtin.ts"
 import type { MetricDefinition } from "../../src/domain/metric/definition.ts"
@@ -229,7 +229,10 @@ export class MemoryModel {
           }),
         ),
       personFacts: (measure) => Effect.sync(() => this.personFacts(measure)),
-      personPoints: (measure) => Effect.sync(() => Array.from(this.personFacts(measure).values(), pointsOf)),
+      personPoints: (measure) =>
+        Effect.sync(() => (visit) => {
+          for (const fact of this.personFacts(measure).values()) visit(timedLabelsOf(fact))
+        }),
       // All of them: more than was asked for is as good, since the caller works out again who is who.
       identities: () =>
         Effect.sync(() => ({ rows: [...this.#rows.values()], statements: [...this.#statements.values()] })),

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { addDecimals, type Decimal, DECIMAL_ZERO, decimalOf, parseDecimal } from "../../domain/measure/decimal.ts"
-import { type Fact, pointsOf } from "../../domain/measure/Fact.ts"
+import { type Fact, timedLabelsOf } from "../../domain/measure/Fact.ts"
 import { funnelReader } from "../../domain/measure/funnelReader.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
 import { Observations } from "../../domain/measure/Observations.ts"
@@ -135,13 +135,13 @@ const stretchesOf = ({ definition }: Measure, fact: Fact, cell: CellKey, zone: T
   const { formula } = definition
   const { day } = cell
   if (formula.kind === "sessions") {
-    return cutSessions(pointsOf(fact), sessionRules(formula), zone)
+    return cutSessions(timedLabelsOf(fact), sessionRules(formula), zone)
       .filter((session) => zone.dayOf(session.start) === day && isIn(session, cell))
       .map(({ start, end }) => ({ from: start, to: end }))
   }
   if (formula.kind === "funnel") {
-    const history = funnelReader(formula)(pointsOf(fact))
-    const reached = history.best(history.entries.filter((entry) => zone.dayOf(entry) === day))?.reached
+    const history = funnelReader(formula)(timedLabelsOf(fact))
+    const reached = history.bestWhere((entry) => zone.dayOf(entry) === day)?.reached
     return reached === undefined ? [] : [{ from: Math.min(...reached), to: Math.max(...reached) }]
   }
   return [{ from: zone.startOfDay(day), to: zone.startOfDay(day + 1) - 1 }]

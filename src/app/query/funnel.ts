@@ -1,8 +1,8 @@
 import { Effect, Result, Schema } from "effect"
-import { type Fact, pointsOf } from "../../domain/measure/Fact.ts"
+import { type Fact, timedLabelsOf } from "../../domain/measure/Fact.ts"
 import { funnel as funnelMeasure } from "../../domain/measure/funnel.ts"
 import { funnelReader } from "../../domain/measure/funnelReader.ts"
-import type { TimedLabels } from "../../domain/measure/points.ts"
+import type { EachPerson } from "../../domain/measure/points.ts"
 import { FunnelFormula, type MetricDefinition } from "../../domain/metric/definition.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { adHocFacts, readStand } from "./adHoc.ts"
@@ -70,9 +70,11 @@ const askFunnel = Effect.fnUntraced(function* (input: FunnelInput) {
   return { count: Effect.map(facts, (found) => answer(pointsOfEach(found.values()))) }
 })
 
-function* pointsOfEach(facts: Iterable<Fact>): Iterable<TimedLabels> {
-  for (const fact of facts) yield pointsOf(fact)
-}
+const pointsOfEach =
+  (facts: Iterable<Fact>): EachPerson =>
+  (visit) => {
+    for (const fact of facts) visit(timedLabelsOf(fact))
+  }
 
 /** How many persons that entered in the range reached each step, and how long it took them. */
 export const funnel = inTwoPhases(askFunnel)
@@ -82,7 +84,7 @@ const decodeFormula = Schema.decodeUnknownResult(FunnelFormula)
 /** The answer but for the points of each person, which it is counted from. */
 const answering =
   (name: string, formula: FunnelFormula, question: Question, about: Frame, warnings: ReadonlyArray<string>) =>
-  (persons: Iterable<TimedLabels>): FunnelAnswer => {
+  (persons: EachPerson): FunnelAnswer => {
     const { range, zone } = question
     const entriesOf = funnelReader(formula)
     const users = formula.steps.map(() => 0)
@@ -94,14 +96,13 @@ const answering =
       const day = zone.dayOf(entry)
       return day >= range.from && day <= range.to
     }
-    for (const points of persons) {
-      const history = entriesOf(points)
-      const attempt = history.best(history.entries.filter(isInRange))
+    persons((points) => {
+      const attempt = entriesOf(points).bestWhere(isInRange)
       attempt?.reached.forEach((time, step) => {
         users[step]!++
         if (step > 0) seconds[step]!.push((time - attempt.reached[step - 1]!) / 1000)
       })
-    }
+    })
     return {
       ...about,
       funnel: name,

@@ -59,7 +59,7 @@ const askSessions = Effect.fnUntraced(function* (input: SessionsInput = {}) {
     if (persons !== null) {
       const rules = { ...sessionRules(declared), gapMillis: gap }
       const sums = new CellSums()
-      for (const points of persons) contributeSessions(points, rules, question.zone, sums.add)
+      persons((points) => contributeSessions(points, rules, question.zone, sums.add))
       cells = sums
         .deltas()
         .filter(({ day }) => day >= question.range.from && day <= question.range.to)

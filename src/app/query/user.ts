@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { isActivity } from "../../domain/event/Event.ts"
 import { anonymousDistinctId, type DistinctId, userDistinctId } from "../../domain/identity/distinctId.ts"
 import { type Identity, mergeBorder } from "../../domain/identity/persons.ts"
-import { pointsOf } from "../../domain/measure/Fact.ts"
+import { timedLabelsOf } from "../../domain/measure/Fact.ts"
 import { Observations } from "../../domain/measure/Observations.ts"
 import { cutSessions, sessionRules, sessions as sessionsMeasure } from "../../domain/measure/sessions.ts"
 import { BUILTIN_METRICS } from "../../domain/metric/builtin.ts"
@@ -90,7 +90,7 @@ const askUser = Effect.fnUntraced(function* (id: string, input: RangeInput = {})
       }
     })
     // Cut over the whole timeline, and counted by the day of their start, as everywhere.
-    const sessions = cutSessions(pointsOf(timeline.factOf(0)), sessionRules(formula), zone).filter(({ start }) => {
+    const sessions = cutSessions(timedLabelsOf(timeline.factOf(0)), sessionRules(formula), zone).filter(({ start }) => {
       const day = zone.dayOf(start)
       return day >= range.from && day <= range.to
     })

@@ -1,6 +1,6 @@
 import { type Day, firstDayOfMonth, type Month } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
-import { joinPoints, type Points, sortPoints, splitPoints } from "./points.ts"
+import { joinPoints, type Points, sortPoints, splitPoints, type TimedLabels, timedLabels } from "./points.ts"
 
 /**
  * What one measure remembers of one distinct id: for each value of its breakdown and each local month, the days on
@@ -109,6 +109,9 @@ export const daysOfMask = (month: Month, mask: number): Array<Day> => {
   for (let rest = mask; rest !== 0; rest &= rest - 1) days.push(first + 31 - Math.clz32(rest & -rest))
   return days
 }
+
+/** The same for what doesn't ask which event each is. */
+export const timedLabelsOf = (fact: Fact): TimedLabels => timedLabels(pointsOf(fact))
 
 /** All points of a fact in order, whatever their month. */
 export const pointsOf = (fact: Fact): Points => {

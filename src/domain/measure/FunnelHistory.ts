@@ -25,7 +25,7 @@ export class FunnelHistory implements FunnelEntries {
     const events: Array<ReadonlyArray<StepEvent>> = []
     const instantsOfStep: Array<Array<number>> = Array.from({ length: rules.steps }, () => [])
     const exclusionTimes: Array<Array<number>> = rules.exclusions.map(() => [])
-    for (let i = 0; i < points.times.length; i++) {
+    for (let i = 0; i < points.count; i++) {
       const time = points.times[i]!
       const { steps, exclusions } = rules.hitOf(points.labels[i]!)
       for (const exclusion of exclusions) exclusionTimes[exclusion]!.push(time)
@@ -55,7 +55,11 @@ export class FunnelHistory implements FunnelEntries {
     return this.#instantsOfStep[0]!.map((place) => this.#times[place]!)
   }
 
-  best(entries: ReadonlyArray<number>): Attempt | null {
+  bestWhere(isWanted: (entry: number) => boolean): Attempt | null {
+    return this.bestOf(this.entries.filter(isWanted))
+  }
+
+  bestOf(entries: ReadonlyArray<number>): Attempt | null {
     const places = this.#instantsOfStep[0]!
     let best: Attempt | null = null
     let completedButSpoiled = false

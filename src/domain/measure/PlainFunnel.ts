@@ -16,7 +16,7 @@ const NONE = -1
  */
 export class PlainFunnel implements FunnelEntries {
   readonly #rules: FunnelRules
-  #times: ReadonlyArray<number> = []
+  #times: ArrayLike<number> = []
   /** For each event, the place of the first one after it of the step after its own. */
   #next: Int32Array = new Int32Array(ROOM)
   /** Places of the events of the first step, the last one first. */
@@ -30,16 +30,18 @@ export class PlainFunnel implements FunnelEntries {
   }
 
   /** Takes what a person did, in place of the person before; `false` when it is not so plain. */
-  read({ times, labels }: TimedLabels): boolean {
+  read({ count, times, labels }: TimedLabels): boolean {
     const { hitOf } = this.#rules
-    if (times.length > this.#next.length) this.#next = grownInts(this.#next, times.length)
+    if (count > this.#next.length) this.#next = grownInts(this.#next, count)
     this.#times = times
     this.#entries.length = 0
     this.#following.fill(NONE)
-    for (let at = times.length - 1; at >= 0; at--) {
+    let after = Number.POSITIVE_INFINITY
+    for (let at = count - 1; at >= 0; at--) {
       const { steps } = hitOf(labels[at]!)
-      if (steps.length !== 1 || times[at] === times[at + 1]) return false
+      if (steps.length !== 1 || times[at] === after) return false
       const step = steps[0]!
+      after = times[at]!
       this.#next[at] = this.#following[step + 1]!
       this.#following[step] = at
       if (step === 0) this.#entries.push(at)
@@ -51,14 +53,22 @@ export class PlainFunnel implements FunnelEntries {
     return this.#entries.map((at) => this.#times[at]!).reverse()
   }
 
-  best(entries: ReadonlyArray<number>): Attempt | null {
+  bestOf(entries: ReadonlyArray<number>): Attempt | null {
+    let n = 0
+    return this.bestWhere((entry) => {
+      const wanted = entry === entries[n]
+      if (wanted) n++
+      return wanted
+    })
+  }
+
+  bestWhere(isWanted: (entry: number) => boolean): Attempt | null {
     const { steps, firstEntryOnly } = this.#rules
     let best = NONE
     let furthest = 0
-    let left = this.#entries.length - 1
-    for (const entry of entries) {
-      while (this.#times[this.#entries[left]!]! < entry) left--
-      const at = this.#entries[left]!
+    for (let n = this.#entries.length - 1; n >= 0; n--) {
+      const at = this.#entries[n]!
+      if (!isWanted(this.#times[at]!)) continue
       const length = this.#lengthOf(at)
       if (length > furthest) {
         best = at

@@ -3,7 +3,7 @@ import type { FunnelFormula, MetricDefinition, Renames } from "../metric/definit
 import { compileFilter, type ObservedEvent } from "../metric/filter.ts"
 import type { Day } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
-import { pointsOf } from "./Fact.ts"
+import { timedLabelsOf } from "./Fact.ts"
 import { funnelReader } from "./funnelReader.ts"
 import { type Measure, wholeChange } from "./Measure.ts"
 
@@ -15,7 +15,7 @@ export const funnel = (definition: MetricDefinition, formula: FunnelFormula, zon
   const entriesOf = funnelReader(formula)
   const matcher = funnelMatcher(formula, definition.renamed)
   const contribute: Measure["contribute"] = (fact, emit) => {
-    const history = entriesOf(pointsOf(fact))
+    const history = entriesOf(timedLabelsOf(fact))
     // Grouped, not cut at midnights: where clocks go back over midnight, a local day has two parts.
     const entriesOfDay = new Map<Day, Array<number>>()
     for (const entry of history.entries) {
@@ -25,7 +25,7 @@ export const funnel = (definition: MetricDefinition, formula: FunnelFormula, zon
       else entries.push(entry)
     }
     for (const [day, entries] of entriesOfDay) {
-      const attempt = history.best(entries)
+      const attempt = history.bestOf(entries)
       attempt?.reached.forEach((time, step) => {
         emit(day, String(step + 1), "users", 1)
         if (step > 0) emit(day, String(step + 1), "from_previous_ms", time - attempt.reached[step - 1]!)

@@ -11,5 +11,7 @@ export interface FunnelEntries {
    * The attempt that counts among some of the `entries`, given ascending, or `null` when the person counts in no step:
    * the one that gets furthest, the earliest of those (docs/reference/semantics.md, Funnels).
    */
-  readonly best: (entries: ReadonlyArray<number>) => Attempt | null
+  readonly bestOf: (entries: ReadonlyArray<number>) => Attempt | null
+  /** The same among those of the `entries` that are wanted; asked of each once at most, ascending. */
+  readonly bestWhere: (isWanted: (entry: number) => boolean) => Attempt | null
 }

@@ -11,8 +11,17 @@ export interface Points {
   readonly labels: ReadonlyArray<string>
 }
 
-/** Points where nobody asks which event each is. */
-export type TimedLabels = Pick<Points, "times" | "labels">
+/** Points where nobody asks which event each is, in columns that may be longer than they are many. */
+export interface TimedLabels {
+  readonly count: number
+  readonly times: ArrayLike<number>
+  readonly labels: ArrayLike<string>
+}
+
+export const timedLabels = ({ times, labels }: Points): TimedLabels => ({ count: times.length, times, labels })
+
+/** Calls back with what each of many persons did, one after another. What it gives holds until the call returns. */
+export type EachPerson = (visit: (points: TimedLabels) => void) => void
 
 export const EMPTY_POINTS: Points = { times: [], keys: [], labels: [] }
 

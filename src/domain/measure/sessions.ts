@@ -4,7 +4,7 @@ import { compareIds } from "../identity/distinctId.ts"
 import { parseDuration } from "../time/duration.ts"
 import type { Day } from "../time/calendar.ts"
 import type { TimeZone } from "../time/TimeZone.ts"
-import { pointsOf } from "./Fact.ts"
+import { timedLabelsOf } from "./Fact.ts"
 import type { Emit, Measure } from "./Measure.ts"
 import type { TimedLabels } from "./points.ts"
 
@@ -43,15 +43,15 @@ export const cutSessions = (points: TimedLabels, rules: SessionRules, zone: Time
   const byClient = new Map<string | null, Array<number>>()
   // Points have few different labels, often one.
   const read = new Map<string, Note>()
-  const notes = points.labels.map((label) => {
+  const notes: Array<Note> = []
+  for (let i = 0; i < points.count; i++) {
+    const label = points.labels[i]!
     let note = read.get(label)
     if (note === undefined) {
       note = readNote(label)
       read.set(label, note)
     }
-    return note
-  })
-  for (let i = 0; i < notes.length; i++) {
+    notes.push(note)
     const group = byClient.get(notes[i]!.session)
     if (group === undefined) byClient.set(notes[i]!.session, [i])
     else group.push(i)
@@ -173,10 +173,10 @@ export const sessions = (
     concerns: filter.named,
     keepsPoints: true,
     observe: (event) => (filter.holds(event) ? { value: "", label: writeNote(event.sessionId, pageOf(event)) } : null),
-    contribute: (fact, emit) => contributeSessions(pointsOf(fact), rules, zone, emit),
+    contribute: (fact, emit) => contributeSessions(timedLabelsOf(fact), rules, zone, emit),
     contributeChange: (before, after, subtract, add) => {
-      const was = cutSessions(pointsOf(before), rules, zone)
-      const is = cutSessions(pointsOf(after), rules, zone)
+      const was = cutSessions(timedLabelsOf(before), rules, zone)
+      const is = cutSessions(timedLabelsOf(after), rules, zone)
       // New activity is mostly the latest: what came first is mostly the same.
       let same = 0
       while (same < was.length && same < is.length && sameSession(was[same]!, is[same]!)) same++

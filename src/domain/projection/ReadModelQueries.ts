@@ -2,7 +2,7 @@ import { Context, type Effect } from "effect"
 import type { DistinctId } from "../identity/distinctId.ts"
 import type { Identity } from "../identity/persons.ts"
 import type { Fact } from "../measure/Fact.ts"
-import type { TimedLabels } from "../measure/points.ts"
+import type { EachPerson } from "../measure/points.ts"
 import type { Day, DayRange } from "../time/calendar.ts"
 import type { KnownIdentities } from "./whoIsWho.ts"
 import type { ReadModelUnavailable } from "./errors.ts"
@@ -131,8 +131,8 @@ export class ReadModelQueries extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Returned>, ReadModelUnavailable>
     /** For each person, the join of its distinct ids' facts: for what asks for days and values too. */
     readonly personFacts: (measure: number) => Effect.Effect<ReadonlyMap<number, Fact>, ReadModelUnavailable>
-    /** The points of each person, for what asks for these alone: a person's are made when it is its turn, and facts never. */
-    readonly personPoints: (measure: number) => Effect.Effect<Iterable<TimedLabels>, ReadModelUnavailable>
+    /** The points of each person that has any, for what asks for these alone. */
+    readonly personPoints: (measure: number) => Effect.Effect<EachPerson, ReadModelUnavailable>
     /** Rows of the distinct ids, of all members of their persons, and the alias statements among them. */
     readonly identities: (
       distinctIds: ReadonlyArray<DistinctId> | "all",

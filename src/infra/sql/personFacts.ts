@@ -9,21 +9,22 @@ import { PersonPoints } from "./PersonPoints.ts"
 export const makePersonFacts = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
-  /** Gives the person of every identity, by keys, which are numbers without many holes. */
+  /** Gives the person of every identity, by keys, which are numbers without many holes. Most stand for a person themselves. */
   const persons = Effect.map(
     sql<{ readonly packed: string | null }>`
-      SELECT encode(string_agg(int4send(key) || int4send(person), ''), 'hex') AS packed FROM distinct_ids`,
+      SELECT encode(string_agg(int4send(key) || int4send(person), ''), 'base64') AS packed FROM distinct_ids WHERE person <> key`,
     ([row]) => {
-      const bytes = Buffer.from(row!.packed ?? "", "hex")
+      const bytes = Buffer.from(row!.packed ?? "", "base64")
       let least = 0
       let greatest = 0
       for (let at = 0; at < bytes.length; at += 8) {
         least = Math.min(least, bytes.readInt32BE(at))
         greatest = Math.max(greatest, bytes.readInt32BE(at))
       }
+      /** 0, which is no key, for who stands for a person. */
       const found = new Int32Array(greatest - least + 1)
       for (let at = 0; at < bytes.length; at += 8) found[bytes.readInt32BE(at) - least] = bytes.readInt32BE(at + 4)
-      return (identity: number): number => found[identity - least]!
+      return (identity: number): number => found[identity - least] || identity
     },
   )
 
@@ -49,10 +50,12 @@ export const makePersonFacts = Effect.gen(function* () {
 
   const personPoints = Effect.fnUntraced(function* (measure: number) {
     const points = new PersonPoints()
-    const personOf = yield* persons
-    const begin = (identity: number): void => points.begin(personOf(identity))
-    yield* eachFragment(measure, (fragment) => unpackPoints(fragment, points.numberOf, begin, points.add))
-    return points
+    // While the server finds the persons, what it gave before is unpacked.
+    const [personOf] = yield* Effect.all(
+      [persons, eachFragment(measure, (fragment) => unpackPoints(fragment, points.numberOf, points.begin, points.add))],
+      { concurrency: "unbounded" },
+    )
+    return points.of(personOf)
   })
 
   return { personFacts, personPoints }

@@ -8,6 +8,7 @@ import { ReadModelUnavailable } from "../../../src/domain/projection/errors.ts"
 import { type KnownTables, LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
 import { TEXTS, NO_CHANGES, stepOf, identity, factRow, FRAGMENTS_BOUND, bySpelling } from "./fixtures.ts"
 import type { World } from "./world.ts"
+import { everyPersons } from "../../support/everyPersons.ts"
 
 /** Facts, in fragments. */
 export const factsContract = (world: World): void => {
@@ -191,7 +192,7 @@ export const factsContract = (world: World): void => {
       const allAnswers = Effect.gen(function* () {
         const [facts] = yield* looking(wholeFacts([1], [1, 2]))
         const personFacts = yield* world.queries.personFacts(1)
-        const personPoints = [...(yield* world.queries.personPoints(1))]
+        const personPoints = everyPersons(yield* world.queries.personPoints(1))
         return { facts: rowsByKey(facts!), personFacts: rowsByKey(personFacts), personPoints }
       })
 
@@ -248,7 +249,7 @@ export const factsContract = (world: World): void => {
       await commit({ ...factStep(1, facts), changes: { ...factStep(1, facts).changes, identities } })
       deepStrictEqual(await factsOf(1, keys), new Map(keys.map((key, n) => [key, rows[n]!])))
       const points = rows.map(([row]) => ({ times: row!.points.times, labels: row!.points.labels }))
-      deepStrictEqual([...(await run(world.queries.personPoints(1)))], points)
+      deepStrictEqual(everyPersons(await run(world.queries.personPoints(1))), points)
     })
 
     test("come in any number", async () => {
