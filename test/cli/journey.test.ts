@@ -46,6 +46,9 @@ beforeAll(async () => {
 
 afterAll(() => here.remove())
 
+const NOTHING_PROJECTED =
+  'Nothing is projected yet, or an upgrade has emptied the read model. "tidemark project --once" projects what is in the log; workers do it by themselves.'
+
 describe("import and project", () => {
   test("--no-project leaves the numbers for later, and says so", async () => {
     const file = here.write("journey.ndjson", JOURNEY)
@@ -58,9 +61,8 @@ describe("import and project", () => {
   })
 
   test("a question before the first projection says what to do", async () => {
-    expect(await refused(2, at("query", "active-users", "--json"))).toBe(
-      'Nothing is projected yet. "tidemark project --once" projects what is in the log.',
-    )
+    expect(await refused(2, at("query", "active-users", "--json"))).toBe(NOTHING_PROJECTED)
+    expect(await refused(2, at("verify"))).toBe(NOTHING_PROJECTED)
   })
 
   test("project --once folds what is in the log", async () => {

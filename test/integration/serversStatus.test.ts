@@ -1,5 +1,6 @@
 import { Effect, type Layer, ManagedRuntime, Redacted } from "effect"
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
+import { formatStatus } from "../../src/app/cli/showStatus.ts"
 import { recordDefinitions } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { prepare } from "../../src/app/projection/prepare.ts"
@@ -7,7 +8,10 @@ import { Projector } from "../../src/app/projection/Projector.ts"
 import { layerServers, type ServersError } from "../../src/app/servers.ts"
 import { status } from "../../src/app/status/status.ts"
 import type { Store } from "../../src/app/store.ts"
+import { COORDINATOR } from "../../src/app/worker/coordinator.ts"
 import type { Event } from "../../src/domain/event/Event.ts"
+import { CONTROL_PARTITION } from "../../src/domain/log/EventLog.ts"
+import { Operations } from "../../src/domain/projection/Operations.ts"
 import { type WorkerReport, WorkerReports } from "../../src/domain/projection/WorkerReports.ts"
 import { type Servers, startServers } from "../support/servers.ts"
 
@@ -126,6 +130,24 @@ describe("status on servers", () => {
           ["live", 0],
           ["build-N", 20],
         ])
+      }),
+    )
+  })
+
+  test("what the coordinator can't go on from is said, and shown", async () => {
+    await inProject(
+      Effect.gen(function* () {
+        const operations = yield* Operations
+        expect((yield* status()).coordinator).toBeNull()
+        const sentence = "The log holds a control fact of a newer version."
+        yield* operations.stop({ group: COORDINATOR, partition: CONTROL_PARTITION, owner: "w", sentence })
+        const found = yield* status()
+        expect(found.coordinator).toMatchObject({ sentence })
+        expect(formatStatus(found)).toContain(
+          `The coordinator can't go on, since ${found.coordinator!.since}: ${sentence}`,
+        )
+        yield* operations.goOn(COORDINATOR, CONTROL_PARTITION)
+        expect((yield* status()).coordinator).toBeNull()
       }),
     )
   })

@@ -47,6 +47,10 @@ describe("workers wait for", () => {
     await saying("postgres", true)
     await stage.postgres.start()
     await expectRecovered("Postgres")
+    for (const worker of workers) {
+      expect(worker.log().match(/PostgreSQL is away, and the worker waits for it\. .*/g)).toHaveLength(1)
+      expect(worker.log().match(/PostgreSQL is back after \d+ s\./g)).toHaveLength(1)
+    }
   })
 
   test("the log", async () => {
@@ -55,6 +59,7 @@ describe("workers wait for", () => {
     expect(workers[0]!.snapshot()!.dependencies.postgres).toBeNull()
     await stage.nats.start()
     await expectRecovered("the log")
+    for (const worker of workers) expect(worker.log()).toMatch(/The log is away.*[^]*The log is back after \d+ s\./)
   })
 
   test("both, and Postgres is back first", async () => {

@@ -5,7 +5,15 @@ import type { Status } from "../status/status.ts"
 import { counted, formatCount, formatSeconds, formatTable, visible } from "./print.ts"
 
 /** What `status` found, as people read it. */
-export const formatStatus = ({ settings, partitions, groups, balance, quarantine, sizes }: Status): string => {
+export const formatStatus = ({
+  settings,
+  partitions,
+  groups,
+  coordinator,
+  balance,
+  quarantine,
+  sizes,
+}: Status): string => {
   const forEver = (millis: number | null) => (millis === null ? "none" : formatDuration(millis))
   const waiting = Object.entries(quarantine.lines).map(([reason, lines]) => `${lines} ${reason}`)
   return [
@@ -27,6 +35,9 @@ export const formatStatus = ({ settings, partitions, groups, balance, quarantine
     ),
     "",
     ...groups.flatMap((group) => [formatGroup(group), ""]),
+    ...(coordinator === null
+      ? []
+      : [`The coordinator can't go on, since ${coordinator.since}: ${visible(coordinator.sentence)}`, ""]),
     formatBalance(balance),
     "",
     formatTable(

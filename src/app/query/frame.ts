@@ -58,6 +58,13 @@ export const ask = Effect.fnUntraced(function* (input: RangeInput) {
 
 type FormulaKind = Build["definition"]["formula"]["kind"]
 
+/** There are no tables that could answer: the first projection is to come, or the one after an upgrade that makes them anew. */
+export const nothingProjected = () =>
+  new BadQuery({
+    problem: "Nothing is projected yet, or an upgrade has emptied the read model.",
+    remedy: `"tidemark project --once" projects what is in the log; workers do it by themselves.`,
+  })
+
 /** The live build of a metric, or the one that is named (`signups@2`, `signups@2.3`), of one kind if given. */
 export const askedBuild = Effect.fnUntraced(function* (
   { measures, whole }: Question,
@@ -66,10 +73,7 @@ export const askedBuild = Effect.fnUntraced(function* (
 ) {
   // The first projection brings the built-in metrics.
   if (measures.length === 0 && Object.values(BUILTIN_METRICS).some((builtin) => builtin.name === name)) {
-    return yield* new BadQuery({
-      problem: "Nothing is projected yet.",
-      remedy: `"tidemark project --once" projects what is in the log.`,
-    })
+    return yield* nothingProjected()
   }
   const built = measures
     .filter(({ definition, state }) => state !== "building" && (kind === undefined || definition.formula.kind === kind))

@@ -3,7 +3,10 @@ import { EventLog } from "../../domain/log/EventLog.ts"
 import { Quarantine } from "../../domain/log/Quarantine.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
+import { Operations } from "../../domain/projection/Operations.ts"
+import { formatInstant } from "../../domain/time/instant.ts"
 import { readControl } from "../control.ts"
+import { COORDINATOR } from "../worker/coordinator.ts"
 import { balanceOf } from "./balance.ts"
 import { groupStatus } from "./groups.ts"
 
@@ -17,6 +20,8 @@ export const status = Effect.fn("status")(function* () {
   const held = yield* log.status
   const measures = yield* readModel.measures
   const groups = yield* groupStatus(held, measures)
+  const { stops } = yield* Operations.use(({ look }) => look)
+  const stopped = stops.find(({ group }) => group === COORDINATOR)
   const live = groups.find(({ group }) => group === LIVE_GROUP)!
   const partitions = live.partitions.map(({ partition, counts, quarantined, lag, position, asOf }) => {
     const found = held.find((entry) => entry.partition === partition)
@@ -41,6 +46,8 @@ export const status = Effect.fn("status")(function* () {
     settings: control.settings,
     partitions,
     groups,
+    /** Why the coordinator of the workers, which registers metrics and takes over builds, can't go on; `null` when it can. */
+    coordinator: stopped === undefined ? null : { sentence: stopped.sentence, since: formatInstant(stopped.since) },
     balance: balanceOf(
       partitions,
       live.lag.exact,

@@ -7,7 +7,7 @@ import type { Build } from "../../domain/projection/ReadModel.ts"
 import { type Cell, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { formatDay, parseDay } from "../../domain/time/calendar.ts"
 import { provePositions } from "../provePosition.ts"
-import { ask, asOfStanding, askedBuild } from "../query/frame.ts"
+import { ask, asOfStanding, askedBuild, nothingProjected } from "../query/frame.ts"
 import { readBatches } from "../readBatches.ts"
 import { countingNowhere } from "./countingNowhere.ts"
 import { compareWithOracle, type Difference } from "./difference.ts"
@@ -48,6 +48,7 @@ export const verify = Effect.fn("verify")(function* ({ metrics, from, to, sample
   const { settings, zone, range, measures, failures, cut, ends, cells } = yield* queries.snapshot(
     Effect.gen(function* () {
       const question = yield* ask({ from, to })
+      if (question.measures.length === 0) return yield* nothingProjected()
       const { settings, zone } = question
       const range = from === undefined && to === undefined ? EVERY_DAY : question.range
       const measures =

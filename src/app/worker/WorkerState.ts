@@ -81,6 +81,8 @@ export interface PartitionReport {
   readonly is: (phase: PartitionPhase, sentence?: string) => Effect.Effect<void>
 }
 
+const CALLED: Readonly<Record<Dependency, string>> = { log: "The log", postgres: "PostgreSQL" }
+
 /** What this worker knows of itself: written by its loops, read by whoever reports. */
 export class WorkerState extends Context.Service<
   WorkerState,
@@ -108,6 +110,7 @@ export class WorkerState extends Context.Service<
         const startedAt = yield* Clock.currentTimeMillis
         const partitions = new Map<string, Entry>()
         const dependencies: Record<Dependency, Trouble | null> = { log: null, postgres: null }
+        const awaySince: Record<Dependency, number> = { log: 0, postgres: 0 }
         const ended = yield* Deferred.make<never, ReadModelUnavailable>()
         let stopping = false
         let stops: ReadonlyArray<Stop> = []
@@ -130,10 +133,19 @@ export class WorkerState extends Context.Service<
               return makeReport(entry)
             }),
           forget: (group, partition) => Effect.sync(() => void partitions.delete(keyOf(group, partition))),
-          dependency: (name, sentence) =>
-            Effect.map(Clock.currentTimeMillis, (now) => {
-              dependencies[name] = troubleOf(dependencies[name], sentence, now)
-            }),
+          dependency: Effect.fnUntraced(function* (name, sentence) {
+            const now = yield* Clock.currentTimeMillis
+            const before = dependencies[name]
+            dependencies[name] = troubleOf(before, sentence, now)
+            // Once when it goes and once when it is back: what is in between is in the worker's health.
+            if (before === null && sentence !== null) {
+              awaySince[name] = now
+              yield* Effect.logWarning(`${CALLED[name]} is away, and the worker waits for it. ${sentence}`)
+            }
+            if (before !== null && sentence === null) {
+              yield* Effect.logInfo(`${CALLED[name]} is back after ${Math.round((now - awaySince[name]) / 1000)} s.`)
+            }
+          }),
           stops: (found) =>
             Effect.sync(() => {
               stops = found
