@@ -107,7 +107,9 @@ test.each(["NATS", "POSTGRES"] as const)(
   },
 )
 
-test("told to stop it ends with 0, and status knows that it is gone", async () => {
+test("told to stop, and told again, it ends with 0, and status knows that it is gone", async () => {
+  worker.kill("SIGTERM")
+  worker.kill("SIGINT")
   worker.kill("SIGTERM")
   expect(await ended).toMatchObject({ code: 0, signal: null })
   const { groups } = await okJson(["status"], inEnvironment())

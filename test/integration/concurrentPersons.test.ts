@@ -457,7 +457,6 @@ const oneStep = Effect.fnUntraced(function* (
         Effect.tap(
           settle({
             ...known,
-            rows: (keys) => Effect.tap(known.rows(keys), () => locked),
             identities: (...asked) => Effect.tap(known.identities(...asked), () => locked),
           }),
           () => settled,

@@ -454,19 +454,22 @@ export class SimulatedReadModel {
 
     return {
       countedTo,
-      identities: Effect.fnUntraced({ self: this }, function* (distinctIds, withOlderParts) {
+      identities: Effect.fnUntraced({ self: this }, function* (distinctIds, withOlderParts, alone = []) {
         yield* world.gate(process, "looks who is who")
         const fault = this.#faults.strike(process, "looks who is who", ["refused"])
         if (fault === "refused") return yield* lost("read who is who")
         const wanted = new Set(distinctIds)
         for (;;) {
           // In the order of the keys, so that no two wait for each other; then again, since persons may have grown.
-          for (const { key } of tables.membersOf(wanted)) if (!transaction.locked.has(key)) yield* lock(key)
+          for (const { key } of tables.membersOf(wanted, alone)) if (!transaction.locked.has(key)) yield* lock(key)
           if (transaction.ended) return yield* lost("read who is who")
-          const rows = tables.membersOf(wanted)
+          const members = tables.membersOf(wanted)
+          const rows = tables.membersOf(wanted, alone)
           if (!rows.every(({ key }) => transaction.locked.has(key))) continue
           const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))
-          const users = new Set(rows.filter(({ distinctId }) => !isAnonymous(distinctId)).map((row) => row.distinctId))
+          const users = new Set(
+            members.filter(({ distinctId }) => !isAnonymous(distinctId)).map((row) => row.distinctId),
+          )
           const statements = [...tables.statements.values()].filter(
             ({ first, second }) => users.has(`u:${first}`) || users.has(`u:${second}`),
           )
@@ -474,14 +477,6 @@ export class SimulatedReadModel {
           const all = withOlderParts ? tables.withOlderParts(rows) : rows
           return { rows: all, statements, newKeys: tables.nextKeys(missing) }
         }
-      }),
-      rows: Effect.fnUntraced({ self: this }, function* (keys) {
-        yield* world.gate(process, "looks at owners")
-        const fault = this.#faults.strike(process, "looks at owners", ["refused"])
-        if (fault === "refused") return yield* lost("read who is who")
-        for (const key of keys.toSorted((a, b) => a - b)) yield* lock(key)
-        if (transaction.ended) return yield* lost("read who is who")
-        return keys.map((key) => tables.identities.get(key)!)
       }),
       facts: Effect.fnUntraced({ self: this }, function* (needs) {
         yield* world.gate(process, "reads facts")

@@ -84,7 +84,6 @@ export class Tables {
     return this.whole && !this.measures.some(({ id, state }) => state === "live" && this.counting.has(id))
   }
 
-  /** Whether a build of the metric answers queries. */
   /** Whether a build is the first that there is of its metric, so that it answers as soon as it is built. */
   isFirst({ id, definition: { name } }: MeasureRow): boolean {
     return !this.measures.some(
@@ -93,6 +92,7 @@ export class Tables {
     )
   }
 
+  /** Whether a build of the metric answers queries. */
   isLive(name: string): boolean {
     return this.measures.some(({ definition, state }) => state === "live" && definition.name === name)
   }
@@ -253,11 +253,13 @@ export class Tables {
     return this.checkpoints.find((row) => row.group === group && row.partition === partition)
   }
 
-  /** Rows of the distinct ids and of all members of their persons. */
-  membersOf(distinctIds: ReadonlySet<DistinctId>): ReadonlyArray<Identity> {
+  /** Rows of the distinct ids and of all members of their persons, and those of some keys. */
+  membersOf(distinctIds: ReadonlySet<DistinctId>, alone: ReadonlyArray<number> = []): ReadonlyArray<Identity> {
     const persons = new Set<number>()
     for (const { distinctId, person } of this.identities.values()) if (distinctIds.has(distinctId)) persons.add(person)
-    return [...this.identities.values()].filter(({ person }) => persons.has(person)).sort((a, b) => a.key - b.key)
+    return [...this.identities.values()]
+      .filter(({ key, person }) => persons.has(person) || alone.includes(key))
+      .sort((a, b) => a.key - b.key)
   }
 
   /** Whether a row would break what the table guarantees: a key once, and a distinct id's part once. */

@@ -2,7 +2,7 @@ import { Cause, Effect, Exit, Layer, Stream } from "effect"
 import { record, recordSettings } from "../../src/app/control.ts"
 import { LogWriter } from "../../src/app/LogWriter.ts"
 import { buildGroups, liveGroup } from "../../src/app/projection/groups.ts"
-import { claimPartition } from "../../src/app/projection/PartitionProjection.ts"
+import { claimPartition, KeysApart } from "../../src/app/projection/PartitionProjection.ts"
 import { prepare } from "../../src/app/projection/prepare.ts"
 import { Projector } from "../../src/app/projection/Projector.ts"
 import { readBatches } from "../../src/app/readBatches.ts"
@@ -65,7 +65,9 @@ export const workOnce = Effect.fnUntraced(function* (owner: string, random: Rand
   const group = random.oneOf([liveGroup(versions, zone), ...buildGroups(versions, zone)])
   const partition = random.between(0, log.partitions - 1)
   const live = group.name === LIVE_GROUP ? null : yield* readModel.checkpoint(LIVE_GROUP, partition)
-  const projection = yield* claimPartition(group, partition, settings, owner)
+  const projection = yield* claimPartition(group, partition, settings, owner).pipe(
+    Effect.provideService(KeysApart, random.oneOf([1, 3, 500])),
+  )
   yield* readBatches(partition, {
     after: projection.checkpoint()?.position.sequence ?? 0,
     chain: projection.chain,

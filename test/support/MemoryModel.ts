@@ -84,7 +84,6 @@ export class MemoryModel {
           statements: [...this.#statements.values()],
           newKeys: Array.from({ length: fold.gathered.size }, (_, n) => next + n),
         }),
-      rows: (keys) => Effect.succeed(keys.map((key) => this.#rows.get(key)!)),
       facts: () => Effect.succeed(this.#facts),
     }
     const members = this.measures.map(({ id }) => ({ id, follows: false }))

@@ -95,8 +95,12 @@ export class MemoryReadModel {
     const { zone, settings } = this
     const known: KnownTables = {
       countedTo: this.#measures.map(() => this.#countedTo),
-      identities: (distinctIds, withOlderParts) => Effect.sync(() => this.#identitiesOf(distinctIds, withOlderParts)),
-      rows: (keys) => Effect.sync(() => keys.map((key) => this.#identities.get(key)!)),
+      identities: (distinctIds, withOlderParts, alone = []) =>
+        Effect.sync(() => {
+          const found = this.#identitiesOf(distinctIds, withOlderParts)
+          const others = alone.map((key) => this.#identities.get(key)!).filter((row) => !found.rows.includes(row))
+          return { ...found, rows: [...found.rows, ...others] }
+        }),
       facts: (needs) => Effect.sync(() => needs.map(({ measure, keys }) => this.#factsOf(measure, keys))),
     }
     const members = this.#measures.map((_, id) => ({ id, follows: false }))

@@ -1,4 +1,4 @@
-import { Effect, Metric } from "effect"
+import { Context, Effect, Metric } from "effect"
 import { ChainVerifier } from "../../domain/log/ChainVerifier.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
@@ -17,10 +17,10 @@ import { type Group, membersOf } from "./groups.ts"
 import { stepEvents } from "./stepMetrics.ts"
 
 /**
- * Steps of so many distinct ids get the keys of new ones beforehand, and so do all while nobody is counted: then they need no more of
- * who is who.
+ * Steps of so many distinct ids get the keys of new ones beforehand, so that two of them don't meet in these
+ * (docs/decisions/0058-keys-are-given-beforehand.md).
  */
-const KEYS_APART = 500
+export const KeysApart = Context.Reference<number>("tidemark/app/projection/KeysApart", { defaultValue: () => 500 })
 
 /** What a partition's projection has taken in since it began, or what one batch added. */
 export interface Taken {
@@ -45,6 +45,7 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
 ) {
   const log = yield* EventLog
   const readModel = yield* ReadModel
+  const keysApart = yield* KeysApart
   const zone = TimeZone.of(settings.timeZone)!
   const measures = group.measures.map(({ measure }) => measure)
   const rules = { mergeWindowMillis: settings.mergeWindowMillis, zone }
@@ -116,7 +117,8 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
     const before = checkpoint
     const counts = addCounts(before?.counts ?? NO_COUNTS, fold.counts)
     const place = { group: group.name, partition, epoch, expected: before?.position ?? null }
-    const apart = !published || fold.gathered.size >= KEYS_APART
+    // While nobody is counted that is all that most steps need of who is who.
+    const apart = !published || fold.gathered.size >= keysApart
     const keys = apart ? yield* readModel.keysOf(place, [...fold.gathered.keys()]) : null
     const next: Checkpoint = { position, chain: chain.state, logTime, counts }
     yield* readModel.commit(

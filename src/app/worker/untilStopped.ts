@@ -15,14 +15,19 @@ const endWithin = (millis: number): void => {
   setTimeout(() => process.exit(0), millis).unref()
 }
 
-/** Returns when the process is told to stop. The signals interrupt nothing else from now on. */
+/**
+ * Returns when the process is told to stop. From now on the signals interrupt nothing else, and more of them change nothing: a
+ * terminal tells all processes of a command at once, and some of these tell those below them again.
+ */
 const told = Effect.callback<void>((resume) => {
   const others = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const)
+  let isTold = false
   const stop = () => {
-    endWithin(FINISH_MILLIS)
+    if (!isTold) endWithin(FINISH_MILLIS)
+    isTold = true
     resume(Effect.void)
   }
-  for (const signal of SIGNALS) process.removeAllListeners(signal).once(signal, stop)
+  for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, stop)
   return Effect.sync(() => {
     for (const [signal, listeners] of others) {
       process.removeListener(signal, stop)

@@ -110,9 +110,6 @@ export const daysOfMask = (month: Month, mask: number): Array<Day> => {
   return days
 }
 
-/** The same for what doesn't ask which event each is. */
-export const timedLabelsOf = (fact: Fact): TimedLabels => timedLabels(pointsOf(fact))
-
 /** All points of a fact in order, whatever their month. */
 export const pointsOf = (fact: Fact): Points => {
   const [only, ...others] = fact.values()
@@ -130,3 +127,6 @@ export const pointsOf = (fact: Fact): Points => {
   }
   return sortPoints({ times, keys, labels })
 }
+
+/** The same for what doesn't ask which event each is. */
+export const timedLabelsOf = (fact: Fact): TimedLabels => timedLabels(pointsOf(fact))

@@ -54,21 +54,32 @@ export class PlainFunnel implements FunnelEntries {
   }
 
   bestOf(entries: ReadonlyArray<number>): Attempt | null {
-    let n = 0
-    return this.bestWhere((entry) => {
-      const wanted = entry === entries[n]
-      if (wanted) n++
-      return wanted
+    let left = this.#entries.length
+    let asked = 0
+    return this.#bestAmong(() => {
+      if (asked === entries.length) return NONE
+      do left--
+      while (this.#times[this.#entries[left]!] !== entries[asked])
+      asked++
+      return this.#entries[left]!
     })
   }
 
   bestWhere(isWanted: (entry: number) => boolean): Attempt | null {
+    let left = this.#entries.length
+    return this.#bestAmong(() => {
+      do left--
+      while (left >= 0 && !isWanted(this.#times[this.#entries[left]!]!))
+      return left < 0 ? NONE : this.#entries[left]!
+    })
+  }
+
+  /** The attempt that counts among those that begin at some places, given one after another in order, and `NONE` at last. */
+  #bestAmong(nextPlace: () => number): Attempt | null {
     const { steps, firstEntryOnly } = this.#rules
     let best = NONE
     let furthest = 0
-    for (let n = this.#entries.length - 1; n >= 0; n--) {
-      const at = this.#entries[n]!
-      if (!isWanted(this.#times[at]!)) continue
+    for (let at = nextPlace(); at !== NONE; at = nextPlace()) {
       const length = this.#lengthOf(at)
       if (length > furthest) {
         best = at

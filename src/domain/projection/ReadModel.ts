@@ -101,14 +101,14 @@ export interface KnownTables {
   readonly countedTo: ReadonlyArray<CountedTo>
   /**
    * Rows of the distinct ids, of all members of their persons, and the alias statements among them. `withOlderParts`: and
-   * the older parts of all devices among them, which are persons of their own.
+   * the older parts of all devices among them, which are persons of their own. `alone`: and the rows of these keys, without the
+   * other members of their persons, and without their statements.
    */
   readonly identities: (
     distinctIds: ReadonlyArray<DistinctId>,
     withOlderParts: boolean,
+    alone?: ReadonlyArray<number>,
   ) => Effect.Effect<KnownIdentities, ReadModelUnavailable>
-  /** Rows of some keys alone, without the other members of their persons; in no order. */
-  readonly rows: (keys: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<Identity>, ReadModelUnavailable>
   /** Facts of builds about some identities, in the order given. */
   readonly facts: (needs: ReadonlyArray<FactsOf>) => Effect.Effect<KnownFacts, ReadModelUnavailable>
 }
@@ -186,9 +186,9 @@ export class ReadModel extends Context.Service<
       after: number,
     ) => Effect.Effect<ReadonlyMap<number, ReadonlySet<number>>, ReadModelUnavailable>
     /**
-     * Keys of distinct ids, in their order. Those that have none are given one, each a person of its own, in a transaction for
-     * itself: large steps, which all bring the same new ones, don't wait for each other. Nothing but `sizes` shows a distinct id
-     * that no step was committed about.
+     * Keys of distinct ids, in their order. Those that have none are given one, each a person of its own, in a short transaction
+     * for itself: large steps, which all bring the same new ones, hardly wait for each other. A distinct id that no step is
+     * committed about has no facts, and counts nowhere.
      */
     readonly keysOf: (
       place: StepPlace,

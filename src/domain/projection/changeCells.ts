@@ -1,6 +1,6 @@
 import { EMPTY_FACT, type Fact, joinFacts } from "../measure/Fact.ts"
 import type { Measure } from "../measure/Measure.ts"
-import type { Identity } from "../identity/persons.ts"
+import { type Identity, olderPartOf } from "../identity/persons.ts"
 import type { CellChanges } from "./CellSums.ts"
 import type { FactChanges } from "./changeFacts.ts"
 import { type CountedRange, isCounted, NOBODY } from "./counted.ts"
@@ -21,13 +21,15 @@ export const changeCells = (
   const membersAfter = Map.groupBy(rows.values(), ({ person }) => person)
   const personBefore = (key: number): number | undefined => resolved.before.get(key)?.person
   const personAfter = (key: number): number => rows.get(key)!.person
-  /** Persons that gained or lost members. */
-  const merged = new Set([...resolved.moved].flatMap((key) => [personAfter(key), personBefore(key)!]))
-
   for (const [m, measure] of measures.entries()) {
     const { before, after } = facts[m]!
     const { from, to } = counted[m]!
     if (to === NOBODY) continue
+    /** Persons that gained or lost members of whom something was known: those that are new are just their events. */
+    const merged = new Set<number>()
+    for (const key of resolved.moved) {
+      if (before.has(key) || before.has(olderPartOf(key))) merged.add(personAfter(key)).add(personBefore(key)!)
+    }
     const touched = new Set(merged)
     if (from !== to) for (const person of membersAfter.keys()) touched.add(person)
     for (const key of after.keys()) {

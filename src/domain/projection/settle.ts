@@ -29,8 +29,7 @@ export const settle = Effect.fnUntraced(function* (
   keys: ReadonlyArray<number> | null,
 ) {
   const { countedTo } = known
-  const gathersOnly = fold.statements.size === 0 && countedTo.every((to) => to === NOBODY)
-  if (keys !== null && gathersOnly) return yield* settleUncounted(fold, known, keys)
+  if (keys !== null && countedTo.every((to) => to === NOBODY)) return yield* settleUncounted(fold, known, keys)
 
   const withOlderParts = countedTo.some(countsSome)
   const resolved = resolveIdentities(fold, yield* known.identities([...fold.gathered.keys()], withOlderParts))

@@ -11,7 +11,6 @@ export const settleAlone = (fold: Fold, members: ReadonlyArray<Member>, rules: C
     countedTo: members.map(() => EVERYBODY),
     identities: (distinctIds) =>
       Effect.succeed({ rows: [], statements: [], newKeys: Array.from(distinctIds, (_, n) => n + 1) }),
-    rows: () => Effect.succeed([]),
     facts: (needs) => Effect.succeed(needs.map(() => new Map())),
   }
   return settle(fold, nothingKnown, members, rules, null)

@@ -1,15 +1,16 @@
 import { Effect } from "effect"
-import { type DistinctId, userDistinctId } from "../identity/distinctId.ts"
+import { type DistinctId, isAnonymous, userDistinctId } from "../identity/distinctId.ts"
 import { joinLinks } from "../identity/links.ts"
-import type { Identity } from "../identity/persons.ts"
+import { type Identity, resolvePersons } from "../identity/persons.ts"
 import type { Fold } from "./Fold.ts"
 import type { KnownTables } from "./ReadModel.ts"
 import type { FactChange, StepChanges } from "./StepChanges.ts"
+import { joinedStatements, type KnownIdentities } from "./whoIsWho.ts"
 
 /**
- * The second half of a step while nobody is counted, and nothing is said of users: facts are only gathered, under the keys of
- * their distinct ids, so it doesn't matter whose they are. Only devices that may get another owner have to be looked up, and
- * these owners. `keys`: of the fold's distinct ids, in their order.
+ * The second half of a step while nobody is counted: facts are only gathered, under the keys of their distinct ids, so it
+ * doesn't matter whose they are. Only those are looked up whose person may become another. `keys`: of the fold's distinct ids,
+ * in their order.
  */
 export const settleUncounted = Effect.fnUntraced(function* (
   fold: Fold,
@@ -18,8 +19,7 @@ export const settleUncounted = Effect.fnUntraced(function* (
 ) {
   const gathered = [...fold.gathered.values()]
   return {
-    identities: yield* linkDevices(fold, known, keys),
-    statements: [],
+    ...(yield* relate(fold, known, keys)),
     measures: fold.measures.map((_, m) => ({
       facts: gathered.flatMap((of): ReadonlyArray<FactChange> => {
         const rows = of.rowsOf(m)
@@ -30,17 +30,42 @@ export const settleUncounted = Effect.fnUntraced(function* (
   } satisfies StepChanges
 })
 
-/** The devices whose deciding link is one of the fold's, each with the person of its owner. */
-const linkDevices = Effect.fnUntraced(function* (fold: Fold, known: KnownTables, keys: ReadonlyArray<number>) {
-  const keyOf = (distinctId: DistinctId) => keys[fold.gathered.get(distinctId)!.number]!
-  const linked = Array.from(fold.gathered.values()).flatMap(({ distinctId, link }) =>
-    link === null ? [] : [{ link, device: keyOf(distinctId), owner: keyOf(userDistinctId(link.userId)) }],
+/** What the fold's links and statements change of who is who. */
+const relate = Effect.fnUntraced(function* (fold: Fold, known: KnownTables, keys: ReadonlyArray<number>) {
+  const stated = new Set(
+    Array.from(fold.statements.values()).flatMap(({ first, second }) => [
+      userDistinctId(first),
+      userDistinctId(second),
+    ]),
   )
-  if (linked.length === 0) return []
-  const rows = yield* known.rows([...new Set(linked.flatMap(({ device, owner }) => [device, owner]))])
-  const rowOf = new Map(rows.map((row) => [row.key, row]))
-  return linked.flatMap(({ link, device, owner }): ReadonlyArray<Identity> => {
-    const row = rowOf.get(device)!
-    return joinLinks(row.link, link) === row.link ? [] : [{ ...row, link, person: rowOf.get(owner)!.person }]
-  })
+  const linked = new Set<DistinctId>()
+  for (const { distinctId, link } of fold.gathered.values()) {
+    if (link !== null) linked.add(distinctId).add(userDistinctId(link.userId))
+  }
+  if (stated.size === 0 && linked.size === 0) return { identities: [], statements: [] }
+  const alone = Array.from(linked, (distinctId) => keys[fold.gathered.get(distinctId)!.number]!)
+  return relateRows(fold, yield* known.identities([...stated], false, alone), stated)
 })
+
+/**
+ * The same, given all members of the persons that something is said of (`stated`), and of others the devices that are linked
+ * and their owners. A device whose owner is not among them has kept it, and its person.
+ */
+const relateRows = (fold: Fold, { rows, statements }: KnownIdentities, stated: ReadonlySet<DistinctId>) => {
+  const persons = new Set(rows.filter(({ distinctId }) => stated.has(distinctId)).map(({ person }) => person))
+  const users = rows.filter(({ distinctId }) => !isAnonymous(distinctId))
+  const { all, changed } = joinedStatements(fold, statements)
+  const resolved = resolvePersons(
+    users.filter(({ person }) => persons.has(person)),
+    all,
+  )
+  const userOf = new Map([...users, ...resolved].map((row) => [row.distinctId, row]))
+  const after = rows.map((row): Identity => {
+    if (row.older) return row
+    if (!isAnonymous(row.distinctId)) return userOf.get(row.distinctId)!
+    const link = joinLinks(row.link, fold.gathered.get(row.distinctId)?.link ?? null)
+    const person = (link === null ? undefined : userOf.get(userDistinctId(link.userId))?.person) ?? row.person
+    return link === row.link && person === row.person ? row : { ...row, link, person }
+  })
+  return { identities: after.filter((row, n) => row !== rows[n]), statements: changed }
+}

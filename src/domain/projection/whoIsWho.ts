@@ -43,7 +43,17 @@ export const resolveIdentities = (fold: Fold, known: KnownIdentities): ResolvedI
       }
     }
   }
-  const statements = new Map(known.statements.map((statement) => [statementKey(statement), statement]))
+  const { all, changed } = joinedStatements(fold, known.statements)
+  for (const row of resolvePersons([...rows.values()], all)) {
+    if (before.get(row.key) !== undefined && before.get(row.key)!.person !== row.person) moved.add(row.key)
+    rows.set(row.key, row)
+  }
+  return { rows, before, statements: changed, moved, relinked }
+}
+
+/** Statements that hold after a fold among those that were known, and those of them that are new or others than before. */
+export const joinedStatements = (fold: Fold, known: ReadonlyArray<AliasStatement>) => {
+  const statements = new Map(known.map((statement) => [statementKey(statement), statement]))
   const changed: Array<AliasStatement> = []
   for (const [key, statement] of fold.statements) {
     const held = statements.get(key)
@@ -53,11 +63,7 @@ export const resolveIdentities = (fold: Fold, known: KnownIdentities): ResolvedI
       changed.push(joined)
     }
   }
-  for (const row of resolvePersons([...rows.values()], statements.values())) {
-    if (before.get(row.key) !== undefined && before.get(row.key)!.person !== row.person) moved.add(row.key)
-    rows.set(row.key, row)
-  }
-  return { rows, before, statements: changed, moved, relinked }
+  return { all: statements.values(), changed }
 }
 
 /** Rows of who is who in which nothing changes. */

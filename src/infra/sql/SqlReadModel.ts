@@ -85,15 +85,9 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
             const crowded: Crowded = new Map()
             const changes = yield* settle({
               countedTo,
-              identities: (distinctIds, withOlderParts) =>
-                identityTables.lookLocked(distinctIds, withOlderParts).pipe(
+              identities: (distinctIds, withOlderParts, alone = []) =>
+                identityTables.lookLocked(distinctIds, withOlderParts, alone).pipe(
                   Effect.tap(({ rows }) => Effect.sync(() => rows.forEach(({ key }) => knownKeys.add(key)))),
-                  Effect.tapError(onSqlError),
-                  explained("read who is who"),
-                ),
-              rows: (keys) =>
-                identityTables.rowsLocked(keys).pipe(
-                  Effect.tap((rows) => Effect.sync(() => rows.forEach(({ key }) => knownKeys.add(key)))),
                   Effect.tapError(onSqlError),
                   explained("read who is who"),
                 ),
@@ -132,6 +126,7 @@ export const layerSqlReadModel: Layer.Layer<ReadModel, ReadModelUnavailable, Sql
         if (missing.length === 0) return known.map((key) => key!)
         const added = yield* sql.withTransaction(
           Effect.gen(function* () {
+            // Reading that table also keeps whoever empties the tables out until this transaction ends.
             yield* checkpointTables.checkClaim(place)
             yield* identityTables.add(missing)
             return yield* identityTables.keysOf(missing)

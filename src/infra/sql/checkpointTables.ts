@@ -41,7 +41,7 @@ export const makeCheckpointTables = Effect.gen(function* () {
       : sql`incarnation = ${expected.incarnation} AND sequence = ${expected.sequence} AND batch_id = ${expected.batchId}`
   }`
 
-  /** Refuses a step early that could not be committed; what counts is `moveCheckpoint`. */
+  /** Refuses what no claim stands behind. For a step it is only early: what counts there is `moveCheckpoint`. */
   const checkClaim = Effect.fnUntraced(function* (place: StepPlace) {
     const found = yield* sql`SELECT 1 AS found FROM checkpoints WHERE ${claimed(place)}`
     if (found.length !== 1) return yield* conflictOf(place)

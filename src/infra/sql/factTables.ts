@@ -46,7 +46,8 @@ export const makeFactTables = Effect.gen(function* () {
           SELECT * FROM facts WHERE measure = ANY(${measures}::int[]) AND block = wanted_block
             AND held & wanted_held <> 0 OFFSET 0) AS of_block`
       const slices = slicesOf([...wanted], BLOCKS_AT_ONCE)
-      yield* readSlices(sql, slices, (slice, from) => fragmentsOf(slice.filter(([block]) => block >= from)), take)
+      const fragmentsFrom = (slice: Blocks, from: number) => fragmentsOf(slice.filter(([block]) => block >= from))
+      yield* readSlices(sql, slices, fragmentsFrom, take, Effect.void)
       for (const [measure, crowding] of crowdings) {
         const found = crowding.crowded(wanted, known.get(measure)!)
         if (found.size > 0) crowded.set(measure, found)

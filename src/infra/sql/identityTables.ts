@@ -22,12 +22,13 @@ const personsChanged = new SqlError({
 })
 
 /**
- * Reads and writes who is who, for one step in one transaction.
+ * Reads and writes who is who, for one step in one transaction, and before it the distinct ids of large steps.
  *
  * Two partitions may touch the same person at once. So the rows of all persons that a step looks up are locked, in one
  * statement and in the order of their keys, so that no two steps ever wait for each other. Whoever waited looks again: a
  * person may have gained members meanwhile, whose rows it can't lock any more in that order, and then the step is made
  * anew. So it is when two steps meet the same new distinct id, which the table's own uniqueness tells the later of them.
+ * A row that is looked up alone is locked as well: whoever changes a person has all of its rows, and so waits for each other.
  */
 export const makeIdentityTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -38,6 +39,11 @@ export const makeIdentityTables = Effect.gen(function* () {
     SELECT key, distinct_id, older, person, link_time, link_user FROM distinct_ids WHERE person IN (
       SELECT person FROM distinct_ids WHERE distinct_id = ANY(${names}::text[]))`
 
+  const rowsOf = (keys: ReadonlyArray<number>) => sql`SELECT * FROM distinct_ids WHERE key = ANY(${keys}::int[])`
+
+  const membersAnd = (names: ReadonlyArray<string>, alone: ReadonlyArray<number>) => sql`
+    SELECT * FROM distinct_ids WHERE key = ANY(${alone}::int[] || ARRAY(SELECT key FROM (${membersOf(names)}) AS members))`
+
   /** Rows of who is who that a query gives. */
   const readRows = Effect.fnUntraced(function* (query: ReturnType<typeof membersOf>) {
     const [found] = yield* sql<{ readonly rows: ReadonlyArray<IdentityRow> }>`
@@ -46,15 +52,13 @@ export const makeIdentityTables = Effect.gen(function* () {
     return found!.rows.map(readIdentity)
   })
 
-  const read = (names: ReadonlyArray<string>) => readRows(membersOf(names))
-
   /** The older parts of devices that are not among the rows themselves. */
   const olderPartsOf = Effect.fnUntraced(function* (rows: ReadonlyArray<Identity>) {
     const held = new Set(rows.map(({ key }) => key))
     const keys = rows.flatMap(({ key, distinctId, older }) =>
       older || !isAnonymous(distinctId) || held.has(olderPartOf(key)) ? [] : [olderPartOf(key)],
     )
-    return yield* readRows(sql`SELECT * FROM distinct_ids WHERE key = ANY(${keys}::int[])`)
+    return yield* readRows(rowsOf(keys))
   })
 
   /**
@@ -77,12 +81,12 @@ export const makeIdentityTables = Effect.gen(function* () {
     return { last, rows: [...rows, ...(yield* olderPartsOf(rows))] }
   })
 
-  /** Rows of all members, locked until the transaction ends; a conflict in time if others have joined meanwhile. */
-  const readLocked = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+  /** Rows of a query, locked until the transaction ends; a conflict in time if it finds others once they are. */
+  const readLocked = Effect.fnUntraced(function* (query: ReturnType<typeof membersOf>) {
     const [lock] = yield* sql<{ readonly keys: ReadonlyArray<number> }>`
-      SELECT coalesce(json_agg(key), '[]') AS keys FROM (${membersOf(names)} ORDER BY key FOR NO KEY UPDATE) AS members`
+      SELECT coalesce(json_agg(key), '[]') AS keys FROM (${query} ORDER BY key FOR NO KEY UPDATE) AS members`
     // What the statement gives may be of before it waited; this one sees what is.
-    const rows = yield* read(names)
+    const rows = yield* readRows(query)
     const locked = new Set(lock!.keys)
     return rows.every(({ key }) => locked.has(key)) ? rows : yield* personsChanged
   })
@@ -114,7 +118,7 @@ export const makeIdentityTables = Effect.gen(function* () {
   /** Who is who as it stands. */
   const look = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId> | "all") {
     if (distinctIds === "all") return yield* everybody
-    const rows = yield* read(distinctIds.map(toStorable))
+    const rows = yield* readRows(membersOf(distinctIds.map(toStorable)))
     return { rows, statements: yield* statementsAmong(rows) }
   })
 
@@ -134,7 +138,8 @@ export const makeIdentityTables = Effect.gen(function* () {
    */
   const add = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
     const keys = yield* nextKeys(names.length)
-    const rows = names.toSorted().map((name, n) => ({ name, key: keys[n]! }))
+    // Numbered as they come, since neighbours share rows of facts, and written in their order.
+    const rows = names.map((name, n) => ({ name, key: keys[n]! })).sort((a, b) => (a.name < b.name ? -1 : 1))
     yield* inSlices(
       rows,
       (slice) => sql`
@@ -144,22 +149,25 @@ export const makeIdentityTables = Effect.gen(function* () {
     )
   })
 
-  /** Rows of keys, locked as those of persons are until the transaction ends. */
-  const rowsLocked = (keys: ReadonlyArray<number>) => {
-    const rows = sql`SELECT * FROM distinct_ids WHERE key = ANY(${keys}::int[])`
-    return readRows(shared ? sql`${rows} ORDER BY key FOR NO KEY UPDATE` : rows)
-  }
-
   /** Who is who for a step, which nobody else changes until its transaction ends, with keys for those not known yet. */
-  const lookLocked = Effect.fnUntraced(function* (distinctIds: ReadonlyArray<DistinctId>, withOlderParts: boolean) {
+  const lookLocked = Effect.fnUntraced(function* (
+    distinctIds: ReadonlyArray<DistinctId>,
+    withOlderParts: boolean,
+    alone: ReadonlyArray<number>,
+  ) {
     const names = distinctIds.map(toStorable)
-    const members = yield* shared ? readLocked(names) : read(names)
+    const query = names.length === 0 ? rowsOf(alone) : alone.length === 0 ? membersOf(names) : membersAnd(names, alone)
+    const members = yield* !shared
+      ? readRows(query)
+      : names.length > 0
+        ? readLocked(query)
+        : readRows(sql`${query} ORDER BY key FOR NO KEY UPDATE`)
     const rows = withOlderParts ? [...members, ...(yield* olderPartsOf(members))] : members
     const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))
     const missing = distinctIds.reduce((count, distinctId) => count + (held.has(distinctId) ? 0 : 1), 0)
     return {
       rows,
-      statements: yield* statementsAmong(rows),
+      statements: yield* statementsAmong(alone.length === 0 ? rows : membersAmong(rows, distinctIds)),
       newKeys: missing === 0 ? [] : yield* nextKeys(missing),
     } satisfies KnownIdentities
   })
@@ -173,12 +181,15 @@ export const makeIdentityTables = Effect.gen(function* () {
 
   /** Writes rows; those that `isKnown` says were read before are there already. */
   const write = Effect.fnUntraced(function* (rows: ReadonlyArray<Identity>, isKnown: (key: number) => boolean) {
-    const added = rows.filter(({ key }) => !isKnown(key)).sort((a, b) => (a.distinctId < b.distinctId ? -1 : 1))
+    const added = rows
+      .filter(({ key }) => !isKnown(key))
+      .map((row) => ({ ...row, name: toStorable(row.distinctId) }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
     if (added.length > 0) {
       const text = copyText(
-        added.map(({ key, distinctId, older, person, link }) => [
+        added.map(({ key, name, older, person, link }) => [
           key,
-          toStorable(distinctId),
+          name,
           older,
           person,
           link?.time ?? null,
@@ -210,5 +221,15 @@ export const makeIdentityTables = Effect.gen(function* () {
         ON CONFLICT (first_user, second_user) DO UPDATE SET time = excluded.time, joined = excluded.joined`,
     )
 
-  return { look, keysOf, add, rowsLocked, lookLocked, nextPersons, write, writeStatements }
+  return { look, keysOf, add, lookLocked, nextPersons, write, writeStatements }
 })
+
+/** Of rows, those of the persons that distinct ids belong to. */
+const membersAmong = (
+  rows: ReadonlyArray<Identity>,
+  distinctIds: ReadonlyArray<DistinctId>,
+): ReadonlyArray<Identity> => {
+  const asked = new Set(distinctIds)
+  const persons = new Set(rows.filter(({ distinctId }) => asked.has(distinctId)).map(({ person }) => person))
+  return rows.filter(({ person }) => persons.has(person))
+}

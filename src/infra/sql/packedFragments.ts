@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "./factFragment.ts"
 
 /** Blocks that one statement asks for: 8,000 identities. */
@@ -49,23 +50,26 @@ const readFitting = (sql: SqlClient.SqlClient, found: Statement.Fragment) =>
 
 /**
  * Calls back with all fragments that a query finds for some slices of blocks, from a block on, slice by slice. While what came is
- * unpacked, the server reads what is next.
+ * unpacked, the server reads what is next, and `last` when that was all; gives what this finds.
  */
-export const readSlices = Effect.fnUntraced(function* <A>(
+export const readSlices = Effect.fnUntraced(function* <A, L, E>(
   sql: SqlClient.SqlClient,
   slices: ReadonlyArray<A>,
   found: (slice: A, from: number) => Statement.Fragment,
   take: (fragment: Fragment, measure: number) => void,
+  last: Effect.Effect<L, E>,
 ) {
-  const read = (n: number, from: number) =>
+  type Answer = { readonly n: number; readonly packed: string | null; readonly next: number | null }
+  const read = (n: number, from: number): Effect.Effect<Answer | { readonly last: L }, E | SqlError> =>
     n === slices.length
-      ? Effect.succeed(null)
+      ? Effect.map(last, (value) => ({ last: value }))
       : Effect.map(readFitting(sql, found(slices[n]!, from)), (answer) => ({ n, ...answer }))
   let answer = yield* read(0, FIRST_BLOCK)
-  while (answer !== null) {
+  while ("packed" in answer) {
     const { n, packed, next } = answer
     const following = next === null ? read(n + 1, FIRST_BLOCK) : read(n, next)
     const unpacking = Effect.sync(() => unpackAll(packed, take))
     ;[answer] = yield* Effect.all([following, unpacking], { concurrency: "unbounded" })
   }
+  return answer.last
 })

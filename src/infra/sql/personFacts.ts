@@ -15,19 +15,16 @@ export const makePersonFacts = Effect.gen(function* () {
       SELECT encode(string_agg(int4send(key) || int4send(person), ''), 'base64') AS packed FROM distinct_ids WHERE person <> key`,
     ([row]) => {
       const bytes = Buffer.from(row!.packed ?? "", "base64")
-      let least = 0
       let greatest = 0
-      for (let at = 0; at < bytes.length; at += 8) {
-        least = Math.min(least, bytes.readInt32BE(at))
-        greatest = Math.max(greatest, bytes.readInt32BE(at))
-      }
-      /** 0, which is no key, for who stands for a person. */
-      const found = new Int32Array(greatest - least + 1)
-      for (let at = 0; at < bytes.length; at += 8) found[bytes.readInt32BE(at) - least] = bytes.readInt32BE(at + 4)
-      return (identity: number): number => found[identity - least] || identity
+      for (let at = 0; at < bytes.length; at += 8) greatest = Math.max(greatest, bytes.readInt32BE(at))
+      /** 0, which is no key, for who stands for a person; so does every older part, whose key is negative. */
+      const found = new Int32Array(greatest + 1)
+      for (let at = 0; at < bytes.length; at += 8) found[bytes.readInt32BE(at)] = bytes.readInt32BE(at + 4)
+      return (identity: number): number => found[identity] || identity
     },
   )
 
+  /** Calls back with all fragments of a measure, and gives the person of every identity, found while the last are unpacked. */
   const eachFragment = Effect.fnUntraced(function* (measure: number, take: (fragment: Fragment) => void) {
     const [found] = yield* sql<{ readonly first: number; readonly last: number }>`
       SELECT coalesce(min(block), 0) AS first, coalesce(max(block), -1) AS last FROM facts WHERE measure = ${measure}`
@@ -35,27 +32,23 @@ export const makePersonFacts = Effect.gen(function* () {
     for (let first = found!.first; first <= found!.last; first += BLOCKS_AT_ONCE) firsts.push(first)
     const blocksOf = (first: number, from: number) =>
       sql`SELECT * FROM facts WHERE measure = ${measure} AND block >= ${Math.max(first, from)} AND block < ${first + BLOCKS_AT_ONCE}`
-    yield* readSlices(sql, firsts, blocksOf, take)
+    return yield* readSlices(sql, firsts, blocksOf, take, persons)
   })
 
   const personFacts = Effect.fnUntraced(function* (measure: number) {
+    const ofIdentities = new Map<number, Fact>()
+    const join = joinInto(ofIdentities)
+    const personOf = yield* eachFragment(measure, (fragment) => unpackFragment(fragment, join))
     const facts = new Map<number, Fact>()
-    const personOf = yield* persons
-    const join = joinInto(facts)
-    yield* eachFragment(measure, (fragment) =>
-      unpackFragment(fragment, (identity, fact) => join(personOf(identity), fact)),
-    )
+    const joinPersons = joinInto(facts)
+    for (const [identity, fact] of ofIdentities) joinPersons(personOf(identity), fact)
     return facts
   })
 
   const personPoints = Effect.fnUntraced(function* (measure: number) {
     const points = new PersonPoints()
-    // While the server finds the persons, what it gave before is unpacked.
-    const [personOf] = yield* Effect.all(
-      [persons, eachFragment(measure, (fragment) => unpackPoints(fragment, points.numberOf, points.begin, points.add))],
-      { concurrency: "unbounded" },
-    )
-    return points.of(personOf)
+    const { numberOf, begin, add } = points
+    return points.of(yield* eachFragment(measure, (fragment) => unpackPoints(fragment, numberOf, begin, add)))
   })
 
   return { personFacts, personPoints }

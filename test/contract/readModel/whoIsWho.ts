@@ -5,7 +5,7 @@ import type { DistinctId } from "../../../src/domain/identity/distinctId.ts"
 import type { AliasStatement } from "../../../src/domain/identity/links.ts"
 import type { Identity } from "../../../src/domain/identity/persons.ts"
 import type { KnownIdentities } from "../../../src/domain/projection/whoIsWho.ts"
-import { LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
+import { type KnownTables, LIVE_GROUP } from "../../../src/domain/projection/ReadModel.ts"
 import { TEXTS, NO_CHANGES, stepOf, identity, dump } from "./fixtures.ts"
 import type { World } from "./world.ts"
 
@@ -124,14 +124,26 @@ export const whoIsWhoContract = (world: World): void => {
       expect(await run(world.readModel.keysOf(place, []))).toEqual([])
       const rows = ids.map((distinctId, n) => identity(keys[n]!, distinctId))
       const byKey = (all: ReadonlyArray<Identity>) => all.toSorted((a, b) => a.key - b.key)
-      deepStrictEqual(byKey(await lookUp((known) => known.rows(keys))), byKey(rows))
+      deepStrictEqual(byKey((await lookUp((known) => known.identities([], false, keys))).rows), byKey(rows))
       deepStrictEqual(byKey((await identitiesOf(ids)).rows), byKey(rows))
     })
 
     test("gives rows of keys without the other members of their persons", async () => {
-      const rows = [identity(1, "u:ann"), identity(2, "a:d1", { person: 1, link: { time: 5, userId: "ann" } })]
-      await commit(stepOf(1, { changes: { ...NO_CHANGES, identities: rows } }))
-      expect(await lookUp((known) => known.rows([2]))).toEqual([rows[1]])
+      const rows = [
+        identity(1, "u:ann"),
+        identity(2, "a:d1", { person: 1, link: { time: 5, userId: "ann" } }),
+        identity(3, "a:d2"),
+        identity(4, "u:bob"),
+        identity(5, "a:d3", { person: 4, link: { time: 5, userId: "bob" } }),
+      ]
+      // Of ann, who is looked up with none of hers, nothing said matters.
+      const statements = ["ann", "bob"].map((first) => ({ first, second: "cid", time: 1, joined: false }))
+      await commit(stepOf(1, { changes: { ...NO_CHANGES, identities: rows, statements } }))
+      const asked = (...about: Parameters<KnownTables["identities"]>) => lookUp((known) => known.identities(...about))
+      expect(await asked([], false, [2])).toEqual({ rows: [rows[1]], statements: [], newKeys: [] })
+      const { rows: found, statements: said } = await asked(["a:d3"], false, [2, 4])
+      expect(found.toSorted((a, b) => a.key - b.key)).toEqual([rows[1], rows[3], rows[4]])
+      expect(said).toEqual([{ first: "bob", second: "cid", time: 1, joined: false }])
     })
 
     test("gives each distinct id one key when many partitions bring the same at one time", async () => {
