@@ -16,7 +16,7 @@ import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { readBatches } from "../readBatches.ts"
 import { bringInLine } from "./bringInLine.ts"
 import type { WorkersStandStill } from "./WorkersStandStill.ts"
-import { buildGroups, type Group, liveGroup } from "./groups.ts"
+import { buildGroups, decidedUpTo, type Group, liveGroup } from "./groups.ts"
 import { beginAnew, type BeginOptions } from "./beginAnew.ts"
 import { countAllPersons } from "./countPersons.ts"
 import { claimPartition } from "./PartitionProjection.ts"
@@ -91,7 +91,7 @@ export class Projector extends Context.Service<
       const projectGroup = Effect.fnUntraced(function* (
         group: Group,
         settings: Settings,
-        upTo: ((partition: number) => Effect.Effect<number, ReadModelUnavailable>) | null,
+        upTo: typeof decidedUpTo | null,
         onTaken: (events: number, duplicates: number, conflicts: number) => void,
       ) {
         for (let partition = 0; partition < log.partitions; partition++) {
@@ -114,9 +114,6 @@ export class Projector extends Context.Service<
           yield* projection.commit()
         }
       })
-
-      const livePosition = (partition: number) =>
-        Effect.map(readModel.checkpoint(LIVE_GROUP, partition), (checkpoint) => checkpoint?.position.sequence ?? 0)
 
       const project = Effect.fn("Projector.project")(function* (options: ProjectOptions = {}) {
         const plan = yield* prepare
@@ -141,7 +138,7 @@ export class Projector extends Context.Service<
         for (const group of builds) {
           // Other workers may go on meanwhile: then the build follows them a little further.
           do {
-            yield* projectGroup(group, settings, livePosition, building)
+            yield* projectGroup(group, settings, decidedUpTo, building)
             yield* countAllPersons(group.name, options.onCounted)
           } while (!(yield* readModel.adopt(group.name)))
         }

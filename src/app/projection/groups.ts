@@ -1,6 +1,7 @@
+import { Effect } from "effect"
 import { compileMeasure } from "../../domain/measure/compile.ts"
 import type { Measure } from "../../domain/measure/Measure.ts"
-import { LIVE_GROUP, type Build } from "../../domain/projection/ReadModel.ts"
+import { LIVE_GROUP, type Build, ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { DayRange } from "../../domain/time/calendar.ts"
 import type { TimeZone } from "../../domain/time/TimeZone.ts"
 
@@ -68,3 +69,9 @@ const ofDays = (measure: Measure, days: DayRange | null): Measure => {
     },
   }
 }
+
+/** The place up to which the default group has decided what counts in a partition: no build goes further. */
+export const decidedUpTo = (partition: number) =>
+  ReadModel.use((readModel) =>
+    Effect.map(readModel.checkpoint(LIVE_GROUP, partition), (checkpoint) => checkpoint?.position.sequence ?? 0),
+  )

@@ -4,7 +4,7 @@ import { EventLog } from "../../domain/log/EventLog.ts"
 import { EVERY_MEASURE, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
-import { buildGroups, liveGroup } from "../projection/groups.ts"
+import { buildGroups, decidedUpTo, liveGroup } from "../projection/groups.ts"
 import { claimPartition } from "../projection/PartitionProjection.ts"
 import { proveCheckpoint } from "../provePosition.ts"
 import { ErrorBudget } from "./ErrorBudget.ts"
@@ -125,9 +125,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
   })
 
   /** How far to go: as far as there are events, but no group goes further than the default group has decided on. */
-  const endOf = live
-    ? Effect.succeed(null)
-    : Effect.map(readModel.checkpoint(LIVE_GROUP, partition), (checkpoint) => checkpoint?.position.sequence ?? 0)
+  const endOf = live ? Effect.succeed(null) : decidedUpTo(partition)
 
   /** Projects under one claim, until there is a reason to end it. */
   const projectClaimed = Effect.gen(function* () {
