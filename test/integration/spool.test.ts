@@ -41,6 +41,7 @@ interface Tracking {
   readonly track: (from: number, to: number) => Promise<void>
   readonly flush: () => Promise<void>
   readonly waiting: () => Promise<number>
+  readonly drain: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -64,6 +65,7 @@ const openTracker = async (id: string, maxBytes = 2 ** 30, options = nats()): Pr
       ),
     flush: () => Effect.runPromise(tracker.flush),
     waiting: () => Effect.runPromise(spool.waiting),
+    drain: () => Effect.runPromise(spool.drain),
     close: () => Effect.runPromise(Scope.close(scope, Exit.void)),
   }
 }
@@ -108,6 +110,27 @@ describe("an outage of the log", () => {
     expect(await tracking.waiting()).toBe(0)
     await tracking.close()
     expect(await inLog()).toEqual({ ids: numbered("e", 500), counted: 500, duplicates: 0 })
+  })
+
+  test("what comes while it is tried again doesn't wait for that", async () => {
+    const tracking = await openTracker("e")
+    await tracking.track(0, 50)
+    await tracking.flush()
+    servers.nats.freeze()
+    await tracking.track(50, 100)
+    await tracking.flush()
+    let tried = false
+    const trial = tracking.drain().catch(() => (tried = true))
+    await tracking.track(100, 150)
+    await tracking.flush()
+    expect(tried).toBe(false)
+    servers.nats.thaw()
+    await trial
+    await drained(tracking)
+    await tracking.close()
+    const { ids } = await inLog()
+    // What a log that stood still had taken in all the same is sent again.
+    expect([...new Set(ids)]).toEqual(numbered("e", 150))
   })
 
   test("a program can start while it is away", async () => {

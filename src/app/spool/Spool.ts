@@ -55,6 +55,7 @@ export class Spool extends Context.Service<
         const { file } = slot
         const waitingRoom = yield* LogWriter.make.pipe(Effect.provideService(EventLog, file.log))
         const turn = yield* Semaphore.make(1)
+        const draining = yield* Semaphore.make(1)
         let connected: LogWriter["Service"] | null = null
         /** Whether events wait: then those that come wait behind them. */
         let waits = file.bytes() > 0
@@ -94,16 +95,20 @@ export class Spool extends Context.Service<
             }).pipe(Effect.uninterruptible),
           )
 
-        /** One batch a turn, so that events can come in between. */
-        const drainSome = turn.withPermit(
+        /** Nothing waits any more, unless events have come meanwhile. */
+        const endWaiting = Effect.gen(function* () {
+          if ((yield* file.next) !== null) return
+          yield* file.clear
+          waits = false
+          yield* Effect.logInfo(`All events that waited in ${slot.directory} are in the log.`)
+        })
+
+        /** Sends one batch. Those that come meanwhile don't wait for a log that doesn't answer: they stand behind what waits. */
+        const drainSome = draining.withPermit(
           Effect.gen(function* () {
             if (!waits) return false
-            const more = yield* drainOne(file, yield* writer)
-            if (!more) {
-              waits = false
-              yield* Effect.logInfo(`All events that waited in ${slot.directory} are in the log.`)
-            }
-            return more
+            if (!(yield* drainOne(file, yield* writer))) yield* turn.withPermit(endWaiting)
+            return waits
           }).pipe(Effect.uninterruptible),
         )
         const drain = Effect.repeat(drainSome, { while: (more) => more }).pipe(

@@ -12,16 +12,13 @@ export const drainOne = Effect.fnUntraced(function* (
   writer: LogWriter["Service"],
 ): Effect.fn.Return<boolean, AppendError> {
   const record = yield* file.next
-  if (record === null) {
-    yield* file.clear
-    return false
-  }
+  if (record === null) return false
   const batch = yield* openRecord(record)
   yield* writer.append(batch.events())
   yield* file.take
   return true
 })
 
-/** Moves all of a spool to the log. */
+/** Moves all of a spool, which nobody else writes to, to the log. */
 export const drainAll = (file: SpoolFile, writer: LogWriter["Service"]): Effect.Effect<void, AppendError> =>
-  Effect.repeat(drainOne(file, writer), { while: (more) => more }).pipe(Effect.asVoid)
+  Effect.andThen(Effect.repeat(drainOne(file, writer), { while: (more) => more }), file.clear)
