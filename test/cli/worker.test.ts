@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { ok, okJson, type Ran, runEveryFresh, scratch, tidemark } from "../support/cli.ts"
+import { ok, okJson, type Ran, refusal, runEveryFresh, scratch, tidemark } from "../support/cli.ts"
 import { eventually } from "../support/eventually.ts"
 import { freePort } from "../support/freePort.ts"
 import { type Servers, startServers } from "../support/servers.ts"
@@ -106,6 +106,16 @@ test.each(["NATS", "POSTGRES"] as const)(
     await silent.close()
   },
 )
+
+test("a connection that breaks while it opens the workers' tables ends it with a sentence", async () => {
+  const url = new URL(env["TIDEMARK_POSTGRES_URL"]!)
+  const proxy = await startProxy(Number(url.port))
+  proxy.cutAt("workers_runner_migrations", "before")
+  url.port = String(proxy.port)
+  const ran = await tidemark(["project"], { env: { ...env, TIDEMARK_POSTGRES_URL: url.href }, cwd: here.path() })
+  expect(refusal(ran, 1)).toMatch(/^Could not open the tables of the workers: Connection terminated unexpectedly/)
+  await proxy.close()
+})
 
 test("told to stop, and told again, it ends with 0, and status knows that it is gone", async () => {
   worker.kill("SIGTERM")

@@ -1,5 +1,5 @@
 import { hostname } from "node:os"
-import { Effect, Layer } from "effect"
+import { Cause, Effect, Layer } from "effect"
 import { type RunnerAddress, RunnerStorage, SqlRunnerStorage } from "effect/cluster"
 import { SqlClient } from "effect/sql"
 import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
@@ -34,6 +34,12 @@ const sharingConnections = (sql: SqlClient.SqlClient): SqlClient.SqlClient =>
     get: (client, name, self) => (name === "driver" ? "pglite" : (Reflect.get(client, name, self) as unknown)),
   })
 
+const notOpened = (cause: Cause.Cause<{ readonly message: string }>): ReadModelUnavailable => {
+  const error = Cause.squash(cause)
+  const reason = error instanceof Error ? error.message : String(error)
+  return new ReadModelUnavailable({ attempted: "open the tables of the workers", reason, retryable: true })
+}
+
 /**
  * Leases and signs of life, in tables of the read model's schema. effect/cluster would hold one connection and its
  * session's advisory locks for good, which a pooler can't lend, and which a frozen worker keeps before PostgreSQL 14;
@@ -42,10 +48,11 @@ const sharingConnections = (sql: SqlClient.SqlClient): SqlClient.SqlClient =>
 export const layerRunnerStorage = Layer.effect(RunnerStorage.RunnerStorage, withoutDeadNeighbours).pipe(
   Layer.provide(SqlRunnerStorage.layerWith({ prefix: CLUSTER_PREFIX })),
   Layer.provide(Layer.effect(SqlClient.SqlClient, Effect.map(SqlClient.SqlClient, sharingConnections))),
-  Layer.catch(({ message: reason }) =>
+  // A connection that breaks while effect/cluster makes its tables is a defect there.
+  Layer.catchCause((cause) =>
     Layer.effect(
       RunnerStorage.RunnerStorage,
-      Effect.fail(new ReadModelUnavailable({ attempted: "open the tables of the workers", reason, retryable: true })),
+      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.fail(notOpened(cause)),
     ),
   ),
 )
