@@ -5,6 +5,7 @@ import { ok, okJson, refused, scratch, tidemark } from "../support/cli.ts"
 import { eventually } from "../support/eventually.ts"
 import { freePort } from "../support/freePort.ts"
 import { startServers, type Servers } from "../support/servers.ts"
+import { startProxy } from "../support/tcpProxy.ts"
 import { JOURNEY, METRICS } from "./journey.ts"
 
 /**
@@ -217,4 +218,18 @@ describe("the program on servers", () => {
     )
     expect(await okJson(["query", "active-users"], { cwd: here.path() })).toMatchObject({ timeZone: "Europe/Berlin" })
   })
+})
+
+test("an import whose projection fails says what it did, and that the numbers follow", async () => {
+  const url = new URL(env["TIDEMARK_POSTGRES_URL"]!)
+  const proxy = await startProxy(Number(url.port))
+  proxy.cutAt("INSERT INTO checkpoints", "before")
+  url.port = String(proxy.port)
+  const file = here.write("cut.ndjson", [{ ...JOURNEY[0]!, id: "cut" }])
+  const through = { env: { ...env, TIDEMARK_POSTGRES_URL: url.href }, cwd: here.path() }
+  const { code, stdout, stderr } = await tidemark(["import", file], through)
+  await proxy.close()
+  expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringMatching(/^read +1\naccepted +1\n/) })
+  expect(stderr).toMatch(/What was accepted is in the log, and its numbers follow with the next projection\./)
+  expect(await okJson(["project", "--once"], inEnvironment())).toMatchObject({ events: 1 })
 })

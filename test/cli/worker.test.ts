@@ -1,4 +1,5 @@
 import type { ChildProcess } from "node:child_process"
+import pg from "pg"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { ok, okJson, type Ran, refusal, runEveryFresh, scratch, tidemark } from "../support/cli.ts"
 import { eventually } from "../support/eventually.ts"
@@ -115,6 +116,27 @@ test("a connection that breaks while it opens the workers' tables ends it with a
   const ran = await tidemark(["project"], { env: { ...env, TIDEMARK_POSTGRES_URL: url.href }, cwd: here.path() })
   expect(refusal(ran, 1)).toMatch(/^Could not open the tables of the workers: Connection terminated unexpectedly/)
   await proxy.close()
+})
+
+test("while it stops it is not ready, and still answers", async () => {
+  const other = new pg.Client(servers.postgres.url())
+  await other.connect()
+  await other.query("BEGIN; LOCK TABLE tidemark.distinct_ids IN ACCESS EXCLUSIVE MODE")
+  await ok(["import", "--no-project", here.write("one.ndjson", [{ ...JOURNEY[0]!, id: "one more" }])], inEnvironment())
+  await eventually("its step waits", async () => {
+    const { rows } = await other.query(
+      "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'tidemark.distinct_ids'::regclass",
+    )
+    return rows.length > 0
+  })
+  worker.kill("SIGTERM")
+  const stopping = await eventually("it is not ready", async () => {
+    const found = await health("/readyz")
+    return !found.ok && found
+  })
+  expect(stopping.problems).toContain("the worker is stopping")
+  await other.query("ROLLBACK")
+  await other.end()
 })
 
 test("told to stop, and told again, it ends with 0, and status knows that it is gone", async () => {

@@ -181,6 +181,7 @@ export class MemoryModel {
     return ReadModelQueries.of({
       snapshot: (questions) => questions,
       claims: Effect.succeed([]),
+      counting: Effect.succeed(new Map()),
       cells: (measure, range, filter = {}) =>
         Effect.sync(() =>
           this.#cellsOf(measure)

@@ -49,7 +49,7 @@ export const formatStatus = ({
   ].join("\n")
 }
 
-const formatGroup = ({ group, partitions }: GroupStatus): string => {
+const formatGroup = ({ group, counted, partitions }: GroupStatus): string => {
   const place = (position: Position | null) => (position === null ? "–" : `${position.partition}/${position.sequence}`)
   const table = formatTable(
     ["group", "partition", "position", "target", "behind", "oldest", "owner", "does", "events/s", "committed"],
@@ -75,7 +75,13 @@ const formatGroup = ({ group, partitions }: GroupStatus): string => {
       : [`${group}/${partition}, since ${lastError.since}: ${visible(lastError.sentence)}`]),
     ...(lag.problem === null ? [] : [`${group}/${partition}, ahead: ${visible(lag.problem)}`]),
   ])
-  return [table, ...troubles].join("\n")
+  const counting =
+    counted === null
+      ? []
+      : [
+          `${group}: persons are counted once everything is gathered, ${Math.floor(100 * counted)} % so far; then it answers`,
+        ]
+  return [table, ...counting, ...troubles].join("\n")
 }
 
 const formatBalance = ({
@@ -87,6 +93,6 @@ const formatBalance = ({
   exact,
   holds,
 }: Status["balance"]): string => {
-  const terms = `accepted ${formatCount(accepted)} = projected ${formatCount(projected)} + duplicates ${formatCount(duplicates)} + quarantined ${formatCount(quarantined)} + behind ${exact ? "" : "≈ "}${formatCount(lag)}`
+  const terms = `accepted ${exact ? "" : "≈ "}${formatCount(accepted)} = projected ${formatCount(projected)} + duplicates ${formatCount(duplicates)} + quarantined ${formatCount(quarantined)} + behind ${exact ? "" : "≈ "}${formatCount(lag)}`
   return holds === false ? `${terms}: this does NOT add up; run "tidemark doctor"` : terms
 }

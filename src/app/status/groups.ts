@@ -25,6 +25,7 @@ export const groupStatus = Effect.fnUntraced(function* (
   const reports = yield* WorkerReports.use(({ all }) => all)
   const outlook = yield* Operations.use(({ look }) => look)
   const failures = yield* ReadModelQueries.use(({ failures }) => failures)
+  const counting = yield* ReadModelQueries.use(({ counting }) => counting)
   const recordsOfAll = held.reduce((sum, { partition, records }) => sum + (isEvents(partition) ? records : 0), 0)
   // Also a group that nobody has begun to work for: it is behind by all there is.
   const names = new Set([LIVE_GROUP, ...measures.map(({ group }) => group), ...claims.map(({ group }) => group)])
@@ -57,7 +58,13 @@ export const groupStatus = Effect.fnUntraced(function* (
         }),
         { concurrency: CONCURRENCY },
       ),
-      (partitions) => ({ group, lag: worstOf(partitions.map(({ lag }) => lag)), partitions }),
+      (partitions) => ({
+        group,
+        lag: worstOf(partitions.map(({ lag }) => lag)),
+        /** While persons are yet to be counted, which is once everything is gathered: the share that is; else `null`. */
+        counted: counting.get(group) ?? null,
+        partitions,
+      }),
     ),
   )
 })

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
-import { Duration, Effect, Layer, Option } from "effect"
+import { Duration, Effect, Layer, Option, References } from "effect"
 import {
   EntityId,
   MessageStorage,
@@ -58,15 +58,21 @@ export const layerCluster = <E>(worker: string, leases: Layer.Layer<SqlClient.Sq
     Effect.gen(function* () {
       const { partitions } = yield* EventLog
       const sharding = yield* Sharding.Sharding
+      const level = yield* References.MinimumLogLevel
+      const register = <E, R>(name: string, run: Effect.Effect<void, E, R>) =>
+        sharding.registerSingleton(name, Effect.provideService(run, References.MinimumLogLevel, level), {
+          shardGroup: GROUP,
+        })
       const shardOf = (name: string) => sharding.getShardId(EntityId.make(name), GROUP).id
       for (let partition = 0; partition < partitions; partition++) {
         const name = nameOnShard(`partition-${partition}`, partition + 1, shardOf)
-        yield* sharding.registerSingleton(name, partitionActor(partition), { shardGroup: GROUP })
+        yield* register(name, partitionActor(partition))
       }
-      yield* sharding.registerSingleton(COORDINATOR, coordinator(), { shardGroup: GROUP })
+      yield* register(COORDINATOR, coordinator())
     }),
   ).pipe(
-    Layer.provide(Sharding.layer),
+    // What is wrong with the database, which it would say with a stack every few seconds, `Watch` says once.
+    Layer.provide(Sharding.layer.pipe(Layer.provide(Layer.succeed(References.MinimumLogLevel, "None")))),
     Layer.provide(Runners.layerNoop),
     Layer.provide([MessageStorage.layerNoop, RunnerHealth.layerNoop]),
     Layer.provide(layerRunnerStorage),

@@ -190,7 +190,6 @@ export const coordinator = Effect.fn("coordinator")(function* () {
         const remedy = yield* remedyFor(error, false, failures++)
         const sentence = error.message
         if (remedy.kind === "wait") {
-          if (remedy.away !== null) yield* state.dependency(remedy.away, sentence)
           yield* report.is("waiting", sentence)
           return yield* Effect.sleep(remedy.millis)
         }

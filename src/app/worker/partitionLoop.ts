@@ -220,7 +220,6 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
         if (remedy.kind === "again") return
         if (remedy.kind === "park") return yield* Effect.ignore(pause("crash", remedy.sentence))
         if (remedy.kind === "wait") {
-          if (remedy.away !== null) yield* state.dependency(remedy.away, remedy.sentence)
           yield* report.is("waiting", remedy.sentence)
         } else {
           yield* Effect.logError(`Group ${name}, partition ${partition} can't go on: ${remedy.sentence}`)

@@ -26,12 +26,7 @@ export type LoopError = ProjectError | BatchKills | LoopBroke
 export type Remedy =
   /** Claims anew; the checkpoint as it is stored then says how far it is, also after a commit of unknown outcome. */
   | { readonly kind: "again" }
-  | {
-      readonly kind: "wait"
-      readonly millis: number
-      readonly sentence: string
-      readonly away: "log" | "postgres" | null
-    }
+  | { readonly kind: "wait"; readonly millis: number; readonly sentence: string }
   | { readonly kind: "fail"; readonly millis: number; readonly sentence: string }
   | { readonly kind: "park"; readonly sentence: string }
 
@@ -48,15 +43,14 @@ export const remedyFor = Effect.fnUntraced(function* (error: LoopError, ownedByO
   switch (error._tag) {
     case "CheckpointConflict":
       return (
-        ownedByOther ? { kind: "wait", millis: OTHER_OWNER_MILLIS * jitter, sentence, away: null } : { kind: "again" }
+        ownedByOther ? { kind: "wait", millis: OTHER_OWNER_MILLIS * jitter, sentence } : { kind: "again" }
       ) satisfies Remedy
     case "ReadModelUnavailable":
     case "LogUnavailable": {
       const unknown = error._tag === "ReadModelUnavailable" && error.outcome === "unknown"
       if (!error.retryable && !unknown) return fail satisfies Remedy
       const millis = Math.min(PAUSE_MILLIS_LAST, PAUSE_MILLIS_FIRST * 2 ** failures) * jitter
-      const away = error._tag === "LogUnavailable" ? "log" : "postgres"
-      return { kind: "wait", millis, sentence, away } satisfies Remedy
+      return { kind: "wait", millis, sentence } satisfies Remedy
     }
     case "BatchKills":
       return { kind: "park", sentence } satisfies Remedy

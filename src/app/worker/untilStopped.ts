@@ -16,8 +16,8 @@ const endWithin = (millis: number): void => {
 }
 
 /**
- * Returns when the process is told to stop. From now on the signals interrupt nothing else, and more of them change nothing: a
- * terminal tells all processes of a command at once, and some of these tell those below them again.
+ * Returns when the process is told to stop. From now on the signals interrupt nothing else, and more of them change nothing of
+ * what is finished: a terminal tells all processes of a command at once, and some of these tell those below them again.
  */
 const told = Effect.callback<void>((resume) => {
   const others = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const)

@@ -2,7 +2,6 @@ import { Effect, Layer } from "effect"
 import type { SqlClient } from "effect/sql"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import type { ReadModel } from "../../domain/projection/ReadModel.ts"
-import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import type { Operations } from "../../domain/projection/Operations.ts"
 import { Attempts } from "./Attempts.ts"
 import { layerCluster, newWorkerName } from "./cluster.ts"
@@ -20,14 +19,16 @@ export type Worker = WorkerState | Watch
 
 /**
  * A worker of a project on servers, for as long as the layer is open: it takes its share of the partitions, and projects
- * them. `leases`: connections of their own for its signs of life, which must not wait behind long steps.
+ * them. `leases`: connections of their own for its signs of life, which must not wait behind long steps. `observed`: who reports
+ * on it, from before its first step until after its last.
  */
-export const layerWorker = <E>(
+export const layerWorker = <E, E2 = never, R = never>(
   leases: Layer.Layer<SqlClient.SqlClient, E>,
-): Layer.Layer<Worker, E | ReadModelUnavailable, Needs> =>
+  observed: Layer.Layer<never, E2, R> = Layer.empty,
+) =>
   Layer.suspend(() => {
     const name = newWorkerName()
-    return layerCluster(name, leases).pipe(Layer.provideMerge(layerShared(name)))
+    return layerCluster(name, leases).pipe(Layer.provideMerge(observed), Layer.provideMerge(layerShared(name)))
   })
 
 /** The worker of a store that no other process can open: all partitions, in this process. */

@@ -141,6 +141,8 @@ export class ReadModelQueries extends Context.Service<
     readonly personOf: (distinctId: DistinctId) => Effect.Effect<ReadonlyArray<Identity>, ReadModelUnavailable>
     /** Every (group, partition) that was ever claimed, also those whose first step is yet to come. */
     readonly claims: Effect.Effect<ReadonlyArray<ClaimedPartition>, ReadModelUnavailable>
+    /** Groups with measures that don't count everybody yet, and which share (0 to 1) of the persons is counted, about. */
+    readonly counting: Effect.Effect<ReadonlyMap<string, number>, ReadModelUnavailable>
     readonly failures: Effect.Effect<ReadonlyArray<FoldFailure>, ReadModelUnavailable>
     /** Rows of facts and cells that one measure has. */
     readonly sizesOf: (

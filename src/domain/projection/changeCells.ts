@@ -22,11 +22,11 @@ export const changeCells = (
   const personBefore = (key: number): number | undefined => resolved.before.get(key)?.person
   const personAfter = (key: number): number => rows.get(key)!.person
   for (const [m, measure] of measures.entries()) {
-    const { before, after } = facts[m]!
+    const { before, after, recut } = facts[m]!
     const { from, to } = counted[m]!
     if (to === NOBODY) continue
-    /** Persons that gained or lost members of whom something was known: those that are new are just their events. */
-    const merged = new Set<number>()
+    /** Persons that gained or lost what was known of others. Those who are new are just their events. */
+    const merged = new Set(Array.from(recut, personAfter))
     for (const key of resolved.moved) {
       if (before.has(key) || before.has(olderPartOf(key))) merged.add(personAfter(key)).add(personBefore(key)!)
     }

@@ -16,6 +16,8 @@ export interface FactChanges {
     readonly changes: ReadonlyArray<FactChange>
     readonly before: ReadonlyMap<number, Fact>
     readonly after: ReadonlyMap<number, Fact>
+    /** Keys of the parts of devices between which facts went to and fro. */
+    readonly recut: ReadonlySet<number>
   }>
 }
 
@@ -61,7 +63,9 @@ export const changeFacts = (
       changes.push({ key, rows: news, replaces: false })
       after.set(key, joinFacts(held, gained))
     }
+    const recut = new Set<number>()
     const replace = (key: number, fact: Fact): void => {
+      recut.add(key)
       changes.push({ key, rows: [...fact.values()], replaces: before.has(key) })
       after.set(key, fact)
     }
@@ -95,7 +99,7 @@ export const changeFacts = (
       join(row.key, gainedMain)
       if (gainedOlder.size > 0) join(olderKey(row), gainedOlder)
     }
-    return { changes, before, after }
+    return { changes, before, after, recut }
   })
   return { rows, measures }
 }

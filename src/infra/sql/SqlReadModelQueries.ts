@@ -222,6 +222,13 @@ export const layerSqlReadModelQueries: Layer.Layer<
             checkpoint: readCheckpoint(row),
           })),
       ).pipe(explained("read the claims")),
+      counting: Effect.map(
+        // Persons are counted in the order of their keys, which have few holes.
+        sql<{ readonly projector_group: string; readonly share: number }>`
+          SELECT projector_group, (min(counted_to)::float8 / greatest(1, (SELECT max(person) FROM distinct_ids))) AS share
+          FROM counting JOIN measures ON id = measure WHERE state <> 'dropped' GROUP BY projector_group`,
+        (rows) => new Map(rows.map(({ projector_group, share }) => [projector_group, share])),
+      ).pipe(explained("read how many persons are counted")),
       failures: Effect.map(
         sql<{ partition: number; sequence: SqlBigint; place: number; metric: string; cause: string }>`
           SELECT * FROM quarantine ORDER BY partition, sequence, place, metric`,

@@ -71,7 +71,15 @@ export const importCommand = Command.make(
             }
             return noProject || sum.read === 0
               ? { projected: null, waiting: null }
-              : yield* projectUnlessStill({ awaitBuilds: false })
+              : yield* projectUnlessStill({ awaitBuilds: false }).pipe(
+                  // What was done is done, and is said.
+                  Effect.catch((error) => {
+                    const { message: sentence, code } = toCliFailure(error)
+                    const followUp = "What was accepted is in the log, and its numbers follow with the next projection."
+                    failures.push(new CliFailure({ sentence: `${sentence} ${followUp}`, code }))
+                    return Effect.succeed({ projected: null, waiting: null })
+                  }),
+                )
           }),
           () => sum.read,
         )
@@ -94,7 +102,7 @@ export const importCommand = Command.make(
             [
               `read        ${formatCount(sum.read)}`,
               `accepted    ${formatCount(sum.accepted)}`,
-              `duplicates  ${duplicatesOf(projected)}`,
+              `duplicates  ${duplicatesOf(projected, waiting)}`,
               `rejected    ${formatCount(sum.rejected)}`,
               formatSpeed(done),
             ].join("\n"),
@@ -141,9 +149,11 @@ const importShowing = (file: string, options: ImportEventsOptions, before: numbe
     }),
   )
 
-const duplicatesOf = (projected: Projected | null): string =>
+const duplicatesOf = (projected: Projected | null, waiting: string | null): string =>
   projected === null
-    ? 'known after "tidemark project"'
+    ? waiting === null
+      ? 'known after "tidemark project"'
+      : "known when the workers go on"
     : projected.workers === undefined
       ? formatCount(projected.duplicates)
       : 'counted by the workers, see "tidemark status"'

@@ -1,4 +1,4 @@
-import { Console, Effect, Layer } from "effect"
+import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import { PROJECT_DEFAULT } from "../../../infra/nats/streamConfig.ts"
 import { layerPostgres } from "../../../infra/postgres/PostgresClient.ts"
@@ -8,6 +8,7 @@ import type { Projected } from "../../projection/Projector.ts"
 import type { ServersOptions } from "../../servers.ts"
 import { beWorker, untilStopped } from "../../worker/untilStopped.ts"
 import { layerWorker } from "../../worker/worker.ts"
+import { WorkerState } from "../../worker/WorkerState.ts"
 import { configuration, flag, json, withNewStore, withStore } from "../options.ts"
 import { counted, formatCount, printJson } from "../print.ts"
 import { projectShowing } from "../projecting.ts"
@@ -27,11 +28,14 @@ export const reportProjected = (projected: Projected, asJson: boolean) =>
 
 /** A worker of the project on servers. */
 const work = (configured: Configuration, { nats, postgres }: ServersOptions) =>
-  Effect.logInfo(`A worker of project ${nats.project ?? PROJECT_DEFAULT} begins.`).pipe(
+  WorkerState.use(({ owner }) =>
+    Effect.logInfo(`Worker ${owner} of project ${nats.project ?? PROJECT_DEFAULT} begins.`),
+  ).pipe(
     Effect.andThen(beWorker),
     Effect.provide(
-      layerObserved(configured).pipe(
-        Layer.provideMerge(layerWorker(layerPostgres({ ...postgres, name: "leases", poolSize: LEASE_CONNECTIONS }))),
+      layerWorker(
+        layerPostgres({ ...postgres, name: "leases", poolSize: LEASE_CONNECTIONS }),
+        layerObserved(configured),
       ),
     ),
   )
