@@ -114,6 +114,7 @@ describe("quarantine", () => {
     expect(report).toMatch(/^accepted +1$/m)
     expect(report).toMatch(/^rejected +4$/m)
     expect(report).toContain("tidemark quarantine list")
+    expect(report).not.toContain("No line of")
   })
 
   test("list shows where and why, and nothing of the contents", async () => {
@@ -145,6 +146,17 @@ describe("quarantine", () => {
     expect(await okJson(at("quarantine", "drop", "--id", String(kept[0].id)))).toEqual({ dropped: 1 })
     expect(await ok(at("quarantine", "drop"))).toBe(`${total - 1} lines dropped from the quarantine.\n`)
     expect(await ok(at("quarantine", "list"))).toBe("The quarantine is empty.\n")
+  })
+
+  test("a file of which nothing could be taken is named, beside one that is fine", async () => {
+    const odd = here.write("unmapped.ndjson", [{ event: "late_fix", userId: "eve", when: "2026-02-01T10:00:00Z" }])
+    const fine = here.write("fine.ndjson", [event("o6", "fine", "2026-02-05T10:00:00Z")])
+    const report = await ok(at("import", odd, fine))
+    expect(report).toMatch(/^accepted +1$/m)
+    expect(report.match(/^No line of .*$/gm)).toEqual([
+      `No line of ${odd} could be taken: look at its format and at --map, which is for all files.`,
+    ])
+    await ok(at("quarantine", "drop"))
   })
 
   test("a map that can't be one is refused before anything is read", async () => {

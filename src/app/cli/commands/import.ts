@@ -10,7 +10,7 @@ import { provePositions } from "../../provePosition.ts"
 import type { Projected } from "../../projection/Projector.ts"
 import { CliFailure, EXIT, sayingWhy, toCliFailure } from "../failure.ts"
 import { flag, given, json, optionalText, withNewStore } from "../options.ts"
-import { formatCount, printJson } from "../print.ts"
+import { formatCount, printJson, visible } from "../print.ts"
 import { makeProgress } from "../progress.ts"
 import { projectUnlessStill } from "../projecting.ts"
 import { formatSpeed, timed } from "../timed.ts"
@@ -59,6 +59,7 @@ export const importCommand = Command.make(
         yield* provePositions
         const sum = { read: 0, accepted: 0, rejected: 0 }
         const failures: Array<CliFailure> = []
+        const allRejected: Array<string> = []
         const options = { format, map: columns, eventName: given(event) ?? null, zone }
         const done = yield* timed(
           Effect.gen(function* () {
@@ -68,6 +69,7 @@ export const importCommand = Command.make(
               sum.accepted += imported.accepted
               sum.rejected += imported.rejected
               failures.push(...imported.failures)
+              if (imported.read > 0 && imported.rejected === imported.read) allRejected.push(file)
             }
             return noProject || sum.read === 0
               ? { projected: null, waiting: null }
@@ -113,6 +115,11 @@ export const importCommand = Command.make(
             )
           }
           if (waiting !== null) yield* Console.log(waiting)
+          for (const file of allRejected) {
+            yield* Console.log(
+              `No line of ${visible(file)} could be taken: look at its format and at --map, which is for all files.`,
+            )
+          }
           if (sum.rejected > 0) yield* Console.log(`"tidemark quarantine list" shows what was rejected, and why.`)
         }
         if (failures.length > 0) {
