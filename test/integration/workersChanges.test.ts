@@ -73,6 +73,10 @@ describe("running workers", () => {
     )
     await stage.expectExact()
     expect((await stage.look()).pauses).toEqual([])
+    // The one of them that coordinates says so.
+    await eventually("it is said", async () =>
+      workers.some((worker) => worker.log().includes("Built over all of history: to_click@1")),
+    )
   })
 
   test("pause and go on", async () => {

@@ -71,8 +71,8 @@ export const layerCluster = <E>(worker: string, leases: Layer.Layer<SqlClient.Sq
       yield* register(COORDINATOR, coordinator())
     }),
   ).pipe(
-    // What is wrong with the database, which it would say with a stack every few seconds, `Watch` says once.
-    Layer.provide(Sharding.layer.pipe(Layer.provide(Layer.succeed(References.MinimumLogLevel, "None")))),
+    // That leases can't be renewed it says once, and not with a stack every few seconds: `Watch` says when the database is back.
+    Layer.provide(Sharding.layer.pipe(Layer.provide(Layer.succeed(References.MinimumLogLevel, "Error")))),
     Layer.provide(Runners.layerNoop),
     Layer.provide([MessageStorage.layerNoop, RunnerHealth.layerNoop]),
     Layer.provide(layerRunnerStorage),
