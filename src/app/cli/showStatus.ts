@@ -49,7 +49,7 @@ export const formatStatus = ({
   ].join("\n")
 }
 
-const formatGroup = ({ group, counted, partitions }: GroupStatus): string => {
+const formatGroup = ({ group, counted: share, partitions }: GroupStatus): string => {
   const place = (position: Position | null) => (position === null ? "–" : `${position.partition}/${position.sequence}`)
   const table = formatTable(
     ["group", "partition", "position", "target", "behind", "oldest", "owner", "does", "events/s", "committed"],
@@ -76,10 +76,10 @@ const formatGroup = ({ group, counted, partitions }: GroupStatus): string => {
     ...(lag.problem === null ? [] : [`${group}/${partition}, ahead: ${visible(lag.problem)}`]),
   ])
   const counting =
-    counted === null
+    share === null
       ? []
       : [
-          `${group}: persons are counted once everything is gathered, ${Math.floor(100 * counted)} % so far; then it answers`,
+          `${group}: persons are counted once everything is gathered, ${Math.floor(100 * share)} % so far; then it answers`,
         ]
   return [table, ...counting, ...troubles].join("\n")
 }

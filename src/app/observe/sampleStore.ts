@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { Quarantine } from "../../domain/log/Quarantine.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { Operations } from "../../domain/projection/Operations.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { groupStatus } from "../status/groups.ts"
 import type { WorkerSnapshot } from "../worker/WorkerState.ts"
@@ -22,7 +23,8 @@ export interface StoreSample {
 export const sampleStore = Effect.fn("sampleStore")(function* ({ partitions: owned }: WorkerSnapshot) {
   const held = yield* EventLog.use(({ status }) => status)
   const measures = yield* ReadModel.use((readModel) => readModel.measures)
-  const groups = yield* groupStatus(held, measures, (group, partition) =>
+  const outlook = yield* Operations.use(({ look }) => look)
+  const groups = yield* groupStatus(held, measures, outlook, (group, partition) =>
     owned.some((it) => it.group === group && it.partition === partition),
   )
   const lines = yield* Quarantine.use(({ counts }) => counts)

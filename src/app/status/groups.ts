@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { EventLog, isEvents, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
-import { ALL_PARTITIONS, EVERY_MEASURE, Operations, type Outlook } from "../../domain/projection/Operations.ts"
+import { ALL_PARTITIONS, EVERY_MEASURE, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, type Build } from "../../domain/projection/ReadModel.ts"
 import { type ClaimedPartition, ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
 import { type ReceivedReport, WorkerReports } from "../../domain/projection/WorkerReports.ts"
@@ -18,12 +18,12 @@ const CONCURRENCY = 4
 export const groupStatus = Effect.fnUntraced(function* (
   held: ReadonlyArray<PartitionStatus>,
   measures: ReadonlyArray<Build>,
+  outlook: Outlook,
   concerns: (group: string, partition: number) => boolean = () => true,
 ) {
   const log = yield* EventLog
   const claims = yield* ReadModelQueries.use(({ claims }) => claims)
   const reports = yield* WorkerReports.use(({ all }) => all)
-  const outlook = yield* Operations.use(({ look }) => look)
   const failures = yield* ReadModelQueries.use(({ failures }) => failures)
   const counting = yield* ReadModelQueries.use(({ counting }) => counting)
   const recordsOfAll = held.reduce((sum, { partition, records }) => sum + (isEvents(partition) ? records : 0), 0)

@@ -1,9 +1,9 @@
 import { Effect } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { Quarantine } from "../../domain/log/Quarantine.ts"
+import { Operations } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { ReadModelQueries } from "../../domain/projection/ReadModelQueries.ts"
-import { Operations } from "../../domain/projection/Operations.ts"
 import { formatInstant } from "../../domain/time/instant.ts"
 import { readControl } from "../control.ts"
 import { COORDINATOR } from "../worker/coordinator.ts"
@@ -19,9 +19,9 @@ export const status = Effect.fn("status")(function* () {
   const control = yield* readControl
   const held = yield* log.status
   const measures = yield* readModel.measures
-  const groups = yield* groupStatus(held, measures)
-  const { stops } = yield* Operations.use(({ look }) => look)
-  const stopped = stops.find(({ group }) => group === COORDINATOR)
+  const outlook = yield* Operations.use(({ look }) => look)
+  const groups = yield* groupStatus(held, measures, outlook)
+  const stopped = outlook.stops.find(({ group }) => group === COORDINATOR)
   const live = groups.find(({ group }) => group === LIVE_GROUP)!
   const partitions = live.partitions.map(({ partition, counts, quarantined, lag, position, asOf }) => {
     const found = held.find((entry) => entry.partition === partition)

@@ -81,8 +81,12 @@ export const makeIdentityTables = Effect.gen(function* () {
     return { last, rows: [...rows, ...(yield* olderPartsOf(rows))] }
   })
 
-  /** Rows of a query, locked until the transaction ends; a conflict in time if it finds others once they are. */
-  const readLocked = Effect.fnUntraced(function* (query: ReturnType<typeof membersOf>) {
+  /**
+   * Rows of a query, locked until the transaction ends; a conflict in time if it finds others once they are, which it may where
+   * persons can have gained members.
+   */
+  const readLocked = Effect.fnUntraced(function* (query: ReturnType<typeof membersOf>, mayGrow: boolean) {
+    if (!mayGrow) return yield* readRows(sql`${query} ORDER BY key FOR NO KEY UPDATE`)
     const [lock] = yield* sql<{ readonly keys: ReadonlyArray<number> }>`
       SELECT coalesce(json_agg(key), '[]') AS keys FROM (${query} ORDER BY key FOR NO KEY UPDATE) AS members`
     // What the statement gives may be of before it waited; this one sees what is.
@@ -156,12 +160,8 @@ export const makeIdentityTables = Effect.gen(function* () {
     alone: ReadonlyArray<number>,
   ) {
     const names = distinctIds.map(toStorable)
-    const query = names.length === 0 ? rowsOf(alone) : alone.length === 0 ? membersOf(names) : membersAnd(names, alone)
-    const members = yield* !shared
-      ? readRows(query)
-      : names.length > 0
-        ? readLocked(query)
-        : readRows(sql`${query} ORDER BY key FOR NO KEY UPDATE`)
+    const query = alone.length === 0 ? membersOf(names) : membersAnd(names, alone)
+    const members = yield* shared ? readLocked(query, names.length > 0) : readRows(query)
     const rows = withOlderParts ? [...members, ...(yield* olderPartsOf(members))] : members
     const held = new Set(rows.filter(({ older }) => !older).map(({ distinctId }) => distinctId))
     const missing = distinctIds.reduce((count, distinctId) => count + (held.has(distinctId) ? 0 : 1), 0)

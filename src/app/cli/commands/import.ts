@@ -156,11 +156,10 @@ const importShowing = (file: string, options: ImportEventsOptions, before: numbe
     }),
   )
 
-const duplicatesOf = (projected: Projected | null, waiting: string | null): string =>
-  projected === null
-    ? waiting === null
-      ? 'known after "tidemark project"'
-      : "known when the workers go on"
-    : projected.workers === undefined
-      ? formatCount(projected.duplicates)
-      : 'counted by the workers, see "tidemark status"'
+const duplicatesOf = (projected: Projected | null, waiting: string | null): string => {
+  if (waiting !== null) return "known when the workers go on"
+  if (projected === null) return 'known after "tidemark project"'
+  return projected.workers === undefined
+    ? formatCount(projected.duplicates)
+    : 'counted by the workers, see "tidemark status"'
+}
