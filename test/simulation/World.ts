@@ -134,13 +134,15 @@ export class World {
   #clockOf(process: Process): Clock.Clock {
     const millis = () => this.now + process.clockOffset
     const nanos = () => BigInt(millis()) * 1_000_000n
+    /** Doesn't jump with the time of day. */
+    const monotonic = () => BigInt(this.now) * 1_000_000n
     return {
       currentTimeMillisUnsafe: millis,
       currentTimeMillis: Effect.sync(millis),
       currentTimeNanosUnsafe: nanos,
       currentTimeNanos: Effect.sync(nanos),
-      monotonicTimeNanosUnsafe: nanos,
-      monotonicTimeNanos: Effect.sync(nanos),
+      monotonicTimeNanosUnsafe: monotonic,
+      monotonicTimeNanos: Effect.sync(monotonic),
       sleep: (duration) => {
         const until = this.now + Duration.toMillis(duration)
         return this.gate(process, "sleep", () => this.now >= until, until)

@@ -1,5 +1,6 @@
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { formatCount } from "./print.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** How long work took (s), and how many of its events that was a second. */
 export interface Speed {
@@ -10,9 +11,9 @@ export interface Speed {
 /** Adds to what work did how fast it was, by the number of its events. */
 export const timed = <A extends object, E, R>(work: Effect.Effect<A, E, R>, eventsOf: (done: A) => number) =>
   Effect.gen(function* () {
-    const started = yield* Clock.currentTimeMillis
+    const started = yield* monotonicMillis
     const done = yield* work
-    const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
+    const seconds = Math.round((yield* monotonicMillis) - started) / 1000
     const eventsPerSecond = Math.round(eventsOf(done) / Math.max(0.001, seconds))
     return { ...done, seconds, eventsPerSecond }
   })

@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, Schedule } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { startLogMetrics } from "../../infra/nats/logMetrics.ts"
 import type { Store } from "../store.ts"
@@ -8,6 +8,7 @@ import { type Health, livenessOf, readinessOf } from "./health.ts"
 import { type Sample, SampledSeries } from "./SampledSeries.ts"
 import { sampleProcess, sampleWorker } from "./sampleWorker.ts"
 import { sampleStore } from "./sampleStore.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** From one look at the log and the read model to the next. */
 const STORE_INTERVAL = "10 seconds"
@@ -34,13 +35,13 @@ export class Observation extends Context.Service<
         const ofWorker = new SampledSeries(context)
         const ofStore = new SampledSeries(context)
         yield* startLogMetrics
-        let storeLooked = yield* Clock.currentTimeMillis
+        let storeLooked = yield* monotonicMillis
         let lagSeconds = 0
         let storeSamples: ReadonlyArray<Sample> = []
 
         const lookAtWorker = Effect.gen(function* () {
           const snapshot = yield* state.snapshot
-          const age = { family: STORE.age, value: Math.max(0, (snapshot.now - storeLooked) / 1000) }
+          const age = { family: STORE.age, value: ((yield* monotonicMillis) - storeLooked) / 1000 }
           ofWorker.replace([...sampleWorker(snapshot), ...sampleProcess(), age])
           ofStore.replace(
             storeSamples.filter(({ labels }) => labels?.["group"] === undefined || isOwned(snapshot, labels)),
@@ -51,7 +52,7 @@ export class Observation extends Context.Service<
           const found = yield* sampleStore(yield* state.snapshot)
           storeSamples = found.samples
           lagSeconds = found.lagSeconds
-          storeLooked = yield* Clock.currentTimeMillis
+          storeLooked = yield* monotonicMillis
         }).pipe(
           // The loops say what is away; what was found stays, and its age grows.
           Effect.catch(({ message }) => Effect.logDebug(`The log and the read model were not looked at: ${message}`)),

@@ -22,11 +22,9 @@ const shouldTurn = ({ phase }: PartitionState): boolean => phase !== "failed"
 
 /** Whether the process is worth keeping: its loops turn. */
 export const livenessOf = (snapshot: WorkerSnapshot, lagSeconds: number): Health => {
-  const { now, partitions } = snapshot
-  const problems = partitions.filter(shouldTurn).flatMap(({ group, partition, turnedAt }) => {
-    const seconds = (now - turnedAt) / 1000
-    return seconds > LOOP_SECONDS_MAX ? [`${group}/${partition} has not turned for ${Math.round(seconds)} s`] : []
-  })
+  const problems = snapshot.partitions
+    .filter((partition) => shouldTurn(partition) && partition.turnedSeconds > LOOP_SECONDS_MAX)
+    .map((it) => `${it.group}/${it.partition} has not turned for ${Math.round(it.turnedSeconds)} s`)
   return health(snapshot, lagSeconds, problems)
 }
 

@@ -4,7 +4,7 @@ import type { Sample } from "./SampledSeries.ts"
 
 /** What a worker knows of itself, as series. */
 export const sampleWorker = (snapshot: WorkerSnapshot): ReadonlyArray<Sample> => {
-  const { startedAt, now, partitions, dependencies, stopping, stops } = snapshot
+  const { startedAt, partitions, dependencies, stopping, stops } = snapshot
   return [
     { family: WORKER.started, value: startedAt / 1000 },
     { family: WORKER.partitions, value: partitions.filter(isLive).length },
@@ -25,7 +25,7 @@ export const sampleWorker = (snapshot: WorkerSnapshot): ReadonlyArray<Sample> =>
         { family: WORKER.pending, labels, value: it.pending },
         { family: WORKER.rate, labels, value: it.eventsPerSecond },
         { family: WORKER.oldestPending, labels, value: it.oldestPendingSeconds },
-        { family: WORKER.turned, labels, value: Math.max(0, (now - it.turnedAt) / 1000) },
+        { family: WORKER.turned, labels, value: it.turnedSeconds },
       ]
     }),
   ]

@@ -1,10 +1,11 @@
-import { Clock, Context, Data, Effect, Layer, Schedule, Semaphore } from "effect"
+import { Context, Data, Effect, Layer, Schedule, Semaphore } from "effect"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { ALL_PARTITIONS, Operations, type Outlook, type Pause } from "../../domain/projection/Operations.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
 import { TURN_MILLIS } from "./limits.ts"
 import { WorkerState } from "./WorkerState.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** The log is asked for a sign of life this often. */
 const LOG_PROBE_MILLIS = 2_000
@@ -18,7 +19,7 @@ class Unanswered extends Data.TaggedError("Unanswered")<{ readonly who: string }
   }
 }
 
-/** An outlook, and when the look at it began (ms). */
+/** An outlook, and when the look at it began (ms of the monotonic clock). */
 export interface Seen {
   readonly outlook: Outlook
   readonly at: number
@@ -52,7 +53,7 @@ export class Watch extends Context.Service<
       // One look at a time, so that none is taken for newer than one that began after it.
       const turn = yield* Semaphore.make(1)
       const look = Effect.gen(function* () {
-        const at = yield* Clock.currentTimeMillis
+        const at = yield* monotonicMillis
         const outlook = yield* operations.look
         if (seen !== null && seen.outlook.made !== outlook.made) yield* acceptLog
         seen = { outlook, at }

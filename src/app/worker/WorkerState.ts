@@ -4,6 +4,7 @@ import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import type { Stop } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
 import { MovingRate } from "./MovingRate.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /**
  * What a partition's loop does. `starting`: claims; `running`: projects, or waits for events; `waiting`: for a log or a
@@ -29,8 +30,8 @@ export interface PartitionState {
   readonly claimedAt: number | null
   /** When this worker last committed; `null` while it has not. */
   readonly committedAt: number | null
-  /** When the loop last turned. A loop that is well turns every second at least, also with nothing to do. */
-  readonly turnedAt: number
+  /** Seconds since the loop last turned. A loop that is well turns every second at least, also with nothing to do. */
+  readonly turnedSeconds: number
   /** Events folded per second, over the last ten seconds. */
   readonly eventsPerSecond: number
   /** Events folded since the worker began; those folded again after a failure count again. */
@@ -117,33 +118,35 @@ export class WorkerState extends Context.Service<
         const keyOf = (group: string, partition: number) => `${group}/${partition}`
         return WorkerState.of({
           owner,
-          snapshot: Effect.map(Clock.currentTimeMillis, (now) => ({
+          snapshot: Effect.map(instant, (at) => ({
             owner,
             startedAt,
-            now,
-            partitions: [...partitions.values()].toSorted(byPlace).map((entry) => stateOf(entry, now)),
+            now: at.now,
+            partitions: [...partitions.values()].toSorted(byPlace).map((entry) => stateOf(entry, at)),
             dependencies: { ...dependencies },
             stops,
             stopping,
           })),
           report: (group, partition) =>
-            Effect.map(Clock.currentTimeMillis, (now) => {
-              const entry = newEntry(group, partition, now)
+            Effect.map(monotonicMillis, (turned) => {
+              const entry = newEntry(group, partition, turned)
               partitions.set(keyOf(group, partition), entry)
               return makeReport(entry)
             }),
           forget: (group, partition) => Effect.sync(() => void partitions.delete(keyOf(group, partition))),
           dependency: Effect.fnUntraced(function* (name, sentence) {
-            const now = yield* Clock.currentTimeMillis
+            const { now, monotonic } = yield* instant
             const before = dependencies[name]
             dependencies[name] = troubleOf(before, sentence, now)
             // Once when it goes and once when it is back: what is in between is in the worker's health.
             if (before === null && sentence !== null) {
-              awaySince[name] = now
+              awaySince[name] = monotonic
               yield* Effect.logWarning(`${CALLED[name]} is away, and the worker waits for it. ${sentence}`)
             }
             if (before !== null && sentence === null) {
-              yield* Effect.logInfo(`${CALLED[name]} is back after ${Math.round((now - awaySince[name]) / 1000)} s.`)
+              yield* Effect.logInfo(
+                `${CALLED[name]} is back after ${Math.round((monotonic - awaySince[name]) / 1000)} s.`,
+              )
             }
           }),
           stops: (found) =>
@@ -163,6 +166,17 @@ export class WorkerState extends Context.Service<
     )
 }
 
+/** The same instant by two clocks (ms): the time of day, and one that only goes on. */
+interface Instant {
+  readonly now: number
+  readonly monotonic: number
+}
+
+const instant: Effect.Effect<Instant> = Effect.zipWith(Clock.currentTimeMillis, monotonicMillis, (now, monotonic) => ({
+  now,
+  monotonic,
+}))
+
 interface Entry {
   readonly group: string
   readonly partition: number
@@ -171,7 +185,7 @@ interface Entry {
   position: Position | null
   claimedAt: number | null
   committedAt: number | null
-  turnedAt: number
+  turned: number
   taken: number
   committed: number
   pending: number
@@ -180,7 +194,7 @@ interface Entry {
   trouble: Trouble | null
 }
 
-const newEntry = (group: string, partition: number, now: number): Entry => ({
+const newEntry = (group: string, partition: number, turned: number): Entry => ({
   group,
   partition,
   rate: new MovingRate(),
@@ -188,7 +202,7 @@ const newEntry = (group: string, partition: number, now: number): Entry => ({
   position: null,
   claimedAt: null,
   committedAt: null,
-  turnedAt: now,
+  turned,
   taken: 0,
   committed: 0,
   pending: 0,
@@ -197,36 +211,37 @@ const newEntry = (group: string, partition: number, now: number): Entry => ({
   trouble: null,
 })
 
-const stateOf = ({ rate, oldestPendingAt, ...rest }: Entry, now: number): PartitionState => ({
+const stateOf = ({ rate, turned, oldestPendingAt, ...rest }: Entry, { now, monotonic }: Instant): PartitionState => ({
   ...rest,
-  eventsPerSecond: rate.perSecond(now),
+  turnedSeconds: (monotonic - turned) / 1000,
+  eventsPerSecond: rate.perSecond(monotonic),
   oldestPendingSeconds: oldestPendingAt === null ? 0 : Math.max(0, (now - oldestPendingAt) / 1000),
 })
 
 const makeReport = (entry: Entry): PartitionReport => {
   /** Changes the entry at an instant, which is also a sign that the loop turns. */
-  const change = (write: (now: number) => void) =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
-      entry.turnedAt = now
+  const change = (write: (instant: Instant) => void) =>
+    Effect.map(instant, (now) => {
+      entry.turned = now.monotonic
       write(now)
     })
   return {
     turned: change(() => {}),
     claimed: (position) =>
-      change((now) => {
+      change(({ now }) => {
         entry.position = position
         entry.claimedAt = now
       }),
     took: (events, quarantined, loggedAt) =>
-      change((now) => {
+      change(({ monotonic }) => {
         entry.taken += events
         entry.pending += events
         entry.quarantined += quarantined
-        entry.rate.add(events, now)
+        entry.rate.add(events, monotonic)
         entry.oldestPendingAt ??= loggedAt
       }),
     committed: (position) =>
-      change((now) => {
+      change(({ now }) => {
         entry.position = position
         entry.committedAt = now
         entry.committed += entry.pending
@@ -241,7 +256,7 @@ const makeReport = (entry: Entry): PartitionReport => {
         entry.oldestPendingAt = loggedAt
       }),
     is: (phase, sentence) =>
-      change((now) => {
+      change(({ now }) => {
         entry.phase = phase
         entry.trouble = troubleOf(entry.trouble, sentence ?? null, now)
       }),

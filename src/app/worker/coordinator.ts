@@ -1,4 +1,4 @@
-import { Clock, Effect, Latch, Schedule, Stream } from "effect"
+import { Effect, Latch, Schedule, Stream } from "effect"
 import { CONTROL_PARTITION, EventLog } from "../../domain/log/EventLog.ts"
 import { buildName } from "../../domain/projection/buildName.ts"
 import { ALL_PARTITIONS, Operations, type Outlook } from "../../domain/projection/Operations.ts"
@@ -9,6 +9,7 @@ import { SWEEP_ROWS } from "../projection/Projector.ts"
 import { FOLLOW_MILLIS, TURN_MILLIS } from "./limits.ts"
 import { LoopBroke, remedyFor } from "./policy.ts"
 import { WorkerState } from "./WorkerState.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** Under this name the coordinator reports, with the partition of control facts. */
 export const COORDINATOR = "coordinator"
@@ -91,15 +92,15 @@ export const coordinator = Effect.fn("coordinator")(function* () {
 
   /** Counts persons for a while; the rest at the next turn. */
   const count = Effect.fnUntraced(function* (group: string) {
-    let began = yield* Clock.currentTimeMillis
+    let began = yield* monotonicMillis
     const until = began + COUNT_MILLIS
     const afterSlice = Effect.gen(function* () {
       yield* report.turned
-      const took = (yield* Clock.currentTimeMillis) - began
+      const took = (yield* monotonicMillis) - began
       if (group !== LIVE_GROUP && took >= COUNT_REST_FROM_MILLIS && !standsStill()) {
         yield* Effect.sleep(Math.min(COUNT_REST * took, COUNT_REST_MAX_MILLIS))
       }
-      began = yield* Clock.currentTimeMillis
+      began = yield* monotonicMillis
       return began < until && !isPausedByOperator(yield* operations.look)
     })
     return yield* countPersons(group, group === LIVE_GROUP ? COUNT_LIVE : COUNT_BUILD, () => afterSlice)
@@ -126,7 +127,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
     )
 
   const adopt = Effect.fnUntraced(function* (group: string, outlook: Outlook) {
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMillis
     const live = positionsOf(outlook.ownerships, LIVE_GROUP)
     const built = positionsOf(outlook.ownerships, group)
     const reached = (positions: ReadonlyMap<number, number>) =>
@@ -157,7 +158,7 @@ export const coordinator = Effect.fn("coordinator")(function* () {
 
   const turn = Effect.gen(function* () {
     yield* report.turned
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMillis
     const outlook = yield* operations.look
     yield* endStandstill(outlook)
     const due = now - provenAt >= PROVE_MILLIS

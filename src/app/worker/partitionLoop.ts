@@ -1,4 +1,4 @@
-import { Clock, Effect, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { decodeBatch } from "../../domain/log/batch.ts"
 import { EventLog } from "../../domain/log/EventLog.ts"
 import { EVERY_MEASURE, Operations, type Outlook } from "../../domain/projection/Operations.ts"
@@ -14,6 +14,7 @@ import { LoopBroke, remedyFor } from "./policy.ts"
 import { projectRecords } from "./projectRecords.ts"
 import { pauseOf, Watch } from "./Watch.ts"
 import { WorkerState } from "./WorkerState.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** While a loop can't take events, it looks this often whether any wait, ms. */
 const LOOK_BEHIND_MILLIS = 5_000
@@ -71,7 +72,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
 
   /** How old what waits is, although it can't be taken now. */
   const lookBehind = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMillis
     if (now - lookedBehindAt < LOOK_BEHIND_MILLIS) return
     lookedBehindAt = now
     const checkpoint = yield* readModel.checkpoint(name, partition)
@@ -85,10 +86,10 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
 
   /** Waits, and goes on turning; no longer than until `over`. */
   const idle = Effect.fnUntraced(function* (millis: number, over = () => false) {
-    const until = (yield* Clock.currentTimeMillis) + millis
+    const until = (yield* monotonicMillis) + millis
     for (;;) {
       yield* report.turned
-      const left = until - (yield* Clock.currentTimeMillis)
+      const left = until - (yield* monotonicMillis)
       if (left <= 0 || over()) return
       yield* lookBehind
       yield* Effect.sleep(Math.min(left, TURN_MILLIS))
@@ -145,7 +146,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     const isolated = new Map(Array.from(found, ([n, places]) => [n, new Set(places)]))
     const projection = yield* claimPartition(group, partition, settings, state.owner, isolated)
     // Only what began to look after the claim was through is sure to have seen it.
-    const claimedAt = yield* Clock.currentTimeMillis
+    const claimedAt = yield* monotonicMillis
     // A pause ends the claims that it finds; who claims after it finds it here.
     if (pauseOf(yield* watch.look, name, partition) !== undefined) return "paused" as const
     const checkpoint = projection.checkpoint()
@@ -201,9 +202,9 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
       yield* report.is("waiting", "The read model is being made ready; the coordinator does that.")
       yield* idle(TURN_MILLIS)
     } else if (outcome === "end") {
-      const until = (yield* Clock.currentTimeMillis) + FOLLOW_MILLIS
+      const until = (yield* monotonicMillis) + FOLLOW_MILLIS
       do yield* idle(FOLLOW_STILL_MILLIS)
-      while (!liveStandsStill() && (yield* Clock.currentTimeMillis) < until)
+      while (!liveStandsStill() && (yield* monotonicMillis) < until)
     } else if (outcome === "stale" && (yield* isOwnedByOther)) {
       yield* report.is("waiting", "Another worker has claimed the partition.")
       yield* idle(6 * TURN_MILLIS)

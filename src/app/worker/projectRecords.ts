@@ -1,4 +1,4 @@
-import { type Cause, Clock, Duration, Effect, Queue, Stream } from "effect"
+import { type Cause, Duration, Effect, Queue, Stream } from "effect"
 import { isDone } from "effect/Cause"
 import type { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
@@ -9,6 +9,7 @@ import type { Isolation } from "./isolation.ts"
 import { Limits, TURN_MILLIS } from "./limits.ts"
 import { StepRoom } from "./StepRoom.ts"
 import type { PartitionReport } from "./WorkerState.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** Records that wait to be folded: with them the log's reader goes on while a step is committed, and not much further. */
 const RECORDS_AHEAD = 8
@@ -54,7 +55,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
           if (torn || projection.pending() === 0) return
           const [took] = yield* Effect.timed(room.committing(loop, Effect.andThen(meanwhile, projection.commit())))
           room.holds(loop, 0)
-          due = (yield* Clock.currentTimeMillis) + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
+          due = (yield* monotonicMillis) + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
           yield* report.committed(projection.checkpoint()!.position)
           yield* isolation.committed
           yield* onWell
@@ -104,7 +105,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
             if (yield* room.folding(loop, fold(yield* Queue.take(queue)))) yield* commit
             continue
           }
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* monotonicMillis
           const folded = projection.pending() > 0
           const patience = folded ? due - now : TURN_MILLIS
           if (folded && patience <= 0) {

@@ -1,7 +1,8 @@
-import { Clock, Data, Duration, Effect } from "effect"
+import { Data, Duration, Effect } from "effect"
 import { formatPosition, type Position } from "../../domain/log/position.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** Between two looks at the checkpoint, ms. */
 const LOOK_MILLIS = 20
@@ -33,12 +34,12 @@ export const whenProcessed = (
 ): Effect.Effect<void, NotProcessedInTime | ReadModelUnavailable, ReadModel> =>
   Effect.gen(function* () {
     const readModel = yield* ReadModel
-    const began = yield* Clock.currentTimeMillis
+    const began = yield* monotonicMillis
     for (;;) {
       const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, position.partition)
       const reached = checkpoint?.position.incarnation === position.incarnation ? checkpoint.position.sequence : 0
       if (reached >= position.sequence && (yield* readModel.isWhole)) return
-      const waitedMillis = (yield* Clock.currentTimeMillis) - began
+      const waitedMillis = Math.round((yield* monotonicMillis) - began)
       if (waitedMillis >= Duration.toMillis(timeout)) {
         return yield* new NotProcessedInTime({ position, reached, waitedMillis })
       }

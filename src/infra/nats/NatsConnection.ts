@@ -52,8 +52,9 @@ export interface Connection {
 /** How long one server is given to answer. */
 const CONNECT_MILLIS = 5000
 
-/** From one attempt to reconnect to the next. */
+/** From one attempt to reconnect to the next, and what is added by chance, so that not all clients come at once. */
 const RECONNECT_MILLIS = 250
+const RECONNECT_JITTER_MILLIS = 100
 
 /**
  * Connects, checks the server's version, and stays connected: after a loss it tries until it is back or the scope ends.
@@ -74,7 +75,7 @@ export const openNats = Effect.fn("openNats")(function* (
           name: options.name ?? "tidemark",
           timeout: CONNECT_MILLIS,
           maxReconnectAttempts: -1,
-          reconnectTimeWait: RECONNECT_MILLIS,
+          reconnectDelayHandler: reconnectPace(),
           ...(signIn.authenticator === null ? {} : { authenticator: signIn.authenticator }),
           ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
         }),
@@ -127,6 +128,21 @@ export const openNats = Effect.fn("openNats")(function* (
       ),
   }
 })
+
+/**
+ * How long the client has to wait for its next attempt. It adds this to the time of day of the last one, and so would wait
+ * an hour more where the clock was put back by an hour meanwhile; so whether it is time is found out here, by a clock that
+ * only goes on.
+ */
+const reconnectPace = () => {
+  let next = 0
+  return (): number => {
+    const now = performance.now()
+    if (now < next) return next - now
+    next = now + RECONNECT_MILLIS + Math.random() * RECONNECT_JITTER_MILLIS
+    return Number.NEGATIVE_INFINITY
+  }
+}
 
 const countStatus = ({ type }: Status): Effect.Effect<void> => {
   switch (type) {

@@ -1,4 +1,5 @@
-import { Clock, Effect, Exit, Metric } from "effect"
+import { Effect, Exit, Metric } from "effect"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
@@ -19,10 +20,10 @@ export const measuringCommit = <A, E extends { readonly _tag: string }, R>(
   commit: Effect.Effect<A, E, R>,
 ): Effect.Effect<A, E, R> =>
   Effect.gen(function* () {
-    const started = yield* Clock.currentTimeMillis
+    const started = yield* monotonicMillis
     return yield* Effect.onExit(commit, (exit) =>
       Effect.gen(function* () {
-        yield* Metric.update(readModelMetrics.commitSeconds, ((yield* Clock.currentTimeMillis) - started) / 1000)
+        yield* Metric.update(readModelMetrics.commitSeconds, ((yield* monotonicMillis) - started) / 1000)
         yield* Metric.update(Metric.withAttributes(readModelMetrics.commits, { outcome: outcomeOf(exit) }), 1)
       }),
     )
