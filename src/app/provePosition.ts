@@ -7,7 +7,7 @@ import { openRecord } from "./readBatches.ts"
 
 /**
  * Reads the record that a saved position names, and compares (docs/explanation/the-log.md): a log that was put back hands out the same
- * sequences and batch ids again, to other events.
+ * sequences and batch ids again, to other events. Gives the record; null where it was removed at the front.
  */
 const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: LogEnd) {
   const log = yield* EventLog
@@ -16,7 +16,7 @@ const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: Log
   }
   const record = yield* log.at(saved.partition, saved.sequence)
   // What retention or a purge removed at the front can't be compared, and says nothing of what comes after it.
-  if (record === null && saved.sequence < (yield* log.begins(saved.partition))) return
+  if (record === null && saved.sequence < (yield* log.begins(saved.partition))) return null
   if (record?.position.batchId !== saved.batchId) {
     const found = record === null ? "no batch" : `batch ${record.position.batchId}`
     return yield* new PositionDiverged({ saved, found })
@@ -25,6 +25,7 @@ const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: Log
   if (batch.sum !== sum) {
     return yield* new PositionDiverged({ saved, found: `another batch of the same id (checksum ${batch.sum})` })
   }
+  return record
 })
 
 /** The end of what a checkpoint has taken in: its position, and the checksum that its chain holds of the batch there. */
@@ -36,8 +37,9 @@ export const endOf = ({ position, chain }: Checkpoint): LogEnd => {
   return { position, sum: last?.[1].sum ?? "" }
 }
 
-/** Proves that the log still holds what a checkpoint has taken in. */
-export const proveCheckpoint = (checkpoint: Checkpoint) => provePosition(endOf(checkpoint))
+/** Proves that the log still holds what a checkpoint has taken in. Gives the record there, for what reads on from it. */
+export const proveCheckpoint = (checkpoint: Checkpoint | null) =>
+  checkpoint === null ? Effect.succeed(null) : provePosition(endOf(checkpoint))
 
 /**
  * Proves every position that the read model stands on, that of the control facts included, and that nothing was removed

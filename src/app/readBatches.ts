@@ -22,6 +22,8 @@ export type ReadError = LogUnavailable | LogDamaged | UnknownBatchVersion
 export interface ReadOptions {
   /** Sequence after which to begin; 0 for the beginning. */
   readonly after?: number
+  /** The record at `after`, where it is known: it must still stand there. */
+  readonly standing?: LogRecord | null
   /** Last sequence, included; the end of the log if not given. */
   readonly upTo?: number
   /** The chains as they stood at `after`. */
@@ -42,7 +44,7 @@ export const openRecord = ({ position, bytes }: LogRecord): Effect.Effect<Batch,
  */
 export const readBatches = (
   partition: number,
-  { after = 0, upTo, chain }: ReadOptions = {},
+  { after = 0, standing = null, upTo, chain }: ReadOptions = {},
 ): Stream.Stream<ProvenRecord, ReadError, EventLog> =>
   Stream.unwrap(
     Effect.gen(function* () {
@@ -50,7 +52,7 @@ export const readBatches = (
       const verifier = chain ?? (yield* newChain(partition))
       // Cut off before it is opened: what is not read must not get into the chains either.
       const records = log
-        .read(partition, after)
+        .read(partition, after, standing)
         .pipe(Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo))
       return openBatches(records, verifier)
     }),

@@ -1,45 +1,48 @@
-import { cpSync, mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { cpSync, rmSync } from "node:fs"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { simulate } from "../../src/domain/simulate/simulate.ts"
+import { chainOf } from "../contract/eventLog.ts"
 import { accept } from "../support/accept.ts"
 import { ok, okJson, refused } from "../support/cli.ts"
 import { eventually } from "../support/eventually.ts"
-import { openStage, type WorkersStage } from "../support/workers.ts"
+import { openStage, type WorkerProcess, type WorkersStage } from "../support/workers.ts"
+import { copyOf, putBackAndWriteOn, undoAll } from "./jetStreamLog/fixtures.ts"
 
 const events = Array.from(simulate({ users: 60, days: 30, seed: 7 }), (raw) => accept(raw))
-const copy = mkdtempSync(join(tmpdir(), "tidemark-older-"))
-
 let stage: WorkersStage
-beforeAll(async () => {
+beforeEach(async () => {
   stage = await openStage(2)
 })
-afterAll(async () => {
+afterEach(async () => {
   await stage.close()
-  rmSync(copy, { recursive: true, force: true })
+  await undoAll()
 })
+
+const positions = async () => (await stage.look()).ownerships.map(({ sequence }) => sequence)
+
+/** Waits until both partitions have failed, for the reason that they must have. */
+const failed = async (worker: WorkerProcess): Promise<void> => {
+  for (const partition of [0, 1]) {
+    await eventually("the partition has failed", async () => worker.stateOf(partition)?.phase === "failed")
+    expect(worker.stateOf(partition)!.trouble!.sentence).toMatch(/put back to an older copy|restored or replaced/)
+  }
+}
 
 describe("a log that was put back to an older copy under a running worker", () => {
   test("stops it with the place named, and it goes on when an operator accepts the log", async () => {
     const worker = stage.start()
     await stage.append(events.slice(0, 300))
     await stage.caughtUp()
-    await stage.nats.stop()
-    cpSync(stage.nats.storeDirectory, copy, { recursive: true })
-    await stage.nats.start()
+    const copy = await copyOf(stage.nats)
     await stage.append(events.slice(300, 600))
     await stage.caughtUp()
-    const before = (await stage.look()).ownerships.map(({ sequence }) => sequence)
+    const before = await positions()
 
     await stage.nats.kill()
     rmSync(stage.nats.storeDirectory, { recursive: true })
     cpSync(copy, stage.nats.storeDirectory, { recursive: true })
     await stage.nats.start()
-    for (const partition of [0, 1]) {
-      await eventually("the partition has failed", async () => worker.stateOf(partition)?.phase === "failed")
-      expect(worker.stateOf(partition)!.trouble!.sentence).toMatch(/put back to an older copy|restored or replaced/)
-    }
+    await failed(worker)
     const { stops, ownerships } = await eventually("everybody can know", async () => {
       const outlook = await stage.look()
       return outlook.stops.length >= 3 && outlook
@@ -50,12 +53,36 @@ describe("a log that was put back to an older copy under a running worker", () =
 
     const env = { env: { TIDEMARK_NATS_URL: stage.nats.url, TIDEMARK_POSTGRES_URL: stage.postgres.url() } }
     expect(await refused(4, ["rewind", "--to", "start"], env)).toMatch(/it was restored or replaced\. Nothing was read/)
-    expect((await stage.look()).ownerships.map(({ sequence }) => sequence)).toEqual(before)
+    expect(await positions()).toEqual(before)
     await ok(["rewind", "--to", "start", "--accept-log"], env)
     expect((await okJson(["verify"], env)).differences).toEqual([])
     await eventually("the worker goes on", async () => [0, 1].every((n) => worker.stateOf(n)?.phase === "running"))
     await eventually("all is well", async () => (await stage.look()).stops.length === 0)
     await ok(["rebuild"], env)
     expect((await worker.stop()).code).toBe(0)
+  })
+
+  test("stops one that has read nothing since it started, also where what comes next is a chain that begins", async () => {
+    const first = stage.start()
+    await stage.append(events.slice(0, 300))
+    await stage.caughtUp()
+    const copied = Math.max(...(await positions()))
+    const copy = await copyOf(stage.nats)
+    await stage.append(events.slice(300, 600))
+    await stage.caughtUp()
+    expect((await first.stop()).code).toBe(0)
+    const worker = stage.start()
+    await eventually("it follows", async () => [0, 1].every((n) => worker.stateOf(n)?.phase === "running"))
+    const before = await positions()
+
+    // As many as it has read, so that it would go on between two chains.
+    const last = Math.max(...before)
+    const { partition } = (await stage.look()).ownerships.find(({ sequence }) => sequence === last)!
+    const hidden = chainOf(last - copied, { writer: "hidden", partition })
+    const next = [0, 1].flatMap((partition) => chainOf(5, { writer: `next-${partition}`, partition }))
+    await putBackAndWriteOn(stage.nats, copy, hidden, next)
+    await stage.nats.start()
+    await failed(worker)
+    expect(await positions()).toEqual(before)
   })
 })

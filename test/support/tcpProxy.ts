@@ -13,6 +13,8 @@ export interface TcpProxy {
   /** Delivers nothing until `resume`, also on new connections; all stay open. */
   readonly stall: () => void
   readonly resume: () => void
+  /** Stalls when a client next sends `text`, which the server does not get; resolves then. */
+  readonly stallAt: (text: string) => Promise<void>
   /**
    * Breaks the connection that next sends `text`: `before` the server gets it, or `after` the server has answered, whose
    * answer is lost.
@@ -26,9 +28,15 @@ export interface TcpProxy {
 export const startProxy = async (target: number): Promise<TcpProxy> => {
   const sockets = new Set<Socket>()
   let stalled = false
+  let stallingAt: { readonly text: string; readonly stalls: () => void } | undefined
   let swallowing: RegExp | undefined
   let swallowed = 0
   let cut: { readonly text: string; readonly when: "before" | "after" } | undefined
+
+  const stall = () => {
+    stalled = true
+    for (const socket of sockets) socket.pause()
+  }
 
   const listener = createServer((client) => {
     const server = connect(target, "127.0.0.1")
@@ -48,6 +56,12 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
       })
     }
     client.on("data", (sent) => {
+      if (stallingAt !== undefined && sent.includes(stallingAt.text)) {
+        stall()
+        stallingAt.stalls()
+        stallingAt = undefined
+        return
+      }
       const meant = cut !== undefined && sent.includes(cut.text) ? cut.when : undefined
       if (meant !== undefined) cut = undefined
       if (meant === "before") return breakOff()
@@ -73,14 +87,15 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
     port: (listener.address() as AddressInfo).port,
     connections: () => sockets.size / 2,
     drop: () => sockets.forEach((socket) => socket.resetAndDestroy()),
-    stall: () => {
-      stalled = true
-      for (const socket of sockets) socket.pause()
-    },
+    stall,
     resume: () => {
       stalled = false
       for (const socket of sockets) socket.resume()
     },
+    stallAt: (text) =>
+      new Promise((stalls) => {
+        stallingAt = { text, stalls }
+      }),
     cutAt: (text, when) => {
       cut = { text, when }
     },

@@ -13,6 +13,7 @@ import { buildName } from "../../domain/projection/buildName.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import type { Settings } from "../../domain/settings.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
+import { proveCheckpoint } from "../provePosition.ts"
 import { readBatches } from "../readBatches.ts"
 import { bringInLine } from "./bringInLine.ts"
 import type { WorkersStandStill } from "./WorkersStandStill.ts"
@@ -97,9 +98,10 @@ export class Projector extends Context.Service<
         for (let partition = 0; partition < log.partitions; partition++) {
           const end = upTo === null ? undefined : yield* upTo(partition)
           const projection = yield* claimPartition(group, partition, settings, owner)
-          const after = projection.checkpoint()?.position.sequence ?? 0
+          const checkpoint = projection.checkpoint()
           yield* readBatches(partition, {
-            after,
+            after: checkpoint?.position.sequence ?? 0,
+            standing: yield* proveCheckpoint(checkpoint),
             chain: projection.chain,
             ...(end === undefined ? {} : { upTo: end }),
           }).pipe(

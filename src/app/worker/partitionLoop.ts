@@ -150,14 +150,14 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     // A pause ends the claims that it finds; who claims after it finds it here.
     if (pauseOf(yield* watch.look, name, partition) !== undefined) return "paused" as const
     const checkpoint = projection.checkpoint()
-    if (checkpoint !== null) yield* proveCheckpoint(checkpoint)
+    const standing = yield* proveCheckpoint(checkpoint)
     const position = checkpoint?.position ?? null
     yield* report.claimed(position)
     const after = position?.sequence ?? 0
     const records =
       end === null
-        ? log.follow(partition, after)
-        : log.read(partition, after).pipe(Stream.takeWhile(({ position: { sequence } }) => sequence <= end))
+        ? log.follow(partition, after, standing)
+        : log.read(partition, after, standing).pipe(Stream.takeWhile(({ position: { sequence } }) => sequence <= end))
     return yield* projectRecords({
       live,
       records,

@@ -36,7 +36,8 @@ export const isEvents = (partition: number): boolean => partition !== CONTROL_PA
  * number of them may have been stored, always the first ones of each partition; appending a batch id again returns the
  * position it already has (a log of many writers may forget ids after two minutes: a writer that is not sure by then
  * begins a chain of its own). Sequences ascend in the order of appending; holes are allowed. `read` gives records after a
- * position (exclusive), in order, up to the end as it was when the read began.
+ * position (exclusive), in order, up to the end as it was when the read began. A caller that knows the record at that
+ * position gives it as `standing`: a log of which an older copy was put back meanwhile then gives nothing, and says so.
  */
 export class EventLog extends Context.Service<
   EventLog,
@@ -50,9 +51,17 @@ export class EventLog extends Context.Service<
     readonly append: (
       batches: ReadonlyArray<PackedBatch>,
     ) => Effect.Effect<ReadonlyArray<Position>, LogUnavailable | LogDamaged>
-    readonly read: (partition: number, after: number) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
+    readonly read: (
+      partition: number,
+      after: number,
+      standing?: LogRecord | null,
+    ) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
     /** Like `read`, but never ends: at the end of the log it waits for more. */
-    readonly follow: (partition: number, after: number) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
+    readonly follow: (
+      partition: number,
+      after: number,
+      standing?: LogRecord | null,
+    ) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
     /** The record at exactly this sequence, or `null` where there is a hole or the end. */
     readonly at: (partition: number, sequence: number) => Effect.Effect<LogRecord | null, LogUnavailable>
     readonly status: Effect.Effect<ReadonlyArray<PartitionStatus>, LogUnavailable>

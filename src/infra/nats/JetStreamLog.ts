@@ -1,7 +1,7 @@
 import { jetstreamManager, type StreamInfo, type StreamState } from "@nats-io/jetstream"
 import { Duration, Effect, Layer, Option, type Scope, Stream } from "effect"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
-import { CONTROL_PARTITION, EventLog, type PartitionStatus } from "../../domain/log/EventLog.ts"
+import { CONTROL_PARTITION, EventLog, type LogRecord, type PartitionStatus } from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import { makeAppend } from "./append.ts"
 import { BadNatsOptions, type NoSuchLog, type StreamUnfit } from "./errors.ts"
@@ -66,16 +66,16 @@ export const openJetStreamLog = Effect.fn("openJetStreamLog")(function* (
 const makeLog = (events: LogStream, control: LogStream): EventLog["Service"] => {
   const streamOf = (partition: number) => (partition === CONTROL_PARTITION ? control : events)
 
-  const records = (partition: number, after: number, end: number | null) =>
+  const records = (partition: number, after: number, end: number | null, standing: LogRecord | null) =>
     Stream.unwrap(
-      Effect.map(openReader(streamOf(partition), { partition, after, end }), ({ next }) =>
+      Effect.map(openReader(streamOf(partition), { partition, after, end, standing }), ({ next }) =>
         Stream.paginate(undefined, () =>
           Effect.map(next, (page) => [page, page.length === 0 ? Option.none() : Option.some(undefined)] as const),
         ),
       ),
     )
 
-  const read = (partition: number, after: number) =>
+  const read = (partition: number, after: number, standing: LogRecord | null = null) =>
     Stream.unwrap(
       Effect.gen(function* () {
         const stream = streamOf(partition)
@@ -83,7 +83,7 @@ const makeLog = (events: LogStream, control: LogStream): EventLog["Service"] => 
         // Nothing of any partition comes after the end of the stream.
         if (after >= state.last_seq) return Stream.empty
         const last = yield* stream.last(partition)
-        return last === null ? Stream.empty : records(partition, after, last.sequence)
+        return last === null ? Stream.empty : records(partition, after, last.sequence, standing)
       }),
     )
 
@@ -124,7 +124,7 @@ const makeLog = (events: LogStream, control: LogStream): EventLog["Service"] => 
     writers: "many",
     append: makeAppend(streamOf),
     read,
-    follow: (partition, after) => records(partition, after, null),
+    follow: (partition, after, standing = null) => records(partition, after, null, standing),
     at: (partition, sequence) =>
       Effect.map(streamOf(partition).recordAt(sequence), (record) =>
         record?.position.partition === partition ? record : null,

@@ -1,10 +1,11 @@
 import type { JetStreamManager } from "@nats-io/jetstream"
 import { AckPolicy, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream"
 import { createInbox, type Msg, nanos } from "@nats-io/transport-node"
-import { Clock, Data, Duration, Effect, Latch, type Scope } from "effect"
+import { Data, Duration, Effect, Latch, type Scope } from "effect"
 import type { CallFailed } from "./jetStreamCall.ts"
 import { BATCH_ID_HEADER } from "./LogStream.ts"
 import type { Connection } from "./NatsConnection.ts"
+import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /**
  * Bytes asked for at once: bounded by bytes and not by records, since a thousand large records stall JetStream. What came
@@ -175,6 +176,8 @@ export const openPull = (
 
     const take = Effect.gen(function* () {
       for (;;) {
+        // Before anything is looked at: what comes from now on opens it.
+        news.closeUnsafe()
         if (arrived.length > 0) {
           const records = arrived
           arrived = []
@@ -185,8 +188,7 @@ export const openPull = (
           nothing = false
           return []
         }
-        // The time of day may go back.
-        const now = Number(yield* Clock.monotonicTimeNanos) / 1e6
+        const now = yield* monotonicMillis
         if (heard) silentSince = now
         heard = false
         // The server has forgotten them, whether it said so or not.
@@ -194,7 +196,6 @@ export const openPull = (
         if (now >= renewAt()) ask(now)
         const silentUntil = silentSince + forgottenMillis
         if (now >= silentUntil) return yield* new DeliveryBroken({ reason: "heartbeatMissed" })
-        news.closeUnsafe()
         yield* Effect.timeoutOption(news.await, Math.min(silentUntil, renewAt()) - now)
       }
     })

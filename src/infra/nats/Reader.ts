@@ -26,6 +26,8 @@ export interface ReaderOptions {
   readonly after: number
   /** Last sequence to read; null to wait for what comes, and for a server that is away. */
   readonly end: number | null
+  /** The record at `after`, where the caller knows it: it must still stand there. */
+  readonly standing: LogRecord | null
 }
 
 /** Records in order; empty at the end, which only a reader with an `end` comes to. */
@@ -35,17 +37,17 @@ export interface Reader {
 
 /**
  * Reads a partition, whatever happens to the connection meanwhile. Every delivery begins after the last record that was
- * read, and only once the log has proven that this record still stands there: so nothing is skipped, nothing comes
- * twice, and a store that was put back is noticed.
+ * read, and gives something only once the log has proven that this record still stands there: so nothing is skipped,
+ * nothing comes twice, and a store that was put back is noticed.
  */
 export const openReader = (
   stream: LogStream,
-  { partition, after, end }: ReaderOptions,
+  { partition, after, end, standing }: ReaderOptions,
 ): Effect.Effect<Reader, never, Scope.Scope> =>
   Effect.gen(function* () {
     const readerScope = yield* Effect.scope
     let position = after
-    let last: LogRecord | null = null
+    let last = standing
     /** Delivered and not yet handed over. */
     let waiting: ReadonlyArray<Delivered> = []
     let delivery: { readonly pull: Pull; readonly scope: Scope.Closeable } | null = null
@@ -84,7 +86,6 @@ export const openReader = (
     })
 
     const beginDelivery = Effect.gen(function* () {
-      yield* proveLast
       const scope = yield* Scope.fork(readerScope)
       const pull = yield* openPull(stream.connection, stream.manager, {
         stream: stream.name,
@@ -94,7 +95,15 @@ export const openReader = (
       }).pipe(
         Scope.provide(scope),
         whileAway(stream.patience),
-        Effect.mapError(unavailable("read the log")),
+        Effect.catch((failure) =>
+          Effect.andThen(
+            failure.kind === "noStream" ? stream.inspect(partition) : Effect.void,
+            Effect.fail(unavailable("read the log")(failure)),
+          ),
+        ),
+        // After the consumer was made, never before: an outage can lie between the two, and the log be put back in it. A
+        // copy without this record is older than the consumer and doesn't hold it, so that nothing is delivered from there.
+        Effect.tap(() => proveLast),
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
       )
       delivery = { pull, scope }

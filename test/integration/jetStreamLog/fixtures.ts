@@ -1,3 +1,4 @@
+import { cpSync, rmSync } from "node:fs"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { Effect, Fiber, Metric, Result, type Scope, Stream } from "effect"
@@ -52,11 +53,11 @@ export const counted = (name: keyof typeof logMetrics) =>
   Effect.map(Metric.value(logMetrics[name]), ({ count }) => count)
 
 /** Follows partition 0 in a fiber; `until` waits for as many records, or for its end. */
-export const following = (log: Log, after = 0) =>
+export const following = (log: Log, after = 0, standing: LogRecord | null = null) =>
   Effect.gen(function* () {
     const seen: Array<LogRecord> = []
     let wake = () => {}
-    const fiber = yield* log.follow(0, after).pipe(
+    const fiber = yield* log.follow(0, after, standing).pipe(
       Stream.runForEach((record) =>
         Effect.sync(() => {
           seen.push(record)
@@ -80,6 +81,37 @@ export const following = (log: Log, after = 0) =>
     const failure = Effect.map(Fiber.join(fiber), (result) => Result.getOrThrow(Result.flip(result)))
     return { seen, until, failure }
   })
+
+/**
+ * Stops a server, puts back the copy that was made of its store, and appends to it, on another port, where nobody looks.
+ * The server itself stays away.
+ */
+export const putBackAndWriteOn = async (
+  server: NatsServer,
+  copy: string,
+  ...appends: ReadonlyArray<ReadonlyArray<PackedBatch>>
+): Promise<void> => {
+  await server.stop()
+  const elsewhere = await startNatsServer()
+  undo.push(() => elsewhere.close())
+  await elsewhere.stop()
+  rmSync(elsewhere.storeDirectory, { recursive: true, force: true })
+  cpSync(copy, elsewhere.storeDirectory, { recursive: true })
+  await elsewhere.start()
+  await withLog({ server: elsewhere }, (log) => Effect.forEach(appends, log.append))
+  await elsewhere.stop()
+  rmSync(server.storeDirectory, { recursive: true })
+  cpSync(elsewhere.storeDirectory, server.storeDirectory, { recursive: true })
+}
+
+/** Stops a server for a copy of its store, and starts it again. */
+export const copyOf = async (server: NatsServer): Promise<string> => {
+  const copy = `${server.storeDirectory}.older`
+  await server.stop()
+  cpSync(server.storeDirectory, copy, { recursive: true })
+  await server.start()
+  return copy
+}
 
 export const ids = (records: ReadonlyArray<LogRecord>): ReadonlyArray<string> =>
   records.map(({ position }) => position.batchId)

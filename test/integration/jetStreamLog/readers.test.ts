@@ -1,13 +1,26 @@
 import { cpSync, rmSync } from "node:fs"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
-import { Effect, Schedule } from "effect"
+import { Effect, Fiber, Schedule, Stream } from "effect"
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { openJetStreamLog } from "../../../src/infra/nats/JetStreamLog.ts"
 import { chainOf, failureOf, readAll } from "../../contract/eventLog.ts"
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../support/natsServer.ts"
 import { startProxy } from "../../support/tcpProxy.ts"
-import { counted, following, ids, idsOf, managerOf, newProject, ownServer, undo, undoAll, withLog } from "./fixtures.ts"
+import {
+  copyOf,
+  counted,
+  following,
+  ids,
+  idsOf,
+  managerOf,
+  newProject,
+  ownServer,
+  putBackAndWriteOn,
+  undo,
+  undoAll,
+  withLog,
+} from "./fixtures.ts"
 
 /** Readers of a log while its server, or its stream, meets with something. */
 
@@ -49,15 +62,32 @@ describe("under a reader that follows", () => {
     )
   })
 
+  test("the server is away while the clock is put back by an hour: the reader is back as soon as the server is", async () => {
+    const server = await ownServer()
+    const batches = chainOf(4)
+    const clock = Date.now
+    undo.push(() => (Date.now = clock))
+    await withLog({ server }, (log) =>
+      Effect.gen(function* () {
+        yield* log.append(batches.slice(0, 2))
+        const { seen, until } = yield* following(log)
+        yield* until(2)
+        yield* Effect.promise(() => server.stop())
+        Date.now = () => clock() - 3_600_000
+        yield* Effect.promise(() => server.start())
+        yield* log.append(batches.slice(2))
+        yield* until(4)
+        expect(ids(seen)).toEqual(idsOf(batches))
+      }),
+    )
+  })
+
   test("an older copy of the store is put back: found and named, by the reader and by the writer", async () => {
     const server = await ownServer()
-    const older = `${server.storeDirectory}.older`
     const batches = chainOf(8)
     const longer = chainOf(20, { writer: "later" })
     await withLog({ server }, (log) => log.append(batches.slice(0, 4)))
-    await server.stop()
-    cpSync(server.storeDirectory, older, { recursive: true })
-    await server.start()
+    const older = await copyOf(server)
     await withLog({ server }, (log) =>
       Effect.gen(function* () {
         yield* log.append(batches.slice(4))
@@ -87,45 +117,68 @@ describe("under a reader that follows", () => {
     )
   })
 
-  test("a copy is put back and grows past the reader's place before the reader is back", async () => {
-    const server = await ownServer()
-    const older = `${server.storeDirectory}.older`
+  describe("a copy is put back and grows past the reader's place before the reader is back", () => {
+    const problem =
+      "The log is damaged at 0/8: batch later.0.4 stands where w.0.8 was read: the log was put back to an older copy"
     const batches = chainOf(8)
-    await withLog({ server }, (log) => log.append(batches.slice(0, 4)))
-    await server.stop()
-    cpSync(server.storeDirectory, older, { recursive: true })
-    await server.start()
-    await withLog({ server }, (log) =>
-      Effect.gen(function* () {
-        yield* log.append(batches.slice(4))
-        const { seen, until, failure } = yield* following(log)
-        yield* until(8)
-        yield* Effect.promise(async () => {
-          await server.stop()
-          rmSync(server.storeDirectory, { recursive: true })
-          cpSync(older, server.storeDirectory, { recursive: true })
-        })
-        // On another port, where the reader doesn't look.
-        yield* Effect.promise(async () => {
-          const elsewhere = await startNatsServer()
-          await elsewhere.stop()
-          rmSync(elsewhere.storeDirectory, { recursive: true, force: true })
-          cpSync(server.storeDirectory, elsewhere.storeDirectory, { recursive: true })
-          await elsewhere.start()
-          await withLog({ server: elsewhere }, (other) => other.append(chainOf(20, { writer: "later" })))
-          await elsewhere.stop()
-          rmSync(server.storeDirectory, { recursive: true })
-          cpSync(elsewhere.storeDirectory, server.storeDirectory, { recursive: true })
-          await elsewhere.close()
-          await server.start()
-        })
-        const error = yield* failure
-        expect(error.message).toContain(
-          "The log is damaged at 0/8: batch later.0.4 stands where w.0.8 was read: the log was put back to an older copy",
-        )
-        expect(seen.length).toBe(8)
-      }),
-    )
+    const later = chainOf(20, { writer: "later" })
+
+    const withCopy = async () => {
+      const server = await ownServer()
+      await withLog({ server }, (log) => log.append(batches.slice(0, 4)))
+      return { server, copy: await copyOf(server) }
+    }
+
+    test("and it has read up to there", async () => {
+      const { server, copy } = await withCopy()
+      await withLog({ server }, (log) =>
+        Effect.gen(function* () {
+          yield* log.append(batches.slice(4))
+          const { seen, until, failure } = yield* following(log)
+          yield* until(8)
+          yield* Effect.promise(() => putBackAndWriteOn(server, copy, later))
+          yield* Effect.promise(() => server.start())
+          expect((yield* failure).message).toContain(problem)
+          expect(ids(seen)).toEqual(idsOf(batches))
+        }),
+      )
+    })
+
+    test("and it has read nothing since it began after a record", async () => {
+      const { server, copy } = await withCopy()
+      await withLog({ server }, (log) =>
+        Effect.gen(function* () {
+          yield* log.append(batches.slice(4))
+          const { seen, failure } = yield* following(log, 8, yield* log.at(0, 8))
+          yield* Effect.promise(() => putBackAndWriteOn(server, copy, later))
+          yield* Effect.promise(() => server.start())
+          expect((yield* failure).message).toContain(problem)
+          expect(seen).toEqual([])
+        }),
+      )
+    })
+
+    test.each(["read", "follow"] as const)("and it was about to begin: %s", async (way) => {
+      const { server, copy } = await withCopy()
+      const proxy = await startProxy(server.port)
+      undo.push(() => proxy.close())
+      await withLog({ server: { ...server, url: `nats://127.0.0.1:${proxy.port}` } }, (log) =>
+        Effect.gen(function* () {
+          yield* log.append(batches.slice(4))
+          const lastRead = yield* log.at(0, 8)
+          yield* log.append(chainOf(1, { writer: "more" }))
+          const stalls = proxy.stallAt("$JS.API.CONSUMER.CREATE.")
+          const reader = yield* log[way](0, 8, lastRead).pipe(Stream.runDrain, Effect.flip, Effect.forkScoped)
+          yield* Effect.promise(async () => {
+            await stalls
+            await putBackAndWriteOn(server, copy, later)
+            await server.start()
+            proxy.resume()
+          })
+          expect((yield* Fiber.join(reader)).message).toContain(problem)
+        }),
+      )
+    })
   })
 
   test("the server stands still while the connection holds: noticed by its silence, and put right", async () => {
