@@ -23,7 +23,7 @@ export { EventRejected, Tracker, TrackerFull, type TrackerOptions } from "./app/
 export type { Difference } from "./app/verify/difference.ts"
 export { type Verified, verify, type VerifyOptions } from "./app/verify/verify.ts"
 export { explainDifference, type Origin } from "./app/verify/explainDifference.ts"
-export { NotProcessedInTime, whenProcessed } from "./app/worker/whenProcessed.ts"
+export { NotProcessedInTime, whenProcessed } from "./app/whenProcessed.ts"
 export { layerWorker, layerWorkerAlone, type Worker } from "./app/worker/worker.ts"
 export { WorkersStandStill } from "./app/projection/WorkersStandStill.ts"
 export { type PartitionState, type WorkerSnapshot, WorkerState } from "./app/worker/WorkerState.ts"

@@ -37,9 +37,18 @@ export const endOf = ({ position, chain }: Checkpoint): LogEnd => {
   return { position, sum: last?.[1].sum ?? "" }
 }
 
-/** Proves that the log still holds what a checkpoint has taken in. Gives the record there, for what reads on from it. */
-export const proveCheckpoint = (checkpoint: Checkpoint | null) =>
-  checkpoint === null ? Effect.succeed(null) : provePosition(endOf(checkpoint))
+/** Proves that the log still holds what a checkpoint has taken in, and gives the place to go on after. */
+export const proveCheckpoint = Effect.fnUntraced(function* (checkpoint: Checkpoint | null) {
+  if (checkpoint === null) return 0
+  return (yield* provePosition(endOf(checkpoint))) ?? checkpoint.position.sequence
+})
+
+/** Proves that the log still holds the control facts that the read model is in line with. */
+export const proveControl = Effect.gen(function* () {
+  const readModel = yield* ReadModel
+  const control = yield* readModel.controlEnd
+  if (control !== null) yield* provePosition(control)
+})
 
 /**
  * Proves every position that the read model stands on, that of the control facts included, and that nothing was removed
@@ -48,8 +57,7 @@ export const proveCheckpoint = (checkpoint: Checkpoint | null) =>
 export const provePositions = Effect.gen(function* () {
   const log = yield* EventLog
   const readModel = yield* ReadModel
-  const control = yield* readModel.controlEnd
-  if (control !== null) yield* provePosition(control)
+  yield* proveControl
   let projected = 0
   for (let partition = 0; partition < log.partitions; partition++) {
     const checkpoint = yield* readModel.checkpoint(LIVE_GROUP, partition)

@@ -2,7 +2,7 @@ import { Effect, Stream } from "effect"
 import { type Batch, decodeBatch } from "../domain/log/batch.ts"
 import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
 import { LogDamaged, type LogUnavailable, type UnknownBatchVersion } from "../domain/log/errors.ts"
-import { EventLog, type LogRecord } from "../domain/log/EventLog.ts"
+import { EventLog, type LogRecord, type Place } from "../domain/log/EventLog.ts"
 import type { Position } from "../domain/log/position.ts"
 
 /** A record of the log, opened. */
@@ -20,10 +20,8 @@ export type ReadError = LogUnavailable | LogDamaged | UnknownBatchVersion
 
 /** From where, and to where, a partition is read. */
 export interface ReadOptions {
-  /** Sequence after which to begin; 0 for the beginning. */
-  readonly after?: number
-  /** The record at `after`, where it is known: it must still stand there. */
-  readonly standing?: LogRecord | null
+  /** The beginning if not given. */
+  readonly after?: Place
   /** Last sequence, included; the end of the log if not given. */
   readonly upTo?: number
   /** The chains as they stood at `after`. */
@@ -44,7 +42,7 @@ export const openRecord = ({ position, bytes }: LogRecord): Effect.Effect<Batch,
  */
 export const readBatches = (
   partition: number,
-  { after = 0, standing = null, upTo, chain }: ReadOptions = {},
+  { after = 0, upTo, chain }: ReadOptions = {},
 ): Stream.Stream<ProvenRecord, ReadError, EventLog> =>
   Stream.unwrap(
     Effect.gen(function* () {
@@ -52,7 +50,7 @@ export const readBatches = (
       const verifier = chain ?? (yield* newChain(partition))
       // Cut off before it is opened: what is not read must not get into the chains either.
       const records = log
-        .read(partition, after, standing)
+        .read(partition, after)
         .pipe(Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo))
       return openBatches(records, verifier)
     }),

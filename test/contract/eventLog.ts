@@ -271,6 +271,38 @@ export const eventLogContract = (name: string, makeHome: () => Promise<LogHome>)
       }),
     )
 
+    scenario("goes on after a record that stands there, and gives nothing after one that does not", ({ log, remove }) =>
+      Effect.gen(function* () {
+        const batches = chainOf(4)
+        const positions = yield* log.append(batches)
+        const records = yield* readAll(log)
+        const another = chainOf(4, { writer: "another" })
+        for (const way of ["read", "follow"] as const) {
+          const after = (place: LogRecord, count: number) =>
+            log[way](0, place).pipe(Stream.take(count), Stream.runCollect)
+          expectRecords(yield* after(records[1]!, 2), batches.slice(2))
+          for (const n of way === "read" ? [0, 1, 3] : [0, 1]) {
+            const { position, bytes } = records[n]!
+            const others = [
+              { position: { ...position, batchId: another[n]!.id }, bytes: another[n]!.bytes },
+              { position, bytes: Buffer.concat([bytes, Buffer.from(" ")]) },
+            ]
+            for (const other of others) {
+              const error = yield* Effect.flip(after(other, 4))
+              expect(error).toMatchObject({ _tag: "LogDamaged", sequence: position.sequence })
+              expect(error.message).toContain(
+                `batch ${position.batchId} stands where ${other.position.batchId} was read: the log was put back to an older copy`,
+              )
+            }
+          }
+        }
+        yield* remove(0, positions[2]!.sequence)
+        const error = yield* Effect.flip(Stream.runCollect(log.read(0, records[2]!)))
+        expect(error).toMatchObject({ _tag: "LogDamaged", sequence: positions[2]!.sequence })
+        expect(error.message).toContain("the record that was read here is gone")
+      }),
+    )
+
     scenario(
       "keeps partitions apart, the control facts' too",
       ({ log }) =>

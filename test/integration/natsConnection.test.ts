@@ -7,6 +7,7 @@ import { nkeys } from "@nats-io/transport-node"
 import { Effect, Redacted } from "effect"
 import { afterEach, describe, expect, test } from "vitest"
 import { type JetStreamLogOptions, openJetStreamLog } from "../../src/infra/nats/JetStreamLog.ts"
+import { reconnectPace } from "../../src/infra/nats/NatsConnection.ts"
 import { isAtLeast, versionProblem } from "../../src/infra/nats/serverVersion.ts"
 import { failureOf } from "../contract/eventLog.ts"
 import { makeOperatorSetup } from "../support/natsJwt.ts"
@@ -93,6 +94,21 @@ describe("a server that can't be reached", () => {
 
   test("the list of servers is empty", async () => {
     expect((await refusal({ servers: [] })).message).toContain("it names no server")
+  })
+
+  test("it is tried again after a pause, once", () => {
+    for (const [tls, most] of [
+      [false, 350],
+      [true, 1250],
+    ] as const) {
+      const pace = reconnectPace(tls)
+      expect(pace()).toBe(Number.NEGATIVE_INFINITY)
+      const pause = pace()
+      expect(pause).toBeGreaterThanOrEqual(250)
+      expect(pause).toBeLessThanOrEqual(most)
+      // Not what is left of it: the client adds it to when it tried last.
+      expect(pace()).toBe(pause)
+    }
   })
 
   test("one of several is enough", async () => {

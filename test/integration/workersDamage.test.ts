@@ -75,7 +75,7 @@ describe("a log that was put back to an older copy under a running worker", () =
     await eventually("it follows", async () => [0, 1].every((n) => worker.stateOf(n)?.phase === "running"))
     const before = await positions()
 
-    // As many as it has read, so that it would go on between two chains.
+    // They fill what it has read, so that what comes to it next begins a chain and shows no gap.
     const last = Math.max(...before)
     const { partition } = (await stage.look()).ownerships.find(({ sequence }) => sequence === last)!
     const hidden = chainOf(last - copied, { writer: "hidden", partition })

@@ -82,14 +82,23 @@ describe("workers wait for", () => {
     await expectRecovered("both, log first")
   })
 
-  test("both, and no longer where the clock is put back by an hour meanwhile", async () => {
+  test("both, and no longer where their clocks are put back by an hour meanwhile", async () => {
+    const putClocksBack = () =>
+      Promise.all(
+        workers.map(async (worker) => {
+          const before = worker.snapshot()!.now
+          worker.putClockBack()
+          await eventually("its clock is put back", async () => worker.snapshot()!.now < before)
+        }),
+      )
     await Promise.all([stage.nats.kill(), stage.postgres.kill()])
     await saying("postgres", true)
     await saying("log", true)
-    for (const worker of workers) worker.putClockBack()
+    await putClocksBack()
     await Promise.all([stage.nats.start(), stage.postgres.start()])
-    await expectRecovered("both, with the clock put back")
-    for (const worker of workers) worker.putClockBack()
+    await expectRecovered("both, with the clocks put back")
+    // Also while all is well, and for who takes over.
+    await putClocksBack()
     await stage.append(some(300))
     await stage.expectExact()
     await workers[0]!.kill()

@@ -1,7 +1,15 @@
 import { Effect, Option, Result, Stream } from "effect"
 import { decodeBatch, type PackedBatch } from "../../src/domain/log/batch.ts"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../src/domain/log/errors.ts"
-import { CONTROL_PARTITION, EventLog, type LogRecord, type PartitionStatus } from "../../src/domain/log/EventLog.ts"
+import {
+  CONTROL_PARTITION,
+  EventLog,
+  type LogRecord,
+  type PartitionStatus,
+  type Place,
+  problemAt,
+  sequenceOf,
+} from "../../src/domain/log/EventLog.ts"
 import type { Position } from "../../src/domain/log/position.ts"
 import type { CallFault, CallFaults } from "./faults.ts"
 import type { Flaws } from "./flaws.ts"
@@ -159,6 +167,20 @@ export class SimulatedLog {
         ),
       )
 
+    const found = (partition: number, sequence: number): LogRecord | null => {
+      const record = this.of(partition).find((record) => record.sequence === sequence)
+      return record === undefined ? null : recordOf(record)
+    }
+
+    const proveAt = Effect.fnUntraced({ self: this }, function* (partition: number, place: Place) {
+      if (typeof place === "number") return
+      const sequence = sequenceOf(place)
+      const record = found(partition, sequence)
+      if (record === null && sequence < this.#begins) return
+      const problem = problemAt(place, record)
+      if (problem !== null) return yield* new LogDamaged({ partition, sequence, problem })
+    })
+
     const lastSequence = (partition: number): number => this.of(partition).at(-1)?.sequence ?? 0
 
     const next = (records: ReadonlyArray<LogRecord>) => Option.some(records[records.length - 1]!.position.sequence)
@@ -171,9 +193,12 @@ export class SimulatedLog {
       read: (partition, after) =>
         Stream.unwrap(
           Effect.map(
-            call("read", "read the log", ["refused"], () => lastSequence(partition)),
+            Effect.tap(
+              call("read", "read the log", ["refused"], () => lastSequence(partition)),
+              () => proveAt(partition, after),
+            ),
             (end) =>
-              Stream.paginate(after, (from) =>
+              Stream.paginate(sequenceOf(after), (from) =>
                 from >= end
                   ? Effect.succeed([[], Option.none()] as const)
                   : Effect.map(page(partition, from, end), (records) =>
@@ -183,17 +208,22 @@ export class SimulatedLog {
           ),
         ),
       follow: (partition, after) =>
-        Stream.paginate(after, (from) =>
-          Effect.andThen(
-            world.gate(process, "log.follow", () => lastSequence(partition) > from),
-            Effect.map(page(partition, from, Number.MAX_SAFE_INTEGER), (records) => [records, next(records)] as const),
+        Stream.unwrap(
+          Effect.as(
+            proveAt(partition, after),
+            Stream.paginate(sequenceOf(after), (from) =>
+              Effect.andThen(
+                world.gate(process, "log.follow", () => lastSequence(partition) > from),
+                Effect.map(
+                  page(partition, from, Number.MAX_SAFE_INTEGER),
+                  (records) => [records, next(records)] as const,
+                ),
+              ),
+            ),
           ),
         ),
       at: (partition, sequence) =>
-        call("at", "read the log", ["refused", "slow-answer"], () => {
-          const record = this.of(partition).find((record) => record.sequence === sequence)
-          return record === undefined ? null : recordOf(record)
-        }),
+        call("at", "read the log", ["refused", "slow-answer"], () => found(partition, sequence)),
       status: call("status", "read the log", ["refused", "slow-answer"], () => {
         const partitionsHeld = [...new Set(this.records.map(({ partition }) => partition))].sort((a, b) => a - b)
         return partitionsHeld.map((partition): PartitionStatus => {

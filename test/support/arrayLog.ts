@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { Effect, Layer, Stream } from "effect"
-import { EventLog, type LogRecord } from "../../src/domain/log/EventLog.ts"
+import { EventLog, type LogRecord, sequenceOf } from "../../src/domain/log/EventLog.ts"
 import type { Position } from "../../src/domain/log/position.ts"
 
 /** A log in memory, as durable as its process: for tests that are about what is read from it, thousands of times. */
@@ -27,7 +27,7 @@ export const layerArrayLog = (partitions: number): Layer.Layer<EventLog> =>
             return position
           }),
         ),
-      read: (partition, after) => Stream.suspend(() => Stream.fromIterable(of(partition).slice(after))),
+      read: (partition, after) => Stream.suspend(() => Stream.fromIterable(of(partition).slice(sequenceOf(after)))),
       follow: () => Stream.die("a log in memory is only read to its end"),
       at: (partition, sequence) => Effect.sync(() => of(partition)[sequence - 1] ?? null),
       status: Effect.sync(() =>

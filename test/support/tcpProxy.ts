@@ -13,7 +13,7 @@ export interface TcpProxy {
   /** Delivers nothing until `resume`, also on new connections; all stay open. */
   readonly stall: () => void
   readonly resume: () => void
-  /** Stalls when a client next sends `text`, which the server does not get; resolves then. */
+  /** Stalls when a client next sends `text`, which the server gets when it resumes; resolves then. */
   readonly stallAt: (text: string) => Promise<void>
   /**
    * Breaks the connection that next sends `text`: `before` the server gets it, or `after` the server has answered, whose
@@ -29,6 +29,7 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
   const sockets = new Set<Socket>()
   let stalled = false
   let stallingAt: { readonly text: string; readonly stalls: () => void } | undefined
+  let held = () => {}
   let swallowing: RegExp | undefined
   let swallowed = 0
   let cut: { readonly text: string; readonly when: "before" | "after" } | undefined
@@ -58,6 +59,7 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
     client.on("data", (sent) => {
       if (stallingAt !== undefined && sent.includes(stallingAt.text)) {
         stall()
+        held = () => server.write(sent)
         stallingAt.stalls()
         stallingAt = undefined
         return
@@ -90,6 +92,8 @@ export const startProxy = async (target: number): Promise<TcpProxy> => {
     stall,
     resume: () => {
       stalled = false
+      held()
+      held = () => {}
       for (const socket of sockets) socket.resume()
     },
     stallAt: (text) =>

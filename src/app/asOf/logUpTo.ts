@@ -12,7 +12,7 @@ export const logUpTo = (log: EventLog["Service"], cut: Cut): EventLog["Service"]
   const endOf = (partition: number): number => ends.get(partition)?.sequence ?? 0
 
   const read: EventLog["Service"]["read"] = (partition, after) =>
-    after >= endOf(partition)
+    typeof after === "number" && after >= endOf(partition)
       ? Stream.empty
       : log.read(partition, after).pipe(
           Stream.takeUntil(({ position }) => position.sequence >= endOf(partition)),

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
+import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import { formatCount } from "./print.ts"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** How long work took (s), and how many of its events that was a second. */
 export interface Speed {

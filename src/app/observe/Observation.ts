@@ -1,5 +1,6 @@
 import { Context, Effect, Layer, Schedule } from "effect"
 import { PrometheusMetrics } from "effect/observability"
+import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import { startLogMetrics } from "../../infra/nats/logMetrics.ts"
 import type { Store } from "../store.ts"
 import { type WorkerSnapshot, WorkerState } from "../worker/WorkerState.ts"
@@ -8,7 +9,6 @@ import { type Health, livenessOf, readinessOf } from "./health.ts"
 import { type Sample, SampledSeries } from "./SampledSeries.ts"
 import { sampleProcess, sampleWorker } from "./sampleWorker.ts"
 import { sampleStore } from "./sampleStore.ts"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** From one look at the log and the read model to the next. */
 const STORE_INTERVAL = "10 seconds"

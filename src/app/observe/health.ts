@@ -23,8 +23,8 @@ const shouldTurn = ({ phase }: PartitionState): boolean => phase !== "failed"
 /** Whether the process is worth keeping: its loops turn. */
 export const livenessOf = (snapshot: WorkerSnapshot, lagSeconds: number): Health => {
   const problems = snapshot.partitions
-    .filter((partition) => shouldTurn(partition) && partition.turnedSeconds > LOOP_SECONDS_MAX)
-    .map((it) => `${it.group}/${it.partition} has not turned for ${Math.round(it.turnedSeconds)} s`)
+    .filter((partition) => shouldTurn(partition) && partition.secondsSinceTurn > LOOP_SECONDS_MAX)
+    .map((it) => `${it.group}/${it.partition} has not turned for ${Math.round(it.secondsSinceTurn)} s`)
   return health(snapshot, lagSeconds, problems)
 }
 

@@ -25,7 +25,7 @@ export const sampleWorker = (snapshot: WorkerSnapshot): ReadonlyArray<Sample> =>
         { family: WORKER.pending, labels, value: it.pending },
         { family: WORKER.rate, labels, value: it.eventsPerSecond },
         { family: WORKER.oldestPending, labels, value: it.oldestPendingSeconds },
-        { family: WORKER.turned, labels, value: it.turnedSeconds },
+        { family: WORKER.turned, labels, value: it.secondsSinceTurn },
       ]
     }),
   ]

@@ -98,10 +98,8 @@ export class Projector extends Context.Service<
         for (let partition = 0; partition < log.partitions; partition++) {
           const end = upTo === null ? undefined : yield* upTo(partition)
           const projection = yield* claimPartition(group, partition, settings, owner)
-          const checkpoint = projection.checkpoint()
           yield* readBatches(partition, {
-            after: checkpoint?.position.sequence ?? 0,
-            standing: yield* proveCheckpoint(checkpoint),
+            after: yield* proveCheckpoint(projection.checkpoint()),
             chain: projection.chain,
             ...(end === undefined ? {} : { upTo: end }),
           }).pipe(

@@ -4,6 +4,7 @@ import { liveSinceOf } from "../../domain/metric/lifecycle.ts"
 import { reconcile } from "../../domain/projection/reconcile.ts"
 import { sameSettings } from "../../domain/settings.ts"
 import { readControl } from "../control.ts"
+import { proveControl } from "../provePosition.ts"
 
 /**
  * Brings the metrics of the read model to what was applied, promoted and dropped, and looks again until there is nothing to
@@ -17,6 +18,8 @@ export const bringInLine = Effect.fnUntraced(function* (made: string) {
     const held = yield* readModel.measures
     if ((yield* readModel.made) !== made) return
     const { metrics, settings, end } = yield* readControl
+    // After they were read, since an outage in which the log is put back may come before.
+    yield* proveControl
     // Settings that came since are for the next projection, which makes the tables anew.
     const under = yield* readModel.settings
     const stands = under !== null && sameSettings(under, settings) ? end : null

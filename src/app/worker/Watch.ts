@@ -3,9 +3,9 @@ import { EventLog } from "../../domain/log/EventLog.ts"
 import { ALL_PARTITIONS, Operations, type Outlook, type Pause } from "../../domain/projection/Operations.ts"
 import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
+import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import { TURN_MILLIS } from "./limits.ts"
 import { WorkerState } from "./WorkerState.ts"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** The log is asked for a sign of life this often. */
 const LOG_PROBE_MILLIS = 2_000

@@ -3,8 +3,8 @@ import type { Position } from "../../domain/log/position.ts"
 import { ReadModelUnavailable } from "../../domain/projection/errors.ts"
 import type { Stop } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP } from "../../domain/projection/ReadModel.ts"
+import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import { MovingRate } from "./MovingRate.ts"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /**
  * What a partition's loop does. `starting`: claims; `running`: projects, or waits for events; `waiting`: for a log or a
@@ -31,7 +31,7 @@ export interface PartitionState {
   /** When this worker last committed; `null` while it has not. */
   readonly committedAt: number | null
   /** Seconds since the loop last turned. A loop that is well turns every second at least, also with nothing to do. */
-  readonly turnedSeconds: number
+  readonly secondsSinceTurn: number
   /** Events folded per second, over the last ten seconds. */
   readonly eventsPerSecond: number
   /** Events folded since the worker began; those folded again after a failure count again. */
@@ -128,8 +128,8 @@ export class WorkerState extends Context.Service<
             stopping,
           })),
           report: (group, partition) =>
-            Effect.map(monotonicMillis, (turned) => {
-              const entry = newEntry(group, partition, turned)
+            Effect.map(monotonicMillis, (turnedAt) => {
+              const entry = newEntry(group, partition, turnedAt)
               partitions.set(keyOf(group, partition), entry)
               return makeReport(entry)
             }),
@@ -185,7 +185,8 @@ interface Entry {
   position: Position | null
   claimedAt: number | null
   committedAt: number | null
-  turned: number
+  /** By the monotonic clock. */
+  turnedAt: number
   taken: number
   committed: number
   pending: number
@@ -194,7 +195,7 @@ interface Entry {
   trouble: Trouble | null
 }
 
-const newEntry = (group: string, partition: number, turned: number): Entry => ({
+const newEntry = (group: string, partition: number, turnedAt: number): Entry => ({
   group,
   partition,
   rate: new MovingRate(),
@@ -202,7 +203,7 @@ const newEntry = (group: string, partition: number, turned: number): Entry => ({
   position: null,
   claimedAt: null,
   committedAt: null,
-  turned,
+  turnedAt,
   taken: 0,
   committed: 0,
   pending: 0,
@@ -211,19 +212,19 @@ const newEntry = (group: string, partition: number, turned: number): Entry => ({
   trouble: null,
 })
 
-const stateOf = ({ rate, turned, oldestPendingAt, ...rest }: Entry, { now, monotonic }: Instant): PartitionState => ({
+const stateOf = ({ rate, turnedAt, oldestPendingAt, ...rest }: Entry, { now, monotonic }: Instant): PartitionState => ({
   ...rest,
-  turnedSeconds: (monotonic - turned) / 1000,
+  secondsSinceTurn: (monotonic - turnedAt) / 1000,
   eventsPerSecond: rate.perSecond(monotonic),
   oldestPendingSeconds: oldestPendingAt === null ? 0 : Math.max(0, (now - oldestPendingAt) / 1000),
 })
 
 const makeReport = (entry: Entry): PartitionReport => {
   /** Changes the entry at an instant, which is also a sign that the loop turns. */
-  const change = (write: (instant: Instant) => void) =>
-    Effect.map(instant, (now) => {
-      entry.turned = now.monotonic
-      write(now)
+  const change = (write: (at: Instant) => void) =>
+    Effect.map(instant, (at) => {
+      entry.turnedAt = at.monotonic
+      write(at)
     })
   return {
     turned: change(() => {}),

@@ -4,6 +4,7 @@ import { EventLog } from "../../domain/log/EventLog.ts"
 import { EVERY_MEASURE, Operations, type Outlook } from "../../domain/projection/Operations.ts"
 import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
+import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import { buildGroups, decidedUpTo, liveGroup } from "../projection/groups.ts"
 import { claimPartition } from "../projection/PartitionProjection.ts"
 import { proveCheckpoint } from "../provePosition.ts"
@@ -14,7 +15,6 @@ import { LoopBroke, remedyFor } from "./policy.ts"
 import { projectRecords } from "./projectRecords.ts"
 import { pauseOf, Watch } from "./Watch.ts"
 import { WorkerState } from "./WorkerState.ts"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** While a loop can't take events, it looks this often whether any wait, ms. */
 const LOOK_BEHIND_MILLIS = 5_000
@@ -42,7 +42,7 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
   let failures = 0
   /** Whether other workers were told that the loop can't go on. */
   let stopped = false
-  let lookedBehindAt = 0
+  let lookedBehindAt = Number.NEGATIVE_INFINITY
   let budget = new ErrorBudget(limits)
 
   /** Whether workers know of a stop here, also of one by a worker that had the partition before. */
@@ -150,14 +150,12 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     // A pause ends the claims that it finds; who claims after it finds it here.
     if (pauseOf(yield* watch.look, name, partition) !== undefined) return "paused" as const
     const checkpoint = projection.checkpoint()
-    const standing = yield* proveCheckpoint(checkpoint)
-    const position = checkpoint?.position ?? null
-    yield* report.claimed(position)
-    const after = position?.sequence ?? 0
+    const after = yield* proveCheckpoint(checkpoint)
+    yield* report.claimed(checkpoint?.position ?? null)
     const records =
       end === null
-        ? log.follow(partition, after, standing)
-        : log.read(partition, after, standing).pipe(Stream.takeWhile(({ position: { sequence } }) => sequence <= end))
+        ? log.follow(partition, after)
+        : log.read(partition, after).pipe(Stream.takeWhile(({ position: { sequence } }) => sequence <= end))
     return yield* projectRecords({
       live,
       records,

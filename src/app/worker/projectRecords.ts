@@ -2,6 +2,7 @@ import { type Cause, Duration, Effect, Queue, Stream } from "effect"
 import { isDone } from "effect/Cause"
 import type { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
+import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import type { PartitionProjection } from "../projection/PartitionProjection.ts"
 import { openRecord } from "../readBatches.ts"
 import type { ErrorBudget } from "./ErrorBudget.ts"
@@ -9,7 +10,6 @@ import type { Isolation } from "./isolation.ts"
 import { Limits, TURN_MILLIS } from "./limits.ts"
 import { StepRoom } from "./StepRoom.ts"
 import type { PartitionReport } from "./WorkerState.ts"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /** Records that wait to be folded: with them the log's reader goes on while a step is committed, and not much further. */
 const RECORDS_AHEAD = 8

@@ -9,6 +9,23 @@ export interface LogRecord {
   readonly bytes: Uint8Array
 }
 
+/**
+ * Where to go on in a partition: after a sequence (0: at the front), or after a record that is known and has to stand there
+ * still.
+ */
+export type Place = number | LogRecord
+
+export const sequenceOf = (place: Place): number => (typeof place === "number" ? place : place.position.sequence)
+
+/** What is wrong with the log when `found` stands where a record was read; `null` when it is that very record. */
+export const problemAt = ({ position, bytes }: LogRecord, found: LogRecord | null): string | null => {
+  if (found === null) return "the record that was read here is gone"
+  const { batchId } = found.position
+  if (batchId === position.batchId && Buffer.compare(found.bytes, bytes) === 0) return null
+  const name = batchId === "" ? "a batch without an id" : `batch ${batchId}`
+  return `${name} stands where ${position.batchId} was read: the log was put back to an older copy`
+}
+
 /** What a log can say about one partition. */
 export interface PartitionStatus {
   readonly partition: number
@@ -36,8 +53,8 @@ export const isEvents = (partition: number): boolean => partition !== CONTROL_PA
  * number of them may have been stored, always the first ones of each partition; appending a batch id again returns the
  * position it already has (a log of many writers may forget ids after two minutes: a writer that is not sure by then
  * begins a chain of its own). Sequences ascend in the order of appending; holes are allowed. `read` gives records after a
- * position (exclusive), in order, up to the end as it was when the read began. A caller that knows the record at that
- * position gives it as `standing`: a log of which an older copy was put back meanwhile then gives nothing, and says so.
+ * place (exclusive), in order, up to the end as it was when the read began. After a record that does not stand there any
+ * more, since the log was put back to an older copy, it gives nothing: that is damage.
  */
 export class EventLog extends Context.Service<
   EventLog,
@@ -51,17 +68,9 @@ export class EventLog extends Context.Service<
     readonly append: (
       batches: ReadonlyArray<PackedBatch>,
     ) => Effect.Effect<ReadonlyArray<Position>, LogUnavailable | LogDamaged>
-    readonly read: (
-      partition: number,
-      after: number,
-      standing?: LogRecord | null,
-    ) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
+    readonly read: (partition: number, after: Place) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
     /** Like `read`, but never ends: at the end of the log it waits for more. */
-    readonly follow: (
-      partition: number,
-      after: number,
-      standing?: LogRecord | null,
-    ) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
+    readonly follow: (partition: number, after: Place) => Stream.Stream<LogRecord, LogUnavailable | LogDamaged>
     /** The record at exactly this sequence, or `null` where there is a hole or the end. */
     readonly at: (partition: number, sequence: number) => Effect.Effect<LogRecord | null, LogUnavailable>
     readonly status: Effect.Effect<ReadonlyArray<PartitionStatus>, LogUnavailable>

@@ -4,7 +4,14 @@ import { DatabaseSync } from "node:sqlite"
 import { Effect, Latch, Option, type Scope, Stream } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
-import { EventLog, type LogRecord, type PartitionStatus } from "../../domain/log/EventLog.ts"
+import {
+  EventLog,
+  type LogRecord,
+  type PartitionStatus,
+  type Place,
+  problemAt,
+  sequenceOf,
+} from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { compress, decompress } from "../compressed.ts"
@@ -172,6 +179,19 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
       }
     })
 
+  const recordAt = (partition: number, sequence: number) =>
+    attempt("read the log", () => {
+      const row = at.get(partition, sequence)
+      return row === undefined ? null : record(partition, row, sequence)
+    })
+
+  const proveAt = Effect.fnUntraced(function* (partition: number, place: Place) {
+    if (typeof place === "number") return
+    const sequence = sequenceOf(place)
+    const problem = problemAt(place, yield* recordAt(partition, sequence))
+    if (problem !== null) return yield* new LogDamaged({ partition, sequence, problem })
+  })
+
   const prove = Effect.gen(function* () {
     const row = yield* attempt("read the log", () => (hasHole.get() === undefined ? undefined : hole.get()))
     if (row === undefined) return
@@ -189,9 +209,12 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
     read: (partition, after) =>
       Stream.unwrap(
         Effect.map(
-          attempt("read the log", () => lastSequence(partition)),
+          Effect.andThen(
+            proveAt(partition, after),
+            attempt("read the log", () => lastSequence(partition)),
+          ),
           (end) =>
-            Stream.paginate(after, (from) =>
+            Stream.paginate(sequenceOf(after), (from) =>
               Effect.map(
                 attempt("read the log", () => readPage(partition, from, end)),
                 (records) => {
@@ -203,20 +226,21 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
         ),
       ),
     follow: (partition, after) =>
-      Stream.paginate(after, (from) =>
-        Effect.map(
-          followPage(partition, from),
-          (records) => [records, Option.some(records[records.length - 1]!.position.sequence)] as const,
+      Stream.unwrap(
+        Effect.as(
+          proveAt(partition, after),
+          Stream.paginate(sequenceOf(after), (from) =>
+            Effect.map(
+              followPage(partition, from),
+              (records) => [records, Option.some(records[records.length - 1]!.position.sequence)] as const,
+            ),
+          ),
         ),
       ),
     prove,
     begins: () => Effect.succeed(1),
     acceptEnd: Effect.void,
-    at: (partition, sequence) =>
-      attempt("read the log", () => {
-        const row = at.get(partition, sequence)
-        return row === undefined ? null : record(partition, row, sequence)
-      }),
+    at: recordAt,
     status: attempt("read the log", () =>
       summary.all().map((row): PartitionStatus => {
         const partition = Number(row["partition"])

@@ -1,7 +1,7 @@
 import { jetstreamManager, type StreamInfo, type StreamState } from "@nats-io/jetstream"
 import { Duration, Effect, Layer, Option, type Scope, Stream } from "effect"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
-import { CONTROL_PARTITION, EventLog, type LogRecord, type PartitionStatus } from "../../domain/log/EventLog.ts"
+import { CONTROL_PARTITION, EventLog, type PartitionStatus, type Place, sequenceOf } from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
 import { makeAppend } from "./append.ts"
 import { BadNatsOptions, type NoSuchLog, type StreamUnfit } from "./errors.ts"
@@ -66,24 +66,25 @@ export const openJetStreamLog = Effect.fn("openJetStreamLog")(function* (
 const makeLog = (events: LogStream, control: LogStream): EventLog["Service"] => {
   const streamOf = (partition: number) => (partition === CONTROL_PARTITION ? control : events)
 
-  const records = (partition: number, after: number, end: number | null, standing: LogRecord | null) =>
+  const records = (partition: number, after: Place, end: number | null) =>
     Stream.unwrap(
-      Effect.map(openReader(streamOf(partition), { partition, after, end, standing }), ({ next }) =>
+      Effect.map(openReader(streamOf(partition), { partition, after, end }), ({ next }) =>
         Stream.paginate(undefined, () =>
           Effect.map(next, (page) => [page, page.length === 0 ? Option.none() : Option.some(undefined)] as const),
         ),
       ),
     )
 
-  const read = (partition: number, after: number, standing: LogRecord | null = null) =>
+  const read = (partition: number, after: Place) =>
     Stream.unwrap(
       Effect.gen(function* () {
         const stream = streamOf(partition)
         const { state } = yield* stream.inspect(partition)
         // Nothing of any partition comes after the end of the stream.
-        if (after >= state.last_seq) return Stream.empty
-        const last = yield* stream.last(partition)
-        return last === null ? Stream.empty : records(partition, after, last.sequence, standing)
+        const last = sequenceOf(after) < state.last_seq ? yield* stream.last(partition) : null
+        if (last !== null && last.sequence > sequenceOf(after)) return records(partition, after, last.sequence)
+        if (typeof after !== "number") yield* stream.prove(partition, after)
+        return Stream.empty
       }),
     )
 
@@ -124,7 +125,7 @@ const makeLog = (events: LogStream, control: LogStream): EventLog["Service"] => 
     writers: "many",
     append: makeAppend(streamOf),
     read,
-    follow: (partition, after, standing = null) => records(partition, after, null, standing),
+    follow: (partition, after) => records(partition, after, null),
     at: (partition, sequence) =>
       Effect.map(streamOf(partition).recordAt(sequence), (record) =>
         record?.position.partition === partition ? record : null,

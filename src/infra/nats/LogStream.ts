@@ -8,7 +8,7 @@ import type {
 } from "@nats-io/jetstream"
 import { type Duration, Effect, Schedule } from "effect"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
-import type { LogRecord } from "../../domain/log/EventLog.ts"
+import { type LogRecord, type Place, problemAt, sequenceOf } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { decompress } from "../compressed.ts"
 import { unavailable, whileAway } from "./jetStreamCall.ts"
@@ -150,6 +150,26 @@ export class LogStream {
     return Effect.map(this.#message({ seq: sequence }), (message) =>
       message === null ? null : { position: this.#position(message), bytes: decompress(message.data) },
     )
+  }
+
+  /** That a place up to which a partition was read is in the log, and the record there the same where it is known. */
+  prove(partition: number, place: Place): Effect.Effect<void, LogDamaged | LogUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      const sequence = sequenceOf(place)
+      const damaged = (problem: string) => new LogDamaged({ partition, sequence, problem })
+      const { state } = yield* this.inspect(partition)
+      if (state.last_seq < sequence) {
+        return yield* damaged(
+          `the log ends at ${state.last_seq} now, before this place: it was put back to an older copy`,
+        )
+      }
+      if (typeof place === "number") return
+      const found = yield* this.recordAt(sequence)
+      // What was removed at the front can't be compared, and need not be. Asked last, since it may be removed meanwhile.
+      if (found === null && sequence < (yield* this.inspect(partition)).state.first_seq) return
+      const problem = problemAt(place, found)
+      if (problem !== null) return yield* damaged(problem)
+    })
   }
 
   /** Looks at the stream, and how many records the server counts, by partition; those that have none are left out. */

@@ -55,6 +55,11 @@ const CONNECT_MILLIS = 5000
 /** From one attempt to reconnect to the next, and what is added by chance, so that not all clients come at once. */
 const RECONNECT_MILLIS = 250
 const RECONNECT_JITTER_MILLIS = 100
+/** Greeting many clients costs a server more with TLS. */
+const RECONNECT_JITTER_TLS_MILLIS = 1000
+
+/** So much may a timer be early. */
+const TIMER_MILLIS = 2
 
 /**
  * Connects, checks the server's version, and stays connected: after a loss it tries until it is back or the scope ends.
@@ -75,7 +80,7 @@ export const openNats = Effect.fn("openNats")(function* (
           name: options.name ?? "tidemark",
           timeout: CONNECT_MILLIS,
           maxReconnectAttempts: -1,
-          reconnectDelayHandler: reconnectPace(),
+          reconnectDelayHandler: reconnectPace(tlsOptions !== undefined),
           ...(signIn.authenticator === null ? {} : { authenticator: signIn.authenticator }),
           ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
         }),
@@ -130,16 +135,20 @@ export const openNats = Effect.fn("openNats")(function* (
 })
 
 /**
- * How long the client has to wait for its next attempt. It adds this to the time of day of the last one, and so would wait
- * an hour more where the clock was put back by an hour meanwhile; so whether it is time is found out here, by a clock that
+ * The pause before the client's next attempt, ms. The client adds it to the time of day of the last one, and so would wait
+ * an hour more where the clock was put back by an hour meanwhile; so when it is over is found out here, by a clock that
  * only goes on.
  */
-const reconnectPace = () => {
-  let next = 0
-  return (): number => {
+export const reconnectPace = (tls: boolean): (() => number) => {
+  const jitter = tls ? RECONNECT_JITTER_TLS_MILLIS : RECONNECT_JITTER_MILLIS
+  let pause = 0
+  let over = 0
+  return () => {
     const now = performance.now()
-    if (now < next) return next - now
-    next = now + RECONNECT_MILLIS + Math.random() * RECONNECT_JITTER_MILLIS
+    // Timers may be a little early, and the client then tries without asking again.
+    if (now < over - TIMER_MILLIS) return pause
+    pause = RECONNECT_MILLIS + Math.random() * jitter
+    over = now + pause
     return Number.NEGATIVE_INFINITY
   }
 }

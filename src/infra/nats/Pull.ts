@@ -2,10 +2,10 @@ import type { JetStreamManager } from "@nats-io/jetstream"
 import { AckPolicy, DeliverPolicy, ReplayPolicy } from "@nats-io/jetstream"
 import { createInbox, type Msg, nanos } from "@nats-io/transport-node"
 import { Data, Duration, Effect, Latch, type Scope } from "effect"
+import { monotonicMillis } from "../monotonicMillis.ts"
 import type { CallFailed } from "./jetStreamCall.ts"
 import { BATCH_ID_HEADER } from "./LogStream.ts"
 import type { Connection } from "./NatsConnection.ts"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
 
 /**
  * Bytes asked for at once: bounded by bytes and not by records, since a thousand large records stall JetStream. What came

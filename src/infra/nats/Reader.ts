@@ -1,6 +1,6 @@
 import { Effect, Exit, Scope } from "effect"
 import { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
-import type { LogRecord } from "../../domain/log/EventLog.ts"
+import { type LogRecord, type Place, sequenceOf } from "../../domain/log/EventLog.ts"
 import { decompress } from "../compressed.ts"
 import { PAUSES, unavailable, whileAway } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
@@ -23,11 +23,17 @@ const BROKEN_MAX = 5
 
 export interface ReaderOptions {
   readonly partition: number
-  readonly after: number
+  readonly after: Place
   /** Last sequence to read; null to wait for what comes, and for a server that is away. */
   readonly end: number | null
-  /** The record at `after`, where the caller knows it: it must still stand there. */
-  readonly standing: LogRecord | null
+}
+
+/** Records that are on their way. */
+interface Delivery {
+  readonly pull: Pull
+  readonly scope: Scope.Closeable
+  /** Whether the place was proven after something came. */
+  isProven: boolean
 }
 
 /** Records in order; empty at the end, which only a reader with an `end` comes to. */
@@ -37,20 +43,19 @@ export interface Reader {
 
 /**
  * Reads a partition, whatever happens to the connection meanwhile. Every delivery begins after the last record that was
- * read, and gives something only once the log has proven that this record still stands there: so nothing is skipped,
- * nothing comes twice, and a store that was put back is noticed.
+ * read, and only once the log has proven that this record still stands there: so nothing is skipped, nothing comes
+ * twice, and a store that was put back is noticed.
  */
 export const openReader = (
   stream: LogStream,
-  { partition, after, end, standing }: ReaderOptions,
+  { partition, after, end }: ReaderOptions,
 ): Effect.Effect<Reader, never, Scope.Scope> =>
   Effect.gen(function* () {
     const readerScope = yield* Effect.scope
-    let position = after
-    let last = standing
+    let place = after
     /** Delivered and not yet handed over. */
     let waiting: ReadonlyArray<Delivered> = []
-    let delivery: { readonly pull: Pull; readonly scope: Scope.Closeable } | null = null
+    let delivery: Delivery | null = null
     let fruitless = 0
     let broken = 0
     /** How many records the partition had when nothing was found to come after this place; null when not asked yet. */
@@ -63,52 +68,43 @@ export const openReader = (
       return Scope.close(scope, Exit.void)
     })
 
-    const damaged = (problem: string) => new LogDamaged({ partition, sequence: position, problem })
-
-    /** That the log holds what this reader has read. */
-    const proveLast = Effect.gen(function* () {
-      const { state } = yield* stream.inspect(partition)
-      if (state.last_seq < position) {
-        return yield* damaged(
-          `the log ends at ${state.last_seq} now, before this place: it was put back to an older copy`,
-        )
-      }
-      // What was read and then removed at the front can't be compared, and need not be.
-      if (last === null || position < state.first_seq) return
-      const found = yield* stream.recordAt(position)
-      if (found === null) return yield* damaged("the record that was read here is gone")
-      if (found.position.batchId !== last.position.batchId || Buffer.compare(found.bytes, last.bytes) !== 0) {
-        const name = `batch ${found.position.batchId === "" ? "without an id" : found.position.batchId}`
-        return yield* damaged(
-          `${name} stands where ${last.position.batchId} was read: the log was put back to an older copy`,
-        )
-      }
-    })
+    const prove = Effect.suspend(() => stream.prove(partition, place))
 
     const beginDelivery = Effect.gen(function* () {
+      yield* prove
       const scope = yield* Scope.fork(readerScope)
       const pull = yield* openPull(stream.connection, stream.manager, {
         stream: stream.name,
         subject: stream.subjectOf(partition),
-        from: position + 1,
+        from: sequenceOf(place) + 1,
         expiresMillis: end === null ? 5000 : 1000,
       }).pipe(
         Scope.provide(scope),
         whileAway(stream.patience),
-        Effect.catch((failure) =>
-          Effect.andThen(
-            failure.kind === "noStream" ? stream.inspect(partition) : Effect.void,
-            Effect.fail(unavailable("read the log")(failure)),
-          ),
-        ),
-        // After the consumer was made, never before: an outage can lie between the two, and the log be put back in it. A
-        // copy without this record is older than the consumer and doesn't hold it, so that nothing is delivered from there.
-        Effect.tap(() => proveLast),
+        Effect.mapError(unavailable("read the log")),
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
       )
-      delivery = { pull, scope }
-      return pull
+      return (delivery = { pull, scope, isProven: false })
     })
+
+    /**
+     * Proves the place again when a consumer has brought its first records, before they are given: an outage in which the
+     * log is put back may lie between the first proof and the consumer; and the servers of a cluster make a consumer anew
+     * when the one that has it comes back, whatever it came back with. Had it brought records before, those that follow
+     * would be a gap.
+     */
+    const proveFirst = (delivery: Delivery) =>
+      delivery.isProven
+        ? Effect.void
+        : prove.pipe(
+            Effect.andThen(
+              Effect.sync(() => {
+                delivery.isProven = true
+              }),
+            ),
+            // What was taken and not given must come again.
+            Effect.onError(() => endDelivery),
+          )
 
     /** A delivery brings nothing: because there is nothing, or because the server can't give what it has. */
     const settle = Effect.gen(function* () {
@@ -116,13 +112,14 @@ export const openReader = (
       // The last record itself is fetched once, and not by every pull of a partition where nothing happens.
       if (records === settledAt) return "nothing" as const
       const stored = (yield* stream.last(partition))?.sequence ?? 0
-      if (stored <= position) {
+      if (stored <= sequenceOf(place)) {
         settledAt = records
         return "nothing" as const
       }
       fruitless++
       if (fruitless >= FRUITLESS_MAX) {
-        return yield* damaged(`the server has records of this partition up to ${stored} and can't give the next one`)
+        const problem = `the server has records of this partition up to ${stored} and can't give the next one`
+        return yield* new LogDamaged({ partition, sequence: sequenceOf(place), problem })
       }
       yield* endDelivery
       yield* count("readerResets")
@@ -153,23 +150,23 @@ export const openReader = (
         size += bytes.length
       }
       waiting = waiting.slice(page.length)
-      last = page[page.length - 1] ?? last
-      position = last?.position.sequence ?? position
+      place = page[page.length - 1] ?? place
       return page
     }
 
     const nextOnce = Effect.gen(function* () {
       for (;;) {
         const page = handOver()
-        if (page.length > 0 || (end !== null && (waiting.length > 0 || position >= end))) return page
-        const pull = delivery?.pull ?? (yield* beginDelivery)
-        const taken = yield* Effect.result(pull.take)
+        if (page.length > 0 || (end !== null && (waiting.length > 0 || sequenceOf(place) >= end))) return page
+        const from = delivery ?? (yield* beginDelivery)
+        const taken = yield* Effect.result(from.pull.take)
         if (taken._tag === "Failure") {
           yield* reset(taken.failure)
         } else if (taken.success.length === 0) {
           broken = 0
           if ((yield* settle) === "nothing" && end !== null) return []
         } else {
+          yield* proveFirst(from)
           fruitless = 0
           broken = 0
           settledAt = null

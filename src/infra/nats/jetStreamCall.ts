@@ -2,6 +2,7 @@ import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream"
 import { errors, type PermissionViolationError } from "@nats-io/transport-node"
 import { Data, Duration, Effect, Schedule } from "effect"
 import { LogUnavailable } from "../../domain/log/errors.ts"
+import { monotonicMillis } from "../monotonicMillis.ts"
 
 /** Why a call of JetStream did not succeed, as far as it decides what to do next. */
 export class CallFailed extends Data.TaggedError("CallFailed")<{
@@ -69,14 +70,18 @@ export const PAUSES = Schedule.min([Schedule.exponential("50 millis"), Schedule.
 /** Whether waiting may help. */
 const mayPass = ({ kind }: CallFailed): boolean => kind === "away" || kind === "nobody"
 
-/** Calls again while nobody answers, for so long at most. */
+/** Calls again while nobody answers; a call that began within `patience` is waited for. */
 export const whileAway =
   (patience: Duration.Duration) =>
   <A, R>(effect: Effect.Effect<A, CallFailed, R>): Effect.Effect<A, CallFailed, R> =>
-    Effect.retry(effect, {
-      while: mayPass,
-      schedule: PAUSES.pipe(Schedule.upTo({ duration: patience })),
-    })
+    // Not by a schedule's `upTo`, which goes by the time of day.
+    Effect.flatMap(monotonicMillis, (began) =>
+      Effect.retry(effect, {
+        while: (failure) =>
+          Effect.map(monotonicMillis, (now) => mayPass(failure) && now - began < Duration.toMillis(patience)),
+        schedule: PAUSES,
+      }),
+    )
 
 /** The failure as the port tells it. */
 export const unavailable =

@@ -1,5 +1,5 @@
 import { Effect, Exit, Metric } from "effect"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
+import { monotonicMillis } from "../monotonicMillis.ts"
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 

@@ -3,7 +3,7 @@ import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { Effect, Fiber, Metric, Result, type Scope, Stream } from "effect"
 import type { PackedBatch } from "../../../src/domain/log/batch.ts"
-import type { EventLog, LogRecord } from "../../../src/domain/log/EventLog.ts"
+import type { EventLog, LogRecord, Place } from "../../../src/domain/log/EventLog.ts"
 import { type JetStreamLogOptions, openJetStreamLog } from "../../../src/infra/nats/JetStreamLog.ts"
 import { logMetrics } from "../../../src/infra/nats/logMetrics.ts"
 import { type NatsServer, startNatsServer } from "../../support/natsServer.ts"
@@ -53,11 +53,11 @@ export const counted = (name: keyof typeof logMetrics) =>
   Effect.map(Metric.value(logMetrics[name]), ({ count }) => count)
 
 /** Follows partition 0 in a fiber; `until` waits for as many records, or for its end. */
-export const following = (log: Log, after = 0, standing: LogRecord | null = null) =>
+export const following = (log: Log, after: Place = 0) =>
   Effect.gen(function* () {
     const seen: Array<LogRecord> = []
     let wake = () => {}
-    const fiber = yield* log.follow(0, after, standing).pipe(
+    const fiber = yield* log.follow(0, after).pipe(
       Stream.runForEach((record) =>
         Effect.sync(() => {
           seen.push(record)

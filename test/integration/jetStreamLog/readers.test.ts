@@ -62,18 +62,26 @@ describe("under a reader that follows", () => {
     )
   })
 
-  test("the server is away while the clock is put back by an hour: the reader is back as soon as the server is", async () => {
+  test("the server is away while the clock is put back by an hour: an append gives up in time, and the reader is back with it", async () => {
     const server = await ownServer()
     const batches = chainOf(4)
     const clock = Date.now
     undo.push(() => (Date.now = clock))
-    await withLog({ server }, (log) =>
+    await withLog({ server, patience: "2 seconds" }, (log) =>
       Effect.gen(function* () {
         yield* log.append(batches.slice(0, 2))
         const { seen, until } = yield* following(log)
         yield* until(2)
-        yield* Effect.promise(() => server.stop())
+        server.freeze()
+        const tried = yield* counted("publishRetries")
+        const append = yield* log.append(batches.slice(2)).pipe(Effect.flip, Effect.forkScoped)
+        yield* Effect.yieldNow
+        yield* Effect.promise(() => server.kill())
+        yield* counted("publishRetries").pipe(
+          Effect.repeat({ until: (now) => now > tried, schedule: Schedule.spaced("20 millis") }),
+        )
         Date.now = () => clock() - 3_600_000
+        expect((yield* Fiber.join(append))._tag).toBe("LogUnavailable")
         yield* Effect.promise(() => server.start())
         yield* log.append(batches.slice(2))
         yield* until(4)
@@ -149,7 +157,7 @@ describe("under a reader that follows", () => {
       await withLog({ server }, (log) =>
         Effect.gen(function* () {
           yield* log.append(batches.slice(4))
-          const { seen, failure } = yield* following(log, 8, yield* log.at(0, 8))
+          const { seen, failure } = yield* following(log, (yield* log.at(0, 8))!)
           yield* Effect.promise(() => putBackAndWriteOn(server, copy, later))
           yield* Effect.promise(() => server.start())
           expect((yield* failure).message).toContain(problem)
@@ -165,10 +173,10 @@ describe("under a reader that follows", () => {
       await withLog({ server: { ...server, url: `nats://127.0.0.1:${proxy.port}` } }, (log) =>
         Effect.gen(function* () {
           yield* log.append(batches.slice(4))
-          const lastRead = yield* log.at(0, 8)
+          const lastRead = (yield* log.at(0, 8))!
           yield* log.append(chainOf(1, { writer: "more" }))
           const stalls = proxy.stallAt("$JS.API.CONSUMER.CREATE.")
-          const reader = yield* log[way](0, 8, lastRead).pipe(Stream.runDrain, Effect.flip, Effect.forkScoped)
+          const reader = yield* log[way](0, lastRead).pipe(Stream.runDrain, Effect.flip, Effect.forkScoped)
           yield* Effect.promise(async () => {
             await stalls
             await putBackAndWriteOn(server, copy, later)
@@ -219,6 +227,31 @@ describe("under a reader that follows", () => {
         yield* until(2)
         expect(ids(seen)).toEqual(idsOf(batches))
         expect(yield* counted("readerResets")).toBe(resets)
+      }),
+    )
+  })
+
+  test("its place can't be proven when the first records have come: they come again", async () => {
+    const server = await ownServer()
+    const proxy = await startProxy(server.port)
+    undo.push(() => proxy.close())
+    const batches = chainOf(6)
+    const through = { ...server, url: `nats://127.0.0.1:${proxy.port}` }
+    await withLog({ server: through, patience: "1 second" }, (log) =>
+      Effect.gen(function* () {
+        yield* log.append(batches)
+        const second = (yield* log.at(0, 2))!
+        const stalls = proxy.stallAt("$JS.API.CONSUMER.CREATE.")
+        const { seen, until } = yield* following(log, second)
+        yield* Effect.promise(() => stalls)
+        const answer = /MSG \S+ \d+ \d+\r\n\{"type":"io.nats.jetstream.api.v1.stream_msg_get_response"[^]*?\r\n/
+        const swallowed = proxy.swallow(answer)
+        proxy.resume()
+        yield* Effect.repeat(Effect.sync(swallowed), { until: (n) => n > 1, schedule: Schedule.spaced("20 millis") })
+        expect(seen).toEqual([])
+        proxy.swallow(/(?!)/)
+        yield* until(4)
+        expect(ids(seen)).toEqual(idsOf(batches.slice(2)))
       }),
     )
   })
@@ -307,6 +340,41 @@ test.each([
   expect(error._tag).toBe("LogUnavailable")
   expect(error.message).toMatch(
     /^Could not read the log: the server answers and delivers nothing; this user must be allowed to publish to/,
+  )
+})
+
+test("a cluster whose server comes back with an older copy makes the reader's consumer anew: that is not believed", async () => {
+  const servers = await startNatsCluster(3, { advertise: false })
+  for (const server of servers) undo.push(() => server.close())
+  const batches = chainOf(8)
+  const one = { partitions: 1, replicas: 1, patience: "60 seconds" } as const
+  await withLog({ server: servers[0]!, ...one }, (log) => log.append(batches.slice(0, 4)))
+  const { nats, manager } = await managerOf(servers[0]!)
+  const { cluster } = await manager.streams.info("tidemark_default")
+  await nats.close()
+  const host = Number(cluster!.leader!.slice("server_".length))
+  const copy = await copyOf(servers[host]!)
+  // Its connection is to a server that stays.
+  const stays = servers[(host + 1) % 3]!
+  const asked = await managerOf(stays)
+  await withLog({ server: stays, ...one }, (log) =>
+    Effect.gen(function* () {
+      yield* log.append(batches.slice(4))
+      const { seen, until, failure } = yield* following(log, (yield* log.at(0, 8))!)
+      yield* Effect.promise(() => asked.manager.streams.info("tidemark_default")).pipe(
+        Effect.repeat({ until: ({ state }) => state.consumer_count === 1, schedule: Schedule.spaced("50 millis") }),
+      )
+      yield* Effect.promise(async () => {
+        await servers[host]!.kill()
+        rmSync(servers[host]!.storeDirectory, { recursive: true })
+        cpSync(copy, servers[host]!.storeDirectory, { recursive: true })
+        await servers[host]!.start()
+        await withLog({ server: servers[host]!, ...one }, (other) => other.append(chainOf(7, { writer: "later" })))
+      })
+      yield* until(1)
+      expect(ids(seen)).toEqual([])
+      expect((yield* failure).message).toContain("batch later.0.4 stands where w.0.8 was read")
+    }),
   )
 })
 

@@ -1,8 +1,8 @@
 import { Data, Duration, Effect } from "effect"
-import { formatPosition, type Position } from "../../domain/log/position.ts"
-import type { ReadModelUnavailable } from "../../domain/projection/errors.ts"
-import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
-import { monotonicMillis } from "../../domain/time/monotonicMillis.ts"
+import { formatPosition, type Position } from "../domain/log/position.ts"
+import type { ReadModelUnavailable } from "../domain/projection/errors.ts"
+import { LIVE_GROUP, ReadModel } from "../domain/projection/ReadModel.ts"
+import { monotonicMillis } from "../infra/monotonicMillis.ts"
 
 /** Between two looks at the checkpoint, ms. */
 const LOOK_MILLIS = 20
