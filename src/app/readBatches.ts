@@ -5,7 +5,7 @@ import { LogDamaged, type LogUnavailable, type UnknownBatchVersion } from "../do
 import { EventLog, type LogRecord, type Place } from "../domain/log/EventLog.ts"
 import type { Position } from "../domain/log/position.ts"
 
-/** A record of the log, opened. */
+/** A record of the log, opened. A batch that was stored a second time brings no events then. */
 export interface OpenedBatch {
   readonly position: Position
   readonly batch: Batch
@@ -62,6 +62,12 @@ export const newChain = Effect.fnUntraced(function* (partition: number) {
   return new ChainVerifier(partition, {}, (yield* log.begins(partition)) > 1)
 })
 
+/** Proves a record's place in its writer's chain. What is the last batch of its writer once more brings nothing. */
+export const proveChain = (chain: ChainVerifier, position: Position, batch: Batch): Effect.Effect<Batch, LogDamaged> =>
+  chain.isRepeat(position, batch)
+    ? Effect.succeed(batch.withoutEvents())
+    : Effect.as(Effect.fromResult(chain.accept(position.sequence, batch)), batch)
+
 /** Opens and proves records, one after another. */
 export const openBatches = <E, R>(
   records: Stream.Stream<LogRecord, E, R>,
@@ -70,7 +76,6 @@ export const openBatches = <E, R>(
   Stream.mapEffect(records, ({ position, bytes }) =>
     Effect.gen(function* () {
       const batch = yield* openRecord({ position, bytes })
-      yield* Effect.fromResult(chain.accept(position.sequence, batch))
-      return { position, batch, bytes }
+      return { position, batch: yield* proveChain(chain, position, batch), bytes }
     }),
   )

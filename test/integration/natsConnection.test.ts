@@ -7,11 +7,13 @@ import { nkeys } from "@nats-io/transport-node"
 import { Effect, Redacted } from "effect"
 import { afterEach, describe, expect, test } from "vitest"
 import { type JetStreamLogOptions, openJetStreamLog } from "../../src/infra/nats/JetStreamLog.ts"
-import { reconnectPace } from "../../src/infra/nats/NatsConnection.ts"
+import { openNats, reconnectPace } from "../../src/infra/nats/NatsConnection.ts"
 import { isAtLeast, versionProblem } from "../../src/infra/nats/serverVersion.ts"
 import { failureOf } from "../contract/eventLog.ts"
+import { eventually } from "../support/eventually.ts"
 import { makeOperatorSetup } from "../support/natsJwt.ts"
 import { type NatsServerOptions, startNatsServer } from "../support/natsServer.ts"
+import { startProxy } from "../support/tcpProxy.ts"
 
 /** Undone after each test, last first. */
 const undo: Array<() => unknown> = []
@@ -96,19 +98,37 @@ describe("a server that can't be reached", () => {
     expect((await refusal({ servers: [] })).message).toContain("it names no server")
   })
 
-  test("it is tried again after a pause, once", () => {
+  test("each is tried again after a pause, once", () => {
     for (const [tls, most] of [
       [false, 350],
       [true, 1250],
     ] as const) {
-      const pace = reconnectPace(tls)
-      expect(pace()).toBe(Number.NEGATIVE_INFINITY)
+      const pace = reconnectPace({ tls, servers: () => 3 })
+      for (let server = 0; server < 3; server++) expect(pace()).toBe(Number.NEGATIVE_INFINITY)
       const pause = pace()
       expect(pause).toBeGreaterThanOrEqual(250)
       expect(pause).toBeLessThanOrEqual(most)
       // Not what is left of it: the client adds it to when it tried last.
       expect(pace()).toBe(pause)
     }
+  })
+
+  test("is closed while it connects anew to what never greets: nothing is left open", async () => {
+    const server = await serverWith({})
+    const proxy = await startProxy(server.port)
+    undo.push(() => proxy.close())
+    await Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          yield* openNats({ servers: `nats://127.0.0.1:${proxy.port}` }, 1000)
+          proxy.drop()
+          proxy.stall()
+          yield* Effect.promise(() => eventually("it has dialled", async () => proxy.connections() === 1))
+        }),
+      ),
+    )
+    proxy.resume()
+    await eventually("nothing is open", async () => proxy.connections() === 0)
   })
 
   test("one of several is enough", async () => {

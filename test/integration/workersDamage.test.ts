@@ -1,4 +1,8 @@
-import { cpSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { jetstreamManager } from "@nats-io/jetstream"
+import { connect } from "@nats-io/transport-node"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { simulate } from "../../src/domain/simulate/simulate.ts"
 import { chainOf } from "../contract/eventLog.ts"
@@ -85,4 +89,50 @@ describe("a log that was put back to an older copy under a running worker", () =
     await failed(worker)
     expect(await positions()).toEqual(before)
   })
+})
+
+test("a PostgreSQL that was put back to an older copy: workers that idle go on from there, without new events", async () => {
+  const workers = [stage.start(), stage.start()]
+  await stage.append(events.slice(0, 300))
+  await stage.caughtUp()
+  const older = await positions()
+  await stage.postgres.copy()
+  await stage.append(events.slice(300, 600))
+  await stage.caughtUp()
+  const before = await positions()
+  expect(before).not.toEqual(older)
+  await stage.postgres.putBack()
+  await stage.expectExact()
+  expect(await positions()).toEqual(before)
+  expect(workers.every((worker) => worker.isAlive())).toBe(true)
+})
+
+test("a batch that was sent again when the log had forgotten it is passed over, and counts once", async () => {
+  const worker = stage.start()
+  await stage.append(events.slice(0, 300))
+  await stage.caughtUp()
+  const nats = await connect({ servers: stage.nats.url })
+  const { streams } = await jetstreamManager(nats)
+  const stream = "tidemark_default"
+  const { config } = await streams.info(stream)
+  await streams.update(stream, { ...config, duplicate_window: 100_000_000 })
+  for (const sequence of [1, 2]) {
+    const { subject, data, header } = (await streams.getMessage(stream, { seq: sequence }))!
+    await eventually("it is stored again", async () => {
+      const { data: answer } = await nats.request(subject, data, { headers: header, timeout: 5000 })
+      return JSON.parse(Buffer.from(answer).toString()).duplicate !== true
+    })
+  }
+  await streams.update(stream, config)
+  await nats.close()
+  await stage.expectExact()
+  await stage.append(events.slice(300, 600))
+  await stage.expectExact()
+  expect([0, 1].map((partition) => worker.stateOf(partition)?.trouble)).toEqual([null, null])
+  const env = { env: { TIDEMARK_NATS_URL: stage.nats.url, TIDEMARK_POSTGRES_URL: stage.postgres.url() } }
+  const to = join(mkdtempSync(join(tmpdir(), "tidemark-export-")), "archive")
+  expect(await okJson(["log", "export", to], env)).toMatchObject({ events: 600 })
+  await ok(["rebuild", "--wipe"], env)
+  await stage.expectExact()
+  rmSync(dirname(to), { recursive: true })
 })

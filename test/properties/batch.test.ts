@@ -388,6 +388,29 @@ describe("the chain of writers", () => {
     )
   })
 
+  test("a writer's last batch once more is known, wherever it comes before the next; nothing else is", () => {
+    fc.assert(
+      fc.property(arbRecords, fc.nat(20), fc.nat(20), (records, place, later) => {
+        const at = place % records.length
+        const { id, origin } = records[at]!
+        const next = records.findIndex((it, n) => n > at && it.origin.writer === origin.writer)
+        const until = next < 0 ? records.length : next
+        const stored = records.toSpliced(at + 1 + (later % (until - at)), 0, records[at]!)
+        const chain = new ChainVerifier(PARTITION)
+        const repeats: Array<number> = []
+        for (const [n, record] of stored.entries()) {
+          const batch = decoded(record.bytes)
+          const position = { incarnation: "log", partition: PARTITION, sequence: n + 1, batchId: record.id }
+          if (!chain.isRepeat(position, batch)) Result.getOrThrow(chain.accept(n + 1, batch))
+          else repeats.push(n)
+          expect(chain.isRepeat({ ...position, batchId: "another" }, batch)).toBe(false)
+        }
+        expect(repeats).toEqual([stored.findLastIndex((record) => record.id === id)])
+      }),
+      { numRuns: RUNS_CHAIN },
+    )
+  })
+
   test("two batches of a writer that changed places are seen", () => {
     damages(
       (records, one, other) => records.with(one, records[other]!).with(other, records[one]!),

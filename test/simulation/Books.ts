@@ -24,6 +24,12 @@ export interface Agreed {
 
 const opened = new WeakMap<StoredRecord, Batch>()
 
+/** Records without those that stand in the log a second time: what they bring came with the first. */
+const once = (records: ReadonlyArray<StoredRecord>): ReadonlyArray<StoredRecord> => {
+  const seen = new Set<string>()
+  return records.filter(({ batchId }) => !seen.has(batchId) && seen.add(batchId))
+}
+
 /** Opens a record that is known to be whole. */
 export const batchOf = (record: StoredRecord): Batch => {
   let batch = opened.get(record)
@@ -104,7 +110,7 @@ export class Books {
       const end = checkpoint?.position.sequence ?? 0
       const before = input.length
       let logTime = 0
-      for (const record of records) {
+      for (const record of once(records)) {
         if (record.partition !== partition || record.sequence > end) continue
         const batch = batchOf(record)
         logTime = Math.max(logTime, batch.origin.loggedAt)
@@ -183,7 +189,7 @@ export class Books {
   /** Every acknowledged event is in the log, in its partition, as it was. */
   checkAcknowledged(records: ReadonlyArray<StoredRecord>): void {
     const stored = new Set<string>()
-    for (const record of records) {
+    for (const record of once(records)) {
       if (record.partition === CONTROL_PARTITION) continue
       for (const event of batchOf(record).events()) stored.add(`${record.partition} ${JSON.stringify(event)}`)
     }
@@ -254,7 +260,7 @@ interface WrittenBody {
 const agreedIn = (records: ReadonlyArray<StoredRecord>): Agreed => {
   let settings = DEFAULT_SETTINGS
   const metrics = new Map<string, AgreedMetric>()
-  for (const record of records) {
+  for (const record of once(records)) {
     if (record.partition !== CONTROL_PARTITION) continue
     for (const { name, body } of batchOf(record).events()) {
       if (name === "settings_changed") {

@@ -116,9 +116,9 @@ export class SimulatedLog {
       batchId,
     })
 
-    const store = (batch: PackedBatch): Position => {
+    const store = (batch: PackedBatch, again = false): Position => {
       const { partition } = batch.origin
-      const held = this.records.find(({ batchId }) => batchId === batch.id)
+      const held = again ? undefined : this.records.find(({ batchId }) => batchId === batch.id)
       if (held !== undefined) return positionOf(held)
       const line = shared && partition !== CONTROL_PARTITION ? "shared" : String(partition)
       const sequence = (this.#last.get(line) ?? this.line(partition).at(-1)?.sequence ?? 0) + 1
@@ -137,6 +137,7 @@ export class SimulatedLog {
         "prefix",
         "lost-answer",
         "repeated",
+        ...(shared ? (["stored-again"] as const) : []),
         "slow-answer",
       ])
       if (fault === "refused") return yield* failed("the log is away")
@@ -146,10 +147,11 @@ export class SimulatedLog {
         // A stream takes one batch after another, and readers see it grow.
         if (shared && place > 0) yield* world.gate(process, "log.append goes on")
         positions.push(store(batch))
+        if (fault === "stored-again" && world.random.chance(0.5)) positions[place] = store(batch, true)
       }
       if (fault === "prefix" || fault === "lost-answer") return yield* failed("the answer got lost")
       if (fault === "slow-answer") yield* world.gate(process, "log.append answers")
-      return fault === "repeated" ? batches.map(store) : positions
+      return fault === "repeated" ? batches.map((batch) => store(batch)) : positions
     })
 
     const recordOf = (record: StoredRecord): LogRecord => ({ position: positionOf(record), bytes: record.bytes })

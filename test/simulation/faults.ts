@@ -11,6 +11,8 @@ export type CallFault =
   | "prefix"
   /** The adapter sends it twice. */
   | "repeated"
+  /** The adapter sends it again after a while, and the log has forgotten that it has it. */
+  | "stored-again"
   /** A read that ends in the middle. */
   | "broken-off"
   /** A commit that fails although nobody can say whether it was done; it was not. */
@@ -27,6 +29,7 @@ export const CALL_FAULTS: ReadonlyArray<CallFault> = [
   "lost-answer",
   "prefix",
   "repeated",
+  "stored-again",
   "broken-off",
   "unknown-not-done",
   "deadlock",

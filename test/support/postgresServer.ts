@@ -32,6 +32,10 @@ export interface PostgresServer {
   /** Ends it as a power cut would. */
   readonly kill: () => Promise<void>
   readonly restart: () => Promise<void>
+  /** Copies its files, which takes a stop and a start. */
+  readonly copy: () => Promise<void>
+  /** Stops it, puts the copy back, and starts it again. */
+  readonly putBack: () => Promise<void>
   /** Stops every process of it in its tracks: connections stay open, nothing answers. */
   readonly freeze: () => void
   readonly thaw: () => void
@@ -50,6 +54,7 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
   const owner = findOwner()
   const directory = mkdtempSync(join(tmpdir(), "tidemark-postgres-"))
   const data = join(directory, "data")
+  const copied = join(directory, "copied")
   const port = await freePort()
   if (owner !== undefined) chownSync(directory, owner.uid, owner.gid)
 
@@ -175,6 +180,17 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
       await stop()
       await start()
     },
+    copy: async () => {
+      await stop()
+      copyFiles(data, copied)
+      await start()
+    },
+    putBack: async () => {
+      await stop()
+      rmSync(data, { recursive: true })
+      copyFiles(copied, data)
+      await start()
+    },
     freeze: () => signalAll("SIGSTOP"),
     thaw: () => signalAll("SIGCONT"),
     dispose: async () => {
@@ -183,6 +199,12 @@ export const startPostgres = async (options: PostgresServerOptions = {}): Promis
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** With their owner, which PostgreSQL insists on. */
+const copyFiles = (from: string, to: string): void => {
+  const copied = spawnSync("cp", ["-a", from, to], { encoding: "utf8" })
+  if (copied.status !== 0) throw new Error(`cp failed: ${copied.stderr}`)
 }
 
 /** Not ended, nor ended and waiting for somebody to take notice. */

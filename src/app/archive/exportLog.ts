@@ -119,6 +119,8 @@ const exportPartition = Effect.fnUntraced(function* (
     Stream.runForEach((opened) => {
       const { sequence } = opened.position
       reached = sequence
+      // It stands in the log a second time, and is in the archive already.
+      if (opened.batch.count === 0) return Effect.void
       events += opened.batch.count
       onProgress(events)
       return series.write(contentOf(opened), (tally) => {

@@ -148,6 +148,8 @@ export const claimPartition = Effect.fn("claimPartition")(function* (
     epoch,
     /** Events taken in and not committed. */
     pending: () => draft.events,
+    /** Whether anything was taken in and not committed, be it without events. */
+    isAhead: () => draft.position !== null,
     /** Where the projection stands: what is committed. */
     checkpoint: () => checkpoint,
   }

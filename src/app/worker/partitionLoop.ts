@@ -6,7 +6,7 @@ import { LIVE_GROUP, ReadModel } from "../../domain/projection/ReadModel.ts"
 import { TimeZone } from "../../domain/time/TimeZone.ts"
 import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import { buildGroups, decidedUpTo, liveGroup } from "../projection/groups.ts"
-import { claimPartition } from "../projection/PartitionProjection.ts"
+import { claimPartition, type PartitionProjection } from "../projection/PartitionProjection.ts"
 import { proveCheckpoint } from "../provePosition.ts"
 import { ErrorBudget } from "./ErrorBudget.ts"
 import { makeIsolation } from "./isolation.ts"
@@ -104,12 +104,15 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
   /** Whether the default group stands still until what is built has come to where it is. */
   const liveStandsStill = () => paused(LIVE_GROUP)?.cause === "takeover"
 
-  /** Whether somebody has claimed the partition since, or emptied the tables. */
-  const isStale = (epoch: number, claimedAt: number): boolean => {
+  /**
+   * Whether somebody has claimed the partition since, emptied the tables, or put the database back to an older copy, in
+   * which it stands elsewhere than at the end of the last step.
+   */
+  const isStale = ({ epoch, checkpoint }: PartitionProjection, knownAt: number): boolean => {
     const seen = watch.latest()
-    if (seen === null || seen.at <= claimedAt) return false
+    if (seen === null || seen.at <= knownAt) return false
     const found = seen.outlook.ownerships.find((it) => it.group === name && it.partition === partition)
-    return found?.epoch !== epoch
+    return found?.epoch !== epoch || found.sequence !== (checkpoint()?.position.sequence ?? 0)
   }
 
   const isOwnedByOther = Effect.map(
@@ -163,8 +166,8 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
       isolation: yield* makeIsolation(name, partition, leavingOut, isolated),
       budget,
       report,
-      leave: () =>
-        isStale(projection.epoch, claimedAt)
+      leave: (committedAt) =>
+        isStale(projection, Math.max(claimedAt, committedAt))
           ? { because: "stale" as const, finish: false }
           : budget.overrun !== null
             ? { because: "overrun" as const, finish: true }

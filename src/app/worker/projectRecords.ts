@@ -4,7 +4,7 @@ import type { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import type { LogRecord } from "../../domain/log/EventLog.ts"
 import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import type { PartitionProjection } from "../projection/PartitionProjection.ts"
-import { openRecord } from "../readBatches.ts"
+import { openRecord, proveChain } from "../readBatches.ts"
 import type { ErrorBudget } from "./ErrorBudget.ts"
 import type { Isolation } from "./isolation.ts"
 import { Limits, TURN_MILLIS } from "./limits.ts"
@@ -25,8 +25,11 @@ export interface ProjectRecordsOptions<Leave extends string> {
   readonly isolation: Isolation
   readonly budget: ErrorBudget
   readonly report: PartitionReport
-  /** Why to leave now, if so; asked at every turn. `finish`: commit what is folded first. */
-  readonly leave: () => { readonly because: Leave; readonly finish: boolean } | null
+  /**
+   * Why to leave now, if so; asked at every turn, with when the last step was committed (ms of the monotonic clock).
+   * `finish`: commit what is folded first.
+   */
+  readonly leave: (committedAt: number) => { readonly because: Leave; readonly finish: boolean } | null
   /** All is well: something was committed, or there was nothing to do for a while. */
   readonly onWell: Effect.Effect<void>
 }
@@ -44,6 +47,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
       const { lingerTimes, lingerMillis } = yield* Limits
       const room = yield* StepRoom
       const loop = { live }
+      let committedAt = Number.NEGATIVE_INFINITY
       /** When a step that is not full may be committed, ms. */
       let due = Number.NEGATIVE_INFINITY
       /** Whether the chain knows of a batch that is not folded: such a state must never be committed. */
@@ -52,10 +56,11 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
       /** Commits what is folded, and what `meanwhile` adds to it when its turn has come. */
       const commitWith = <E, R>(meanwhile: Effect.Effect<unknown, E, R>) =>
         Effect.gen(function* () {
-          if (torn || projection.pending() === 0) return
+          if (torn || !projection.isAhead()) return
           const [took] = yield* Effect.timed(room.committing(loop, Effect.andThen(meanwhile, projection.commit())))
           room.holds(loop, 0)
-          due = (yield* monotonicMillis) + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
+          committedAt = yield* monotonicMillis
+          due = committedAt + Math.min(lingerMillis, lingerTimes * Duration.toMillis(took))
           yield* report.committed(projection.checkpoint()!.position)
           yield* isolation.committed
           yield* onWell
@@ -66,10 +71,10 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
       /** Folds a record; `true` when it is to be committed now. */
       const fold = (record: LogRecord) =>
         Effect.gen(function* () {
-          const batch = yield* openRecord(record)
           const { position } = record
-          const alone = yield* isolation.before({ position, batch }, projection)
-          yield* Effect.fromResult(projection.chain.accept(position.sequence, batch))
+          const opened = yield* openRecord(record)
+          const alone = yield* isolation.before({ position, batch: opened }, projection)
+          const batch = yield* proveChain(projection.chain, position, opened)
           torn = true
           const { events, failed } = yield* projection.take({ position, batch })
           torn = false
@@ -92,7 +97,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
       const turns = Effect.gen(function* () {
         for (;;) {
           yield* report.turned
-          const leaving = leave()
+          const leaving = leave(committedAt)
           if (leaving !== null) {
             if (leaving.finish) yield* commit
             return leaving.because
@@ -106,7 +111,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
             continue
           }
           const now = yield* monotonicMillis
-          const folded = projection.pending() > 0
+          const folded = projection.isAhead()
           const patience = folded ? due - now : TURN_MILLIS
           if (folded && patience <= 0) {
             yield* commitWith(foldWhatCame)

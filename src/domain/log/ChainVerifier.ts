@@ -1,6 +1,7 @@
 import { Result } from "effect"
 import type { Batch } from "./batch.ts"
 import { LogDamaged } from "./errors.ts"
+import type { Position } from "./position.ts"
 
 /** The last batch seen of each writer; those seen last come last. */
 export type ChainState = Readonly<Record<string, ChainEnd>>
@@ -64,6 +65,15 @@ export class ChainVerifier {
     this.#last.set(writer, { number, sum: batch.sum, loggedAt })
     this.#forget()
     return Result.succeed(undefined)
+  }
+
+  /**
+   * Whether a record is the last batch of its writer once more, byte for byte. A log knows for a while only which batches it
+   * has, so one whose answer was lost can be stored twice; between the two there is none of its writer.
+   */
+  isRepeat({ batchId }: Position, { id, sum, origin }: Batch): boolean {
+    // A record under another batch's id is not what its writer sent.
+    return batchId === id && origin.partition === this.#partition && this.#last.get(origin.writer)?.sum === sum
   }
 
   #forget(): void {

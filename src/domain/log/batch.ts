@@ -176,16 +176,18 @@ export const encodeBatch = (origin: BatchOrigin, events: ReadonlyArray<Event>): 
  * never a wrong event; bodies are parsed only when asked for.
  */
 export const decodeBatch = (bytes: Uint8Array): Result.Result<Batch, CorruptBatch | UnknownBatchVersion> => {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const start = /^\{"v":(\d{1,9}),/.exec(buffer.toString("latin1", 0, 16))
+  const start = /^\{"v":(\d{1,9}),/.exec(bufferOf(bytes).toString("latin1", 0, 16))
   if (start === null) return corrupt("it does not begin with a version number", bytes.byteLength)
   const version = Number(start[1])
   const decode = DECODERS.get(version)
   if (decode === undefined) return Result.fail(new UnknownBatchVersion({ found: version, known: VERSION }))
-  return decode(buffer)
+  return decode(bytes)
 }
 
-const decodeVersion1 = (buffer: Buffer): Result.Result<Batch, CorruptBatch> => {
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const decodeVersion1 = (bytes: Uint8Array): Result.Result<Batch, CorruptBatch> => {
+  const buffer = bufferOf(bytes)
   const sum = buffer.toString("latin1", PREFIX.length, PREFIX.length + SUM_LENGTH)
   // The checksum does not cover what stands before it.
   if (buffer.toString("latin1", 0, CHECKED_FROM) !== `${PREFIX}${sum}",`) {
@@ -205,7 +207,7 @@ const decodeVersion1 = (buffer: Buffer): Result.Result<Batch, CorruptBatch> => {
 }
 
 /** By version: every version ever written, for ever. The greatest is the one that is written. */
-export const DECODERS: ReadonlyMap<number, (buffer: Buffer) => Result.Result<Batch, CorruptBatch>> = new Map([
+export const DECODERS: ReadonlyMap<number, (bytes: Uint8Array) => Result.Result<Batch, CorruptBatch>> = new Map([
   [VERSION, decodeVersion1],
 ])
 
@@ -225,10 +227,10 @@ export class Batch {
   readonly times: Float64Array
   readonly #header: Header
   readonly #newer: ReadonlyArray<NewerColumn>
-  readonly #bodyBytes: Buffer
+  readonly #bodyBytes: Uint8Array
   #bodyLines: ReadonlyArray<string> | undefined
 
-  constructor(header: Header, sum: string, bodyBytes: Buffer) {
+  constructor(header: Header, sum: string, bodyBytes: Uint8Array) {
     const { writer, number, previous, partition, loggedAt } = header
     this.origin = { writer, number, previous, partition, loggedAt }
     this.id = batchIdOf(this.origin)
@@ -283,7 +285,7 @@ export class Batch {
 
   /** The cold part of an event as the JSON text that was written. */
   bodyText(i: number): string {
-    this.#bodyLines ??= this.#bodyBytes.toString("utf8").split("\n")
+    this.#bodyLines ??= bufferOf(this.#bodyBytes).toString("utf8").split("\n")
     return this.#bodyLines[i]!
   }
 
@@ -318,6 +320,11 @@ export class Batch {
         Array.isArray(entries) ? (entries as ReadonlyArray<Json>)[i]! : entries,
       ]),
     )
+  }
+
+  /** The same batch as one that brings nothing. */
+  withoutEvents(): Batch {
+    return new Batch({ ...this.#header, count: 0, ids: [] }, this.sum, this.#bodyBytes)
   }
 
   events(): ReadonlyArray<Event> {

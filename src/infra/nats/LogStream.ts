@@ -21,6 +21,16 @@ export const BATCH_ID_HEADER = "Nats-Msg-Id"
 /** How often what looks like a loss is asked again, and after what pause. */
 const CONFIRMATIONS = { times: 3, pause: "250 millis" } as const
 
+/** Asks again for what looks like a loss. */
+const confirmed = <A>(
+  look: Effect.Effect<A, LogDamaged | LogUnavailable>,
+): Effect.Effect<A, LogDamaged | LogUnavailable> =>
+  Effect.retry(look, {
+    while: (error) => error._tag === "LogDamaged",
+    times: CONFIRMATIONS.times,
+    schedule: Schedule.spaced(CONFIRMATIONS.pause),
+  })
+
 /** How a project's stream is reached. */
 export interface LogStreamOptions {
   readonly connection: Connection
@@ -93,11 +103,7 @@ export class LogStream {
     partition: number | null,
     details: Partial<StreamInfoRequestOptions> = {},
   ): Effect.Effect<StreamInfo, LogDamaged | LogUnavailable> {
-    return Effect.retry(this.#inspectOnce(partition, details), {
-      while: (error) => error._tag === "LogDamaged",
-      times: CONFIRMATIONS.times,
-      schedule: Schedule.spaced(CONFIRMATIONS.pause),
-    })
+    return confirmed(this.#inspectOnce(partition, details))
   }
 
   #inspectOnce(partition: number | null, details: Partial<StreamInfoRequestOptions>) {
@@ -154,10 +160,14 @@ export class LogStream {
 
   /** That a place up to which a partition was read is in the log, and the record there the same where it is known. */
   prove(partition: number, place: Place): Effect.Effect<void, LogDamaged | LogUnavailable> {
+    return confirmed(this.#proveOnce(partition, place))
+  }
+
+  #proveOnce(partition: number, place: Place) {
     return Effect.gen({ self: this }, function* () {
       const sequence = sequenceOf(place)
       const damaged = (problem: string) => new LogDamaged({ partition, sequence, problem })
-      const { state } = yield* this.inspect(partition)
+      const { state } = yield* this.#inspectOnce(partition, {})
       if (state.last_seq < sequence) {
         return yield* damaged(
           `the log ends at ${state.last_seq} now, before this place: it was put back to an older copy`,
@@ -166,7 +176,7 @@ export class LogStream {
       if (typeof place === "number") return
       const found = yield* this.recordAt(sequence)
       // What was removed at the front can't be compared, and need not be. Asked last, since it may be removed meanwhile.
-      if (found === null && sequence < (yield* this.inspect(partition)).state.first_seq) return
+      if (found === null && sequence < (yield* this.#inspectOnce(partition, {})).state.first_seq) return
       const problem = problemAt(place, found)
       if (problem !== null) return yield* damaged(problem)
     })

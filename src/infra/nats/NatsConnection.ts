@@ -72,6 +72,8 @@ export const openNats = Effect.fn("openNats")(function* (
   const { servers, tls, login } = yield* readServers(options)
   const signIn = yield* readSignIn(options, login)
   const tlsOptions = tls || options.tls !== undefined ? yield* readTls(options.tls ?? {}) : undefined
+  /** Those that were named, and those that they told of. */
+  const known = new Set(servers)
   const nats = yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: () =>
@@ -80,13 +82,13 @@ export const openNats = Effect.fn("openNats")(function* (
           name: options.name ?? "tidemark",
           timeout: CONNECT_MILLIS,
           maxReconnectAttempts: -1,
-          reconnectDelayHandler: reconnectPace(tlsOptions !== undefined),
+          reconnectDelayHandler: reconnectPace({ tls: tlsOptions !== undefined, servers: () => known.size }),
           ...(signIn.authenticator === null ? {} : { authenticator: signIn.authenticator }),
           ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
         }),
       catch: (cause) => connectFailure(cause, servers, signIn.identity),
     }),
-    (nats) => Effect.promise(() => nats.close()),
+    (nats) => Effect.promise(() => closeNats(nats)),
   )
   const version = nats.info?.version ?? "unknown"
   const problem = versionProblem(version)
@@ -100,7 +102,9 @@ export const openNats = Effect.fn("openNats")(function* (
   }
   /** Open while a call may be made. A closed connection lets it be made too: it then fails, and says so. */
   const usable = Latch.makeUnsafe(true)
-  const follow = ({ type }: Status): void => {
+  const follow = (status: Status): void => {
+    const { type } = status
+    if (type === "update") for (const server of status.added ?? []) known.add(server)
     if (type === "reconnect" || type === "close") usable.openUnsafe()
     if (type !== "disconnect") return
     usable.closeUnsafe()
@@ -135,18 +139,31 @@ export const openNats = Effect.fn("openNats")(function* (
 })
 
 /**
+ * Closes a client. Closed while it connects anew, it leaves the socket open on which it waits for a greeting (nats.js
+ * 3.4.0), and where none comes, such as from a balancer without servers, the process would not end.
+ */
+const closeNats = async (nats: NatsConnection): Promise<void> => {
+  await nats.close()
+  const { protocol } = nats as { readonly protocol?: { readonly transport?: { readonly discard?: () => void } } }
+  protocol?.transport?.discard?.()
+}
+
+/**
  * The pause before the client's next attempt, ms. The client adds it to the time of day of the last one, and so would wait
  * an hour more where the clock was put back by an hour meanwhile; so when it is over is found out here, by a clock that
  * only goes on.
  */
-export const reconnectPace = (tls: boolean): (() => number) => {
+export const reconnectPace = ({ tls, servers }: { readonly tls: boolean; readonly servers: () => number }) => {
   const jitter = tls ? RECONNECT_JITTER_TLS_MILLIS : RECONNECT_JITTER_MILLIS
   let pause = 0
   let over = 0
-  return () => {
+  /** Attempts that may still be made before it is over: one at each server. */
+  let left = 0
+  return (): number => {
     const now = performance.now()
     // Timers may be a little early, and the client then tries without asking again.
-    if (now < over - TIMER_MILLIS) return pause
+    if (now < over - TIMER_MILLIS) return left-- > 0 ? Number.NEGATIVE_INFINITY : pause
+    left = servers() - 1
     pause = RECONNECT_MILLIS + Math.random() * jitter
     over = now + pause
     return Number.NEGATIVE_INFINITY

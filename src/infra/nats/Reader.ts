@@ -1,13 +1,17 @@
-import { Effect, Exit, Scope } from "effect"
+import { Duration, Effect, Exit, Scope } from "effect"
 import { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import { type LogRecord, type Place, sequenceOf } from "../../domain/log/EventLog.ts"
 import { decompress } from "../compressed.ts"
+import { monotonicMillis } from "../monotonicMillis.ts"
 import { PAUSES, unavailable, whileAway } from "./jetStreamCall.ts"
 import { count } from "./logMetrics.ts"
 import type { LogStream } from "./LogStream.ts"
 import { type Delivered, type DeliveryBroken, openPull, type Pull } from "./Pull.ts"
 
-/** Deliveries in a row that bring nothing, until a reader believes that the server can't give what it has. */
+/**
+ * Deliveries in a row that bring nothing, until a reader believes that the server can't give what it has; not before its
+ * patience is over, since a server of a cluster may be behind the others for a while.
+ */
 const FRUITLESS_MAX = 3
 
 /**
@@ -57,6 +61,8 @@ export const openReader = (
     let waiting: ReadonlyArray<Delivered> = []
     let delivery: Delivery | null = null
     let fruitless = 0
+    /** Since when, ms of the monotonic clock. */
+    let fruitlessSince = 0
     let broken = 0
     /** How many records the partition had when nothing was found to come after this place; null when not asked yet. */
     let settledAt: number | null = null
@@ -116,8 +122,9 @@ export const openReader = (
         settledAt = records
         return "nothing" as const
       }
-      fruitless++
-      if (fruitless >= FRUITLESS_MAX) {
+      const now = yield* monotonicMillis
+      if (fruitless++ === 0) fruitlessSince = now
+      if (fruitless >= FRUITLESS_MAX && now - fruitlessSince >= Duration.toMillis(stream.patience)) {
         const problem = `the server has records of this partition up to ${stored} and can't give the next one`
         return yield* new LogDamaged({ partition, sequence: sequenceOf(place), problem })
       }

@@ -4,6 +4,8 @@ import { connect } from "@nats-io/transport-node"
 import { Effect, Fiber, Schedule, Stream } from "effect"
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { openJetStreamLog } from "../../../src/infra/nats/JetStreamLog.ts"
+import { openNats } from "../../../src/infra/nats/NatsConnection.ts"
+import { openPull } from "../../../src/infra/nats/Pull.ts"
 import { chainOf, failureOf, readAll } from "../../contract/eventLog.ts"
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../support/natsServer.ts"
 import { startProxy } from "../../support/tcpProxy.ts"
@@ -341,6 +343,29 @@ test.each([
   expect(error.message).toMatch(
     /^Could not read the log: the server answers and delivers nothing; this user must be allowed to publish to/,
   )
+})
+
+test("a server that is behind gives what was read before: it is passed over", async () => {
+  const { project } = newProject()
+  const batches = chainOf(8)
+  const records = await withLog({ server: shared, project }, (log) =>
+    Effect.gen(function* () {
+      yield* log.append(batches.slice(0, 4))
+      // It has 4, so a delivery from the seventh on begins at the fifth.
+      const connection = yield* openNats({ servers: shared.url }, 1000)
+      const manager = yield* Effect.promise(() => jetstreamManager(connection.nats, { checkAPI: false }))
+      const pull = yield* openPull(connection, manager, {
+        stream: `tidemark_${project}`,
+        subject: `tidemark.${project}.0`,
+        from: 7,
+        expiresMillis: 5000,
+      })
+      const taken = yield* Effect.forkScoped(pull.take)
+      yield* log.append(batches.slice(4))
+      return yield* Fiber.join(taken)
+    }),
+  )
+  expect(records[0]).toMatchObject({ sequence: 7, batchId: "w.0.7" })
 })
 
 test("a cluster whose server comes back with an older copy makes the reader's consumer anew: that is not believed", async () => {
