@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { simulate } from "../../src/domain/simulate/simulate.ts"
 import { chainOf } from "../contract/eventLog.ts"
 import { accept } from "../support/accept.ts"
-import { ok, okJson, refused } from "../support/cli.ts"
+import { ok, okJson, refusal, refused, tidemark } from "../support/cli.ts"
 import { eventually } from "../support/eventually.ts"
 import { openStage, type WorkerProcess, type WorkersStage } from "../support/workers.ts"
 import { copyOf, putBackAndWriteOn, undoAll } from "./jetStreamLog/fixtures.ts"
@@ -56,11 +56,16 @@ describe("a log that was put back to an older copy under a running worker", () =
     expect(worker.isAlive()).toBe(true)
 
     const env = { env: { TIDEMARK_NATS_URL: stage.nats.url, TIDEMARK_POSTGRES_URL: stage.postgres.url() } }
+    const shown = await tidemark(["status", "--json"], env)
+    expect(refusal(shown, 4)).toMatch(/Put the right copy of the log back, or give up what this one doesn't hold/)
+    expect(JSON.parse(shown.stdout).coordinator.sentence).toMatch(/put back to an older copy|restored or replaced/)
+    expect(worker.log()).toContain("The log is not what it was, and the worker waits for it.")
     expect(await refused(4, ["rewind", "--to", "start"], env)).toMatch(/it was restored or replaced\. Nothing was read/)
     expect(await positions()).toEqual(before)
     await ok(["rewind", "--to", "start", "--accept-log"], env)
     expect((await okJson(["verify"], env)).differences).toEqual([])
     await eventually("the worker goes on", async () => [0, 1].every((n) => worker.stateOf(n)?.phase === "running"))
+    for (const partition of [0, 1]) expect(worker.log()).toContain(`Group live, partition ${partition} goes on.`)
     await eventually("all is well", async () => (await stage.look()).stops.length === 0)
     await ok(["rebuild"], env)
     expect((await worker.stop()).code).toBe(0)

@@ -51,6 +51,7 @@ describe("workers wait for", () => {
       expect(worker.log().match(/PostgreSQL is away, and the worker waits for it\. .*/g)).toHaveLength(1)
       expect(worker.log().match(/PostgreSQL is back after \d+ s\./g)).toHaveLength(1)
       expect(worker.log()).not.toMatch(/still unhealthy|has recovered/)
+      expect(worker.log()).not.toMatch(/^\s+at |\bat .+:\d+:\d+/m)
     }
   })
 

@@ -71,7 +71,11 @@ export class Watch extends Context.Service<
           }),
           Effect.matchEffect({
             onSuccess: () => state.dependency(name, null),
-            onFailure: (error) => Effect.andThen(state.failed(error), state.dependency(name, error.message)),
+            onFailure: (error) =>
+              Effect.andThen(
+                state.failed(error),
+                state.dependency(name, error.message, error._tag === "LogDamaged" ? "not what it was" : "away"),
+              ),
           }),
         )
       yield* saying("postgres", look)

@@ -51,6 +51,9 @@ export interface PartitionState {
 /** What a worker depends on. */
 export type Dependency = "log" | "postgres"
 
+/** How a dependency is not well. */
+export type Unwell = "away" | "not what it was"
+
 /** Everything that a worker knows of itself. */
 export interface WorkerSnapshot {
   /** Under this name the worker claims partitions. */
@@ -95,7 +98,7 @@ export class WorkerState extends Context.Service<
     /** The worker does not own a (group, partition) any more. */
     readonly forget: (group: string, partition: number) => Effect.Effect<void>
     /** Whether a dependency is well, or what is wrong with it. */
-    readonly dependency: (name: Dependency, sentence: string | null) => Effect.Effect<void>
+    readonly dependency: (name: Dependency, sentence: string | null, is?: Unwell) => Effect.Effect<void>
     readonly stops: (stops: ReadonlyArray<Stop>) => Effect.Effect<void>
     readonly stopping: Effect.Effect<void>
     /** Notes an error: one after which this process can do nothing any more ends the worker. */
@@ -108,10 +111,11 @@ export class WorkerState extends Context.Service<
     Layer.effect(
       WorkerState,
       Effect.gen(function* () {
-        const startedAt = yield* Clock.currentTimeMillis
+        const { now: startedAt, monotonic: began } = yield* instant
         const partitions = new Map<string, Entry>()
         const dependencies: Record<Dependency, Trouble | null> = { log: null, postgres: null }
-        const awaySince: Record<Dependency, number> = { log: 0, postgres: 0 }
+        /** When each was last found well, ms of the monotonic clock. */
+        const wellAt: Record<Dependency, number> = { log: began, postgres: began }
         const ended = yield* Deferred.make<never, ReadModelUnavailable>()
         let stopping = false
         let stops: ReadonlyArray<Stop> = []
@@ -134,20 +138,18 @@ export class WorkerState extends Context.Service<
               return makeReport(entry)
             }),
           forget: (group, partition) => Effect.sync(() => void partitions.delete(keyOf(group, partition))),
-          dependency: Effect.fnUntraced(function* (name, sentence) {
+          dependency: Effect.fnUntraced(function* (name, sentence, is = "away") {
             const { now, monotonic } = yield* instant
             const before = dependencies[name]
             dependencies[name] = troubleOf(before, sentence, now)
             // Once when it goes and once when it is back: what is in between is in the worker's health.
             if (before === null && sentence !== null) {
-              awaySince[name] = monotonic
-              yield* Effect.logWarning(`${CALLED[name]} is away, and the worker waits for it. ${sentence}`)
+              yield* Effect.logWarning(`${CALLED[name]} is ${is}, and the worker waits for it. ${sentence}`)
             }
             if (before !== null && sentence === null) {
-              yield* Effect.logInfo(
-                `${CALLED[name]} is back after ${Math.round((monotonic - awaySince[name]) / 1000)} s.`,
-              )
+              yield* Effect.logInfo(`${CALLED[name]} is back after ${Math.round((monotonic - wellAt[name]) / 1000)} s.`)
             }
+            if (sentence === null) wellAt[name] = monotonic
           }),
           stops: (found) =>
             Effect.sync(() => {

@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schedule } from "effect"
 import { EventLog, isEvents } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { isOverByItself, Operations, type Outlook } from "../../domain/projection/Operations.ts"
@@ -19,6 +19,10 @@ import { WorkersStandStill } from "../projection/WorkersStandStill.ts"
 
 /** Between two looks at how far the workers are, ms. */
 const LOOK_MILLIS = 100
+
+/** How often a projection in this process that was overtaken looks again who is to do it, and after what pause, ms. */
+const OVERTAKEN_MAX = 10
+const OVERTAKEN_MILLIS = 500
 
 /**
  * The projector of a store that workers may share: while any is alive, partitions are left to them, and to project is to
@@ -101,7 +105,15 @@ export const layerProjectorBesideWorkers = Layer.effect(
       }).pipe(Effect.provideContext(services))
 
     return Projector.of({
-      project: (options) => unlessAlone(Effect.void, alone.project(options), options),
+      project: (options) =>
+        unlessAlone(Effect.void, alone.project(options), options).pipe(
+          // Somebody else has gone on, such as a worker that was started just now: then it is left to that.
+          Effect.retry({
+            while: ({ _tag }) => _tag === "CheckpointConflict",
+            times: OVERTAKEN_MAX,
+            schedule: Schedule.jittered(Schedule.spaced(OVERTAKEN_MILLIS)),
+          }),
+        ),
       rebuild: (options) =>
         unlessAlone(
           Effect.andThen(refusePaused, rewind(options)),

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
-import { Duration, Effect, Layer, Option, References } from "effect"
+import { Cause, Duration, Effect, Layer, Logger, Option, References } from "effect"
 import {
   EntityId,
   MessageStorage,
@@ -59,10 +59,14 @@ export const layerCluster = <E>(worker: string, leases: Layer.Layer<SqlClient.Sq
       const { partitions } = yield* EventLog
       const sharding = yield* Sharding.Sharding
       const level = yield* References.MinimumLogLevel
-      const register = <E, R>(name: string, run: Effect.Effect<void, E, R>) =>
-        sharding.registerSingleton(name, Effect.provideService(run, References.MinimumLogLevel, level), {
-          shardGroup: GROUP,
-        })
+      const loggers = yield* Logger.CurrentLoggers
+      const register = <E, R>(name: string, run: Effect.Effect<void, E, R>) => {
+        const speaking = run.pipe(
+          Effect.provideService(References.MinimumLogLevel, level),
+          Effect.provideService(Logger.CurrentLoggers, loggers),
+        )
+        return sharding.registerSingleton(name, speaking, { shardGroup: GROUP })
+      }
       const shardOf = (name: string) => sharding.getShardId(EntityId.make(name), GROUP).id
       for (let partition = 0; partition < partitions; partition++) {
         const name = nameOnShard(`partition-${partition}`, partition + 1, shardOf)
@@ -71,8 +75,7 @@ export const layerCluster = <E>(worker: string, leases: Layer.Layer<SqlClient.Sq
       yield* register(COORDINATOR, coordinator())
     }),
   ).pipe(
-    // That leases can't be renewed it says once, and not with a stack every few seconds: `Watch` says when the database is back.
-    Layer.provide(Sharding.layer.pipe(Layer.provide(Layer.succeed(References.MinimumLogLevel, "Error")))),
+    Layer.provide(Sharding.layer.pipe(Layer.provide(layerFewWords))),
     Layer.provide(Runners.layerNoop),
     Layer.provide([MessageStorage.layerNoop, RunnerHealth.layerNoop]),
     Layer.provide(layerRunnerStorage),
@@ -91,6 +94,24 @@ export const layerCluster = <E>(worker: string, leases: Layer.Layer<SqlClient.Sq
       ),
     ),
   )
+
+/**
+ * That leases can't be renewed the cluster says once, in a line, and not with a stack every few seconds: `Watch` says when the
+ * database is away and when it is back.
+ */
+const layerFewWords = Layer.merge(
+  Layer.succeed(References.MinimumLogLevel, "Error"),
+  Layer.effect(
+    Logger.CurrentLoggers,
+    Effect.map(
+      Logger.CurrentLoggers,
+      (loggers) =>
+        new Set(
+          Array.from(loggers, (logger) => Logger.make((options) => logger.log({ ...options, cause: Cause.empty }))),
+        ),
+    ),
+  ),
+)
 
 /** Nobody connects to it: the address is the worker's name, in the form that the cluster has for names. */
 const addressOf = (worker: string): RunnerAddress.RunnerAddress => {

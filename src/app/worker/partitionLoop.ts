@@ -67,7 +67,10 @@ export const partitionLoop = Effect.fn("partitionLoop")(function* (name: string,
     const well = report.is("running")
     if (!stopped && !isStopped(watch.latest()?.outlook)) return well
     stopped = false
-    return Effect.andThen(well, Effect.ignore(operations.goOn(name, partition)))
+    return well.pipe(
+      Effect.andThen(Effect.ignore(operations.goOn(name, partition))),
+      Effect.andThen(Effect.logInfo(`Group ${name}, partition ${partition} goes on.`)),
+    )
   })
 
   /** How old what waits is, although it can't be taken now. */

@@ -52,9 +52,10 @@ export const isEvents = (partition: number): boolean => partition !== CONTROL_PA
  * Guarantees: `append` returns after the batches are durable, in their order within a partition. When it fails, any
  * number of them may have been stored, always the first ones of each partition; appending a batch id again returns the
  * position it already has (a log of many writers may forget ids after two minutes: a writer that is not sure by then
- * begins a chain of its own). Sequences ascend in the order of appending; holes are allowed. `read` gives records after a
- * place (exclusive), in order, up to the end as it was when the read began. After a record that does not stand there any
- * more, since the log was put back to an older copy, it gives nothing: that is damage.
+ * begins a chain of its own, and readers pass over a batch that was stored twice all the same). Sequences ascend in the
+ * order of appending; holes are allowed. `read` gives records after a place (exclusive), in order, up to the end as it was
+ * when the read began. After a record that does not stand there any more, since the log was put back to an older copy, it
+ * gives nothing: that is damage.
  */
 export class EventLog extends Context.Service<
   EventLog,

@@ -57,7 +57,7 @@ export class PositionDiverged extends Data.TaggedError("PositionDiverged")<{
   readonly found: string
 }> {
   override get message(): string {
-    return `The read model stands at ${formatPosition(this.saved)} (batch ${this.saved.batchId} of log ${this.saved.incarnation}), but the log has ${this.found} there: it was restored or replaced. Nothing was read. "tidemark rebuild --accept-log" makes the read model anew from the log as it is.`
+    return `The read model stands at ${formatPosition(this.saved)} (batch ${this.saved.batchId} of log ${this.saved.incarnation}), but the log has ${this.found} there: it was restored or replaced. Nothing was read. Put the right copy of the log back, or give up what this one doesn't hold: "tidemark rebuild --accept-log" makes the read model anew from the log as it is.`
   }
 }
 

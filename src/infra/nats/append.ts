@@ -1,7 +1,7 @@
 import type { PubAck } from "@nats-io/jetstream"
 import { Effect, Semaphore } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
-import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
+import { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { compress } from "../compressed.ts"
 import { CallFailed, unavailable, whileAway } from "./jetStreamCall.ts"
@@ -10,6 +10,12 @@ import type { LogStream } from "./LogStream.ts"
 
 /** Batches sent and not yet acknowledged, over all partitions. */
 const IN_FLIGHT_MAX = 32
+
+/** What was looked at was to be appended to. */
+const whileAppending = (error: LogDamaged | LogUnavailable): LogDamaged | LogUnavailable =>
+  error._tag === "LogDamaged"
+    ? error
+    : new LogUnavailable({ attempted: "append to the log", reason: error.reason, retryable: error.retryable })
 
 /**
  * Appends batches, several partitions at once. Within a partition the next batch is sent when the one before is stored:
@@ -82,7 +88,7 @@ export const makeAppend = (streamOf: (partition: number) => LogStream) => {
   ): Effect.fn.Return<ReadonlyArray<Position>, LogUnavailable | LogDamaged> {
     // What was acknowledged before must still be there, or new batches would take the numbers of old ones.
     for (const stream of new Set(batches.map(({ origin }) => streamOf(origin.partition)))) {
-      if (stream.isUnsure) yield* stream.inspect(null)
+      if (stream.isUnsure) yield* Effect.mapError(stream.inspect(null), whileAppending)
     }
     const positions: Array<Position> = []
     yield* Effect.forEach(

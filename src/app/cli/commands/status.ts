@@ -1,4 +1,4 @@
-import { Console, Effect, Schedule } from "effect"
+import { Console, Effect, Result, Schedule } from "effect"
 import { Command, Flag } from "effect/cli"
 import { provePositions } from "../../provePosition.ts"
 import { status } from "../../status/status.ts"
@@ -12,8 +12,14 @@ const REDRAW = "2 seconds"
 /** Puts what follows at the top of an empty screen. */
 const CLEAR = "\u001b[H\u001b[2J\u001b[3J"
 
-/** The log must hold what the read model was made from, or its numbers would be of another history. */
-const provenStatus = Effect.andThen(provePositions, status())
+/**
+ * What there is to see, and what is wrong with the log: it must hold what the read model was made from, or its numbers would
+ * be of another history.
+ */
+const look = Effect.gen(function* () {
+  const found = yield* status()
+  return { found, proven: yield* Effect.result(provePositions) }
+})
 
 export const statusCommand = Command.make(
   "status",
@@ -34,13 +40,21 @@ export const statusCommand = Command.make(
   ]),
 )
 
-const showing = (asJson: boolean) =>
-  Effect.flatMap(provenStatus, (found) => (asJson ? printJson(found) : Console.log(formatStatus(found))))
+/** Shown also where something is wrong, since that is when one looks. */
+const showing = Effect.fnUntraced(function* (asJson: boolean) {
+  const { found, proven } = yield* look
+  yield* asJson ? printJson(found) : Console.log(formatStatus(found))
+  yield* Effect.fromResult(proven)
+})
 
 /** What fails is shown and tried again: this is what one looks at while things are down. */
 const watching = (asJson: boolean) =>
-  provenStatus.pipe(
-    Effect.map((found) => (asJson ? JSON.stringify(found) : formatStatus(found))),
+  look.pipe(
+    Effect.map(({ found, proven }) => {
+      const error = Result.isFailure(proven) ? proven.failure.message : null
+      if (asJson) return JSON.stringify(error === null ? found : { ...found, error })
+      return error === null ? formatStatus(found) : `${formatStatus(found)}\n\n${visible(error)}`
+    }),
     Effect.catch(({ message }) =>
       Effect.succeed(asJson ? JSON.stringify({ error: message }) : visible(message.replaceAll(/\s*\n\s*/g, " "))),
     ),
