@@ -31,10 +31,11 @@ const provePosition = Effect.fnUntraced(function* ({ position: saved, sum }: Log
 /** The end of what a checkpoint has taken in: its position, and the checksum that its chain holds of the batch there. */
 export const endOf = ({ position, chain }: Checkpoint): LogEnd => {
   const { partition, batchId } = position
-  const last = Object.entries(chain).find(
-    ([writer, { number }]) => batchIdOf({ writer, partition, number }) === batchId,
+  const ends = Object.entries(chain).flatMap(([writer, { number, sum, late }]) =>
+    [{ number, sum }, ...(late === undefined ? [] : [late])].map((end) => ({ writer, ...end })),
   )
-  return { position, sum: last?.[1].sum ?? "" }
+  const last = ends.find(({ writer, number }) => batchIdOf({ writer, partition, number }) === batchId)
+  return { position, sum: last?.sum ?? "" }
 }
 
 /** Proves that the log still holds what a checkpoint has taken in, and gives the place to go on after. */

@@ -1,4 +1,4 @@
-import { Effect, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { type Batch, decodeBatch } from "../domain/log/batch.ts"
 import { ChainVerifier } from "../domain/log/ChainVerifier.ts"
 import { LogDamaged, type LogUnavailable, type UnknownBatchVersion } from "../domain/log/errors.ts"
@@ -52,7 +52,7 @@ export const readBatches = (
       const records = log
         .read(partition, after)
         .pipe(Stream.takeWhile(({ position }) => upTo === undefined || position.sequence <= upTo))
-      return openBatches(records, verifier)
+      return openBatches(log, records, verifier)
     }),
   )
 
@@ -62,20 +62,55 @@ export const newChain = Effect.fnUntraced(function* (partition: number) {
   return new ChainVerifier(partition, {}, (yield* log.begins(partition)) > 1)
 })
 
-/** Proves a record's place in its writer's chain. What is the last batch of its writer once more brings nothing. */
-export const proveChain = (chain: ChainVerifier, position: Position, batch: Batch): Effect.Effect<Batch, LogDamaged> =>
-  chain.isRepeat(position, batch)
-    ? Effect.succeed(batch.withoutEvents())
-    : Effect.as(Effect.fromResult(chain.accept(position.sequence, batch)), batch)
+/** What is the last batch of its writer once more brings nothing. */
+export const withoutRepeat = (chain: ChainVerifier, position: Position, batch: Batch): Batch =>
+  chain.isRepeat(position, batch) ? batch.withoutEvents() : batch
+
+/**
+ * Proves a batch's place in its writer's chain; one without events is proven. What stands in the log before, the very same,
+ * brings nothing.
+ */
+export const proveChain = (
+  log: EventLog["Service"],
+  chain: ChainVerifier,
+  record: LogRecord,
+  batch: Batch,
+): Effect.Effect<Batch, LogDamaged | LogUnavailable> => {
+  const { position } = record
+  if (batch.count === 0) return Effect.succeed(batch)
+  return Effect.fromResult(chain.accept(position.sequence, batch)).pipe(
+    Effect.as(batch),
+    Effect.catchIf(
+      () => chain.mayBeLate(position, batch),
+      (damage) =>
+        Effect.flatMap(standsBefore(log, record), (stands) => {
+          if (!stands) return Effect.fail(damage)
+          chain.acceptLate(batch)
+          return Effect.succeed(batch.withoutEvents())
+        }),
+    ),
+  )
+}
+
+/** Looks through all that comes before a record: rarely, so that nobody has to remember it. */
+const standsBefore = (log: EventLog["Service"], { position, bytes }: LogRecord) =>
+  log.read(position.partition, 0).pipe(
+    Stream.takeWhile((it) => it.position.sequence < position.sequence),
+    Stream.filter((it) => it.position.batchId === position.batchId && Buffer.compare(it.bytes, bytes) === 0),
+    Stream.runHead,
+    Effect.map(Option.isSome),
+  )
 
 /** Opens and proves records, one after another. */
-export const openBatches = <E, R>(
+const openBatches = <E, R>(
+  log: EventLog["Service"],
   records: Stream.Stream<LogRecord, E, R>,
   chain: ChainVerifier,
-): Stream.Stream<ProvenRecord, E | LogDamaged | UnknownBatchVersion, R> =>
-  Stream.mapEffect(records, ({ position, bytes }) =>
+): Stream.Stream<ProvenRecord, E | LogDamaged | LogUnavailable | UnknownBatchVersion, R> =>
+  Stream.mapEffect(records, (record) =>
     Effect.gen(function* () {
-      const batch = yield* openRecord({ position, bytes })
-      return { position, batch: yield* proveChain(chain, position, batch), bytes }
+      const { position, bytes } = record
+      const opened = withoutRepeat(chain, position, yield* openRecord(record))
+      return { position, batch: yield* proveChain(log, chain, record, opened), bytes }
     }),
   )

@@ -131,6 +131,23 @@ describe("a server that can't be reached", () => {
     await eventually("nothing is open", async () => proxy.connections() === 0)
   })
 
+  test("one that was away at the start is gone over to when the others are", async () => {
+    const [first, second] = [await serverWith({}), await serverWith({})]
+    await first.stop()
+    await Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const { nats, call } = yield* openNats({ servers: [first.url, second.url] }, 10_000)
+          yield* Effect.promise(() => first.start())
+          const before = nats.getServer()
+          yield* Effect.promise(() => second.stop())
+          yield* call(() => nats.flush()).pipe(Effect.eventually)
+          expect([before, nats.getServer()]).toEqual([second.url, first.url].map((url) => url.replace("nats://", "")))
+        }),
+      ),
+    )
+  })
+
   test("one of several is enough", async () => {
     const server = await serverWith({})
     await opens({ servers: ["nats://127.0.0.1:1", server.url] })

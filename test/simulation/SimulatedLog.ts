@@ -32,6 +32,10 @@ export interface LogOptions {
   readonly writers: "many" | "one"
 }
 
+/** Records of one line are numbered together. */
+const lineOf = (partition: number, shared: boolean): string =>
+  shared && partition !== CONTROL_PARTITION ? "shared" : String(partition)
+
 /** Records read at once. */
 const PAGE_RECORDS_MAX = 3
 
@@ -85,6 +89,14 @@ export class SimulatedLog {
     this.#last.clear()
   }
 
+  #storeLate(record: StoredRecord): void {
+    const { partition } = record
+    const line = lineOf(partition, this.shared)
+    const sequence = (this.#last.get(line) ?? this.line(partition).at(-1)?.sequence ?? 0) + 1
+    this.#last.set(line, sequence)
+    this.records.push({ ...record, sequence })
+  }
+
   /** Opens the log for one process. */
   open(process: Process): EventLog["Service"] {
     const { partitions, writers } = this.options
@@ -120,7 +132,7 @@ export class SimulatedLog {
       const { partition } = batch.origin
       const held = again ? undefined : this.records.find(({ batchId }) => batchId === batch.id)
       if (held !== undefined) return positionOf(held)
-      const line = shared && partition !== CONTROL_PARTITION ? "shared" : String(partition)
+      const line = lineOf(partition, shared)
       const sequence = (this.#last.get(line) ?? this.line(partition).at(-1)?.sequence ?? 0) + 1
       this.#last.set(line, sequence)
       const record = { partition, sequence, batchId: batch.id, bytes: batch.bytes }
@@ -147,7 +159,10 @@ export class SimulatedLog {
         // A stream takes one batch after another, and readers see it grow.
         if (shared && place > 0) yield* world.gate(process, "log.append goes on")
         positions.push(store(batch))
-        if (fault === "stored-again" && world.random.chance(0.5)) positions[place] = store(batch, true)
+        if (fault !== "stored-again") continue
+        if (world.random.chance(0.5)) positions[place] = store(batch, true)
+        // One that the network kept back, of whatever writer.
+        else this.#storeLate(world.random.oneOf(this.of(batch.origin.partition)))
       }
       if (fault === "prefix" || fault === "lost-answer") return yield* failed("the answer got lost")
       if (fault === "slow-answer") yield* world.gate(process, "log.append answers")

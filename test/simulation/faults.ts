@@ -11,7 +11,7 @@ export type CallFault =
   | "prefix"
   /** The adapter sends it twice. */
   | "repeated"
-  /** The adapter sends it again after a while, and the log has forgotten that it has it. */
+  /** The adapter sends it again after a while, or the network an older one, and the log has forgotten that it has it. */
   | "stored-again"
   /** A read that ends in the middle. */
   | "broken-off"

@@ -1,4 +1,4 @@
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, Layer } from "effect"
 import { EventLog, isEvents } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { isOverByItself, Operations, type Outlook } from "../../domain/projection/Operations.ts"
@@ -19,10 +19,6 @@ import { WorkersStandStill } from "../projection/WorkersStandStill.ts"
 
 /** Between two looks at how far the workers are, ms. */
 const LOOK_MILLIS = 100
-
-/** How often a projection in this process that was overtaken looks again who is to do it, and after what pause, ms. */
-const OVERTAKEN_MAX = 10
-const OVERTAKEN_MILLIS = 500
 
 /**
  * The projector of a store that workers may share: while any is alive, partitions are left to them, and to project is to
@@ -93,7 +89,7 @@ export const layerProjectorBesideWorkers = Layer.effect(
     /** Leaves it to the workers if there are any. */
     const unlessAlone = <E>(
       byWorkers: Effect.Effect<void, E, EventLog | ReadModel | Operations>,
-      here: Effect.Effect<Projected, ProjectError, Operations>,
+      here: Effect.Effect<Projected, ProjectError, EventLog | ReadModel | Operations>,
       options: ProjectOptions = {},
     ) =>
       Effect.gen(function* () {
@@ -104,20 +100,21 @@ export const layerProjectorBesideWorkers = Layer.effect(
         return waited ?? (yield* Effect.andThen(refusePaused, alone.project(options)))
       }).pipe(Effect.provideContext(services))
 
+    /** What a worker has overtaken that was started just now is left to it; who else came first has to be let be. */
+    const orByWorkers = (projecting: Effect.Effect<Projected, ProjectError>, options: ProjectOptions = {}) =>
+      Effect.catch(projecting, (error) =>
+        Effect.gen(function* () {
+          const workers = error._tag === "CheckpointConflict" ? (yield* operations.liveWorkers).length : 0
+          return (workers === 0 ? null : yield* awaitWorkers(workers, options)) ?? (yield* Effect.fail(error))
+        }),
+      )
+
     return Projector.of({
-      project: (options) =>
-        unlessAlone(Effect.void, alone.project(options), options).pipe(
-          // Somebody else has gone on, such as a worker that was started just now: then it is left to that.
-          Effect.retry({
-            while: ({ _tag }) => _tag === "CheckpointConflict",
-            times: OVERTAKEN_MAX,
-            schedule: Schedule.jittered(Schedule.spaced(OVERTAKEN_MILLIS)),
-          }),
-        ),
+      project: (options) => unlessAlone(Effect.void, orByWorkers(alone.project(options), options), options),
       rebuild: (options) =>
         unlessAlone(
           Effect.andThen(refusePaused, rewind(options)),
-          Effect.tap(alone.rebuild(options), forgetStops),
+          Effect.tap(orByWorkers(alone.rebuild(options), options), forgetStops),
           options,
         ),
     })

@@ -1,10 +1,10 @@
 import { type Cause, Duration, Effect, Queue, Stream } from "effect"
 import { isDone } from "effect/Cause"
 import type { LogDamaged, LogUnavailable } from "../../domain/log/errors.ts"
-import type { LogRecord } from "../../domain/log/EventLog.ts"
+import { EventLog, type LogRecord } from "../../domain/log/EventLog.ts"
 import { monotonicMillis } from "../../infra/monotonicMillis.ts"
 import type { PartitionProjection } from "../projection/PartitionProjection.ts"
-import { openRecord, proveChain } from "../readBatches.ts"
+import { openRecord, proveChain, withoutRepeat } from "../readBatches.ts"
 import type { ErrorBudget } from "./ErrorBudget.ts"
 import type { Isolation } from "./isolation.ts"
 import { Limits, TURN_MILLIS } from "./limits.ts"
@@ -44,6 +44,7 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
   Effect.scoped(
     Effect.gen(function* () {
       const { live, records, projection, isolation, budget, report, leave, onWell } = options
+      const log = yield* EventLog
       const { lingerTimes, lingerMillis } = yield* Limits
       const room = yield* StepRoom
       const loop = { live }
@@ -72,9 +73,9 @@ export const projectRecords = <Leave extends string>(options: ProjectRecordsOpti
       const fold = (record: LogRecord) =>
         Effect.gen(function* () {
           const { position } = record
-          const opened = yield* openRecord(record)
-          const alone = yield* isolation.before({ position, batch: opened }, projection)
-          const batch = yield* proveChain(projection.chain, position, opened)
+          const opened = withoutRepeat(projection.chain, position, yield* openRecord(record))
+          const alone = opened.count > 0 && (yield* isolation.before({ position, batch: opened }, projection))
+          const batch = yield* proveChain(log, projection.chain, record, opened)
           torn = true
           const { events, failed } = yield* projection.take({ position, batch })
           torn = false

@@ -13,6 +13,8 @@ interface ChainEnd {
   readonly loggedAt: number
   /** What time it was, by the clocks of most, when it was no more among those seen last, ms. */
   readonly leftAt?: number
+  /** An earlier batch of the writer that came once more after this one. */
+  readonly late?: { readonly number: number; readonly sum: string }
 }
 
 /** How long a chain is remembered that is no more among those seen last, ms; its writer has a new id long before. */
@@ -69,11 +71,28 @@ export class ChainVerifier {
 
   /**
    * Whether a record is the last batch of its writer once more, byte for byte. A log knows for a while only which batches it
-   * has, so one whose answer was lost can be stored twice; between the two there is none of its writer.
+   * has, so one whose answer was lost can be stored twice.
    */
   isRepeat({ batchId }: Position, { id, sum, origin }: Batch): boolean {
     // A record under another batch's id is not what its writer sent.
     return batchId === id && origin.partition === this.#partition && this.#last.get(origin.writer)?.sum === sum
+  }
+
+  /**
+   * Whether a record can be an earlier batch of its writer once more, which the network kept back; what there was at that
+   * place of the chain is not known here.
+   */
+  mayBeLate({ batchId }: Position, { id, origin }: Batch): boolean {
+    if (batchId !== id || origin.partition !== this.#partition) return false
+    const last = this.#last.get(origin.writer)
+    return last === undefined ? origin.number > 1 : origin.number < last.number
+  }
+
+  /** Takes an earlier batch of its writer that comes once more, and that is known to stand in the log before. */
+  acceptLate({ sum, origin: { writer, number, loggedAt } }: Batch): void {
+    const last = this.#last.get(writer)
+    // Of a writer that was forgotten it is the last that is known.
+    this.#last.set(writer, last === undefined ? { number, sum, loggedAt } : { ...last, late: { number, sum } })
   }
 
   #forget(): void {

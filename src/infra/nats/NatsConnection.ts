@@ -95,6 +95,8 @@ export const openNats = Effect.fn("openNats")(function* (
   if (problem !== null) {
     return yield* new NatsServerUnfit({ server: nats.getServer(), problem, remedy: "Upgrade the server" })
   }
+  // The client forgets servers that didn't answer before the first one did.
+  if (servers.length > 1) nats.setServers([...new Set([...servers, ...(nats.info?.connect_urls ?? [])])])
   const listeners = new Set<() => void>()
   const onLost = (listener: () => void) => {
     listeners.add(listener)

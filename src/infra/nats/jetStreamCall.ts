@@ -1,6 +1,6 @@
 import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream"
 import { errors, type PermissionViolationError } from "@nats-io/transport-node"
-import { Data, Duration, Effect, Schedule } from "effect"
+import { Clock, Data, Duration, Effect, Schedule } from "effect"
 import { LogUnavailable } from "../../domain/log/errors.ts"
 import { monotonicMillis } from "../monotonicMillis.ts"
 
@@ -74,14 +74,21 @@ const mayPass = ({ kind }: CallFailed): boolean => kind === "away" || kind === "
 export const whileAway =
   (patience: Duration.Duration) =>
   <A, R>(effect: Effect.Effect<A, CallFailed, R>): Effect.Effect<A, CallFailed, R> =>
-    // Not by a schedule's `upTo`, which goes by the time of day.
-    Effect.flatMap(monotonicMillis, (began) =>
+    Effect.flatMap(stopwatch, (elapsed) =>
       Effect.retry(effect, {
-        while: (failure) =>
-          Effect.map(monotonicMillis, (now) => mayPass(failure) && now - began < Duration.toMillis(patience)),
+        while: (failure) => Effect.map(elapsed, (millis) => mayPass(failure) && millis < Duration.toMillis(patience)),
         schedule: PAUSES,
       }),
     )
+
+/**
+ * How long it is since it was made, ms, by the clock that says more: the time of day may be put back, and the other one may
+ * stand still while the machine does. So a batch is not sent again that the server may have forgotten.
+ */
+const stopwatch = Effect.gen(function* () {
+  const [began, beganAt] = [yield* monotonicMillis, yield* Clock.currentTimeMillis]
+  return Effect.zipWith(monotonicMillis, Clock.currentTimeMillis, (now, at) => Math.max(now - began, at - beganAt))
+})
 
 /** The failure as the port tells it. */
 export const unavailable =
