@@ -176,35 +176,38 @@ describe("to wait for workers", () => {
   })
 })
 
-test("a projection that somebody overtakes, such as a worker that was just started, is left to whoever that is", async () => {
-  let alive: ReadonlyArray<string> = []
-  let overtakes = true
-  const embedded = layerEmbedded({ directory: join(directory, "overtaken") })
-  const claimedBefore = Layer.effect(
-    ReadModel,
-    ReadModel.useSync((readModel) => ({
-      ...readModel,
-      commit: (step, settle) =>
-        Effect.suspend(() => {
-          if (!overtakes) return readModel.commit(step, settle)
-          overtakes = false
-          alive = ["worker:1"]
-          return Effect.andThen(readModel.claim(LIVE_GROUP, 0, "worker:1"), readModel.commit(step, settle))
-        }),
-    })),
-  )
-  const someAlive = Layer.effect(
-    Operations,
-    Operations.useSync((operations) => ({ ...operations, liveWorkers: Effect.sync(() => alive) })),
-  )
-  // The store has a projector of its own, which would be taken for the one within.
-  const projector = Layer.fresh(layerProjectorBesideWorkers).pipe(Layer.provide(claimedBefore))
-  const runtime = ManagedRuntime.make(projector.pipe(Layer.provideMerge(someAlive), Layer.provideMerge(embedded)))
-  await runtime.runPromise(LogWriter.use((writer) => writer.append(events)))
-  const projected = runtime.runPromise(projecting())
-  // The worker does it, once it is there.
-  await eventually("it was overtaken", async () => alive.length > 0)
-  await runtime.runPromise(Projector.use((it) => it.project()).pipe(Effect.provide(Projector.layer)))
-  expect(await projected).toMatchObject({ workers: 1 })
-  await runtime.dispose()
-})
+test.each(["project", "rebuild"] as const)(
+  "%s that is overtaken by a worker that was just started is left to it",
+  async (verb) => {
+    let alive: ReadonlyArray<string> = []
+    let overtakes = true
+    const embedded = layerEmbedded({ directory: join(directory, `overtaken-${verb}`) })
+    const claimedBefore = Layer.effect(
+      ReadModel,
+      ReadModel.useSync((readModel) => ({
+        ...readModel,
+        commit: (step, settle) =>
+          Effect.suspend(() => {
+            if (!overtakes) return readModel.commit(step, settle)
+            overtakes = false
+            alive = ["worker:1"]
+            return Effect.andThen(readModel.claim(LIVE_GROUP, 0, "worker:1"), readModel.commit(step, settle))
+          }),
+      })),
+    )
+    const someAlive = Layer.effect(
+      Operations,
+      Operations.useSync((operations) => ({ ...operations, liveWorkers: Effect.sync(() => alive) })),
+    )
+    // The store has a projector of its own, which would be taken for the one within.
+    const projector = Layer.fresh(layerProjectorBesideWorkers).pipe(Layer.provide(claimedBefore))
+    const runtime = ManagedRuntime.make(projector.pipe(Layer.provideMerge(someAlive), Layer.provideMerge(embedded)))
+    await runtime.runPromise(LogWriter.use((writer) => writer.append(events)))
+    const projected = runtime.runPromise(Projector.use((projector) => projector[verb]()))
+    // The worker does it, once it is there.
+    await eventually("it was overtaken", async () => alive.length > 0)
+    await runtime.runPromise(Projector.use((it) => it.project()).pipe(Effect.provide(Projector.layer)))
+    expect(await projected).toMatchObject({ workers: 1 })
+    await runtime.dispose()
+  },
+)

@@ -122,30 +122,30 @@ export const layerProjectorBesideWorkers = Layer.effect(
 ).pipe(Layer.provide(Projector.layer))
 
 /** A (group, partition) that is not yet where it is to be. */
-interface Place {
+interface GroupPartition {
   readonly group: string
   readonly partition: number
 }
 
-const sequenceOf = ({ ownerships }: Outlook, { group, partition }: Place): number =>
+const reachedBy = ({ ownerships }: Outlook, { group, partition }: GroupPartition): number =>
   ownerships.find((it) => it.group === group && it.partition === partition)?.sequence ?? 0
 
 /** Where the default group has not come to the ends given. */
-const liveLeft = (outlook: Outlook, ends: ReadonlyArray<Position>): ReadonlyArray<Place> =>
+const liveLeft = (outlook: Outlook, ends: ReadonlyArray<Position>): ReadonlyArray<GroupPartition> =>
   ends.flatMap(({ partition, sequence }) => {
     const place = { group: LIVE_GROUP, partition }
-    return sequenceOf(outlook, place) < sequence ? [place] : []
+    return reachedBy(outlook, place) < sequence ? [place] : []
   })
 
 /** Where groups that build have not come to where the default group stands. */
-const buildsLeft = (outlook: Outlook): ReadonlyArray<Place> =>
+const buildsLeft = (outlook: Outlook): ReadonlyArray<GroupPartition> =>
   outlook.groups
     .filter((group) => group !== LIVE_GROUP)
     .flatMap((group) =>
       outlook.ownerships
         .filter((live) => live.group === LIVE_GROUP)
         .map(({ partition, sequence }) => ({ group, partition, sequence }))
-        .filter((place) => sequenceOf(outlook, place) < place.sequence),
+        .filter((place) => reachedBy(outlook, place) < place.sequence),
     )
 
 /** How many groups build, and how far all of them are, as a share of the records to be read. */
@@ -158,7 +158,7 @@ const buildShare = ({ groups, ownerships }: Outlook) => {
 }
 
 /** Why a place is not gone on from, if nobody goes on from it until somebody acts. */
-const whyNot = (outlook: Outlook, { group, partition }: Place): string | undefined => {
+const whyNot = (outlook: Outlook, { group, partition }: GroupPartition): string | undefined => {
   const stop = outlook.stops.find((it) => it.group === group && it.partition === partition)
   const pauses = outlook.pauses.filter((it) => !isOverByItself(it))
   return (stop ?? pauseOf({ ...outlook, pauses }, group, partition))?.sentence
