@@ -3,11 +3,11 @@ import { decodeBatch, type PackedBatch } from "../../src/domain/log/batch.ts"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../src/domain/log/errors.ts"
 import {
   CONTROL_PARTITION,
+  damageAt,
   EventLog,
   type LogRecord,
   type PartitionStatus,
   type Place,
-  problemAt,
   sequenceOf,
 } from "../../src/domain/log/EventLog.ts"
 import type { Position } from "../../src/domain/log/position.ts"
@@ -31,10 +31,6 @@ export interface LogOptions {
    */
   readonly writers: "many" | "one"
 }
-
-/** Records of one line are numbered together. */
-const lineOf = (partition: number, shared: boolean): string =>
-  shared && partition !== CONTROL_PARTITION ? "shared" : String(partition)
 
 /** Records read at once. */
 const PAGE_RECORDS_MAX = 3
@@ -89,12 +85,12 @@ export class SimulatedLog {
     this.#last.clear()
   }
 
-  #storeLate(record: StoredRecord): void {
-    const { partition } = record
-    const line = lineOf(partition, this.shared)
+  /** Records of one line are numbered together. */
+  #nextSequence(partition: number): number {
+    const line = this.shared && partition !== CONTROL_PARTITION ? "shared" : String(partition)
     const sequence = (this.#last.get(line) ?? this.line(partition).at(-1)?.sequence ?? 0) + 1
     this.#last.set(line, sequence)
-    this.records.push({ ...record, sequence })
+    return sequence
   }
 
   /** Opens the log for one process. */
@@ -132,9 +128,7 @@ export class SimulatedLog {
       const { partition } = batch.origin
       const held = again ? undefined : this.records.find(({ batchId }) => batchId === batch.id)
       if (held !== undefined) return positionOf(held)
-      const line = lineOf(partition, shared)
-      const sequence = (this.#last.get(line) ?? this.line(partition).at(-1)?.sequence ?? 0) + 1
-      this.#last.set(line, sequence)
+      const sequence = this.#nextSequence(partition)
       const record = { partition, sequence, batchId: batch.id, bytes: batch.bytes }
       if (!this.#flaws.forgetsAnAppend(batch.origin.number)) this.records.push(record)
       return positionOf(record)
@@ -161,8 +155,11 @@ export class SimulatedLog {
         positions.push(store(batch))
         if (fault !== "stored-again") continue
         if (world.random.chance(0.5)) positions[place] = store(batch, true)
-        // One that the network kept back, of whatever writer.
-        else this.#storeLate(world.random.oneOf(this.of(batch.origin.partition)))
+        else {
+          // One that the network kept back, of whatever writer.
+          const late = world.random.oneOf(this.of(batch.origin.partition))
+          this.records.push({ ...late, sequence: this.#nextSequence(late.partition) })
+        }
       }
       if (fault === "prefix" || fault === "lost-answer") return yield* failed("the answer got lost")
       if (fault === "slow-answer") yield* world.gate(process, "log.append answers")
@@ -194,8 +191,8 @@ export class SimulatedLog {
       const sequence = sequenceOf(place)
       const record = found(partition, sequence)
       if (record === null && sequence < this.#begins) return
-      const problem = problemAt(place, record)
-      if (problem !== null) return yield* new LogDamaged({ partition, sequence, problem })
+      const damage = damageAt(place, record)
+      if (damage !== null) return yield* damage
     })
 
     const lastSequence = (partition: number): number => this.of(partition).at(-1)?.sequence ?? 0

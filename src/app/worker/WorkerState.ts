@@ -51,9 +51,6 @@ export interface PartitionState {
 /** What a worker depends on. */
 export type Dependency = "log" | "postgres"
 
-/** How a dependency is not well. */
-export type Unwell = "away" | "not what it was"
-
 /** Everything that a worker knows of itself. */
 export interface WorkerSnapshot {
   /** Under this name the worker claims partitions. */
@@ -97,8 +94,12 @@ export class WorkerState extends Context.Service<
     readonly report: (group: string, partition: number) => Effect.Effect<PartitionReport>
     /** The worker does not own a (group, partition) any more. */
     readonly forget: (group: string, partition: number) => Effect.Effect<void>
-    /** Whether a dependency is well, or what is wrong with it. */
-    readonly dependency: (name: Dependency, sentence: string | null, is?: Unwell) => Effect.Effect<void>
+    /** Whether a dependency is well, or what is wrong with it, and how to call that; `away` if not given. */
+    readonly dependency: (
+      name: Dependency,
+      sentence: string | null,
+      is?: "away" | "not what it was",
+    ) => Effect.Effect<void>
     readonly stops: (stops: ReadonlyArray<Stop>) => Effect.Effect<void>
     readonly stopping: Effect.Effect<void>
     /** Notes an error: one after which this process can do nothing any more ends the worker. */

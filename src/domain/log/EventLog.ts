@@ -1,6 +1,6 @@
 import { Context, type Effect, type Stream } from "effect"
 import type { PackedBatch } from "./batch.ts"
-import type { LogDamaged, LogUnavailable } from "./errors.ts"
+import { LogDamaged, type LogUnavailable } from "./errors.ts"
 import type { Position } from "./position.ts"
 
 /** One record as the log holds it. */
@@ -18,12 +18,14 @@ export type Place = number | LogRecord
 export const sequenceOf = (place: Place): number => (typeof place === "number" ? place : place.position.sequence)
 
 /** What is wrong with the log when `found` stands where a record was read; `null` when it is that very record. */
-export const problemAt = ({ position, bytes }: LogRecord, found: LogRecord | null): string | null => {
-  if (found === null) return "the record that was read here is gone"
-  const { batchId } = found.position
-  if (batchId === position.batchId && Buffer.compare(found.bytes, bytes) === 0) return null
-  const name = batchId === "" ? "a batch without an id" : `batch ${batchId}`
-  return `${name} stands where ${position.batchId} was read: the log was put back to an older copy`
+export const damageAt = ({ position, bytes }: LogRecord, found: LogRecord | null): LogDamaged | null => {
+  const { partition, sequence, batchId } = position
+  if (found === null) return new LogDamaged({ partition, sequence, problem: "the record that was read here is gone" })
+  const stands = found.position.batchId
+  if (stands === batchId && Buffer.compare(found.bytes, bytes) === 0) return null
+  const name = stands === "" ? "a batch without an id" : `batch ${stands}`
+  const problem = `${name} stands where ${batchId} was read: the log was put back to an older copy`
+  return new LogDamaged({ partition, sequence, problem })
 }
 
 /** What a log can say about one partition. */

@@ -5,11 +5,11 @@ import { Effect, Latch, Option, type Scope, Stream } from "effect"
 import type { PackedBatch } from "../../domain/log/batch.ts"
 import { LogDamaged, LogUnavailable, missingRecords } from "../../domain/log/errors.ts"
 import {
+  damageAt,
   EventLog,
   type LogRecord,
   type PartitionStatus,
   type Place,
-  problemAt,
   sequenceOf,
 } from "../../domain/log/EventLog.ts"
 import { PARTITIONS_MAX } from "../../domain/log/partition.ts"
@@ -187,9 +187,8 @@ const makeLog = (database: DatabaseSync): EventLog["Service"] => {
 
   const proveAt = Effect.fnUntraced(function* (partition: number, place: Place) {
     if (typeof place === "number") return
-    const sequence = sequenceOf(place)
-    const problem = problemAt(place, yield* recordAt(partition, sequence))
-    if (problem !== null) return yield* new LogDamaged({ partition, sequence, problem })
+    const damage = damageAt(place, yield* recordAt(partition, sequenceOf(place)))
+    if (damage !== null) return yield* damage
   })
 
   const prove = Effect.gen(function* () {

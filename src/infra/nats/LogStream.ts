@@ -8,7 +8,7 @@ import type {
 } from "@nats-io/jetstream"
 import { type Duration, Effect, Schedule } from "effect"
 import { LogDamaged, type LogUnavailable } from "../../domain/log/errors.ts"
-import { type LogRecord, type Place, problemAt, sequenceOf } from "../../domain/log/EventLog.ts"
+import { damageAt, type LogRecord, type Place, sequenceOf } from "../../domain/log/EventLog.ts"
 import type { Position } from "../../domain/log/position.ts"
 import { decompress } from "../compressed.ts"
 import { unavailable, whileAway } from "./jetStreamCall.ts"
@@ -166,19 +166,17 @@ export class LogStream {
   #proveOnce(partition: number, place: Place) {
     return Effect.gen({ self: this }, function* () {
       const sequence = sequenceOf(place)
-      const damaged = (problem: string) => new LogDamaged({ partition, sequence, problem })
       const { state } = yield* this.#inspectOnce(partition, {})
       if (state.last_seq < sequence) {
-        return yield* damaged(
-          `the log ends at ${state.last_seq} now, before this place: it was put back to an older copy`,
-        )
+        const problem = `the log ends at ${state.last_seq} now, before this place: it was put back to an older copy`
+        return yield* new LogDamaged({ partition, sequence, problem })
       }
       if (typeof place === "number") return
       const found = yield* this.recordAt(sequence)
       // What was removed at the front can't be compared, and need not be. Asked last, since it may be removed meanwhile.
       if (found === null && sequence < (yield* this.#inspectOnce(partition, {})).state.first_seq) return
-      const problem = problemAt(place, found)
-      if (problem !== null) return yield* damaged(problem)
+      const damage = damageAt(place, found)
+      if (damage !== null) return yield* damage
     })
   }
 

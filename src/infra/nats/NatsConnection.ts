@@ -95,8 +95,9 @@ export const openNats = Effect.fn("openNats")(function* (
   if (problem !== null) {
     return yield* new NatsServerUnfit({ server: nats.getServer(), problem, remedy: "Upgrade the server" })
   }
+  for (const server of nats.info?.connect_urls ?? []) known.add(server)
   // The client forgets servers that didn't answer before the first one did.
-  if (servers.length > 1) nats.setServers([...new Set([...servers, ...(nats.info?.connect_urls ?? [])])])
+  if (servers.length > 1) nats.setServers([...known])
   const listeners = new Set<() => void>()
   const onLost = (listener: () => void) => {
     listeners.add(listener)

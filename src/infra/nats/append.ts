@@ -11,12 +11,6 @@ import type { LogStream } from "./LogStream.ts"
 /** Batches sent and not yet acknowledged, over all partitions. */
 const IN_FLIGHT_MAX = 32
 
-/** What was looked at was to be appended to. */
-const whileAppending = (error: LogDamaged | LogUnavailable): LogDamaged | LogUnavailable =>
-  error._tag === "LogDamaged"
-    ? error
-    : new LogUnavailable({ attempted: "append to the log", reason: error.reason, retryable: error.retryable })
-
 /**
  * Appends batches, several partitions at once. Within a partition the next batch is sent when the one before is stored:
  * were several under way and one of them refused, those after it would stand in the log without it, a hole in the
@@ -88,7 +82,12 @@ export const makeAppend = (streamOf: (partition: number) => LogStream) => {
   ): Effect.fn.Return<ReadonlyArray<Position>, LogUnavailable | LogDamaged> {
     // What was acknowledged before must still be there, or new batches would take the numbers of old ones.
     for (const stream of new Set(batches.map(({ origin }) => streamOf(origin.partition)))) {
-      if (stream.isUnsure) yield* Effect.mapError(stream.inspect(null), whileAppending)
+      if (!stream.isUnsure) continue
+      yield* Effect.catchTag(
+        stream.inspect(null),
+        "LogUnavailable",
+        ({ reason, retryable }) => new LogUnavailable({ attempted: "append to the log", reason, retryable }),
+      )
     }
     const positions: Array<Position> = []
     yield* Effect.forEach(
